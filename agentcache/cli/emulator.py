@@ -1,0 +1,55 @@
+"""`agentcache emulator`: a loopback Messages API with a faithful cache, for programs that bring their own client."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from agentcache.cli.target import Answering
+    from agentcache.emulator.server import Emulator
+
+
+def emulator(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes any free one.")] = 0,
+    replies: Annotated[
+        str | None, typer.Option(metavar="SCRIPT", help="Who answers: module:name or file.py:name. [an echo]")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve an emulated Messages API.
+
+    Its address is the first line on stdout. Runs until Ctrl-C.
+    """
+    # Start-up time: the server brings a web framework that `--help` does not need.
+    from agentcache.cli.target import load_replies
+
+    asyncio.run(_serve(load_replies(replies) if replies else None, host, port))
+
+
+async def _serve(replies: Answering | None, host: str, port: int) -> None:
+    # Start-up time, as above.
+    from agentcache.emulator.server import serve
+
+    stopped = _asked_to_stop()
+    async with serve(replies, host=host, port=port) as running:
+        _announce(running)
+        await stopped.wait()
+    typer.echo("stopped", err=True)
+
+
+def _announce(running: Emulator) -> None:
+    typer.echo(running.base_url)
+    typer.echo(f"Not Claude. Use it with ANTHROPIC_BASE_URL={running.base_url} and any key; Ctrl-C stops it.", err=True)
+
+
+def _asked_to_stop() -> asyncio.Event:
+    """Return what Ctrl-C or a polite kill sets: both are how this command ends well."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked.set)
+    return asked

@@ -1,0 +1,116 @@
+"""`agentcache run`: run an agent or a workflow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentcache.cli.arguments import pairs
+from agentcache.cli.failures import sentence
+from agentcache.cli.printing import as_json, console
+from agentcache.cli.settings import read_settings
+from agentcache.report.tables import to_table
+
+if TYPE_CHECKING:
+    from agentcache.cli.running import Order, Performed
+
+INTERRUPTED = 130
+"""What a shell expects of a command that Ctrl-C ended."""
+
+
+def run(
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="module:name or file.py:name of an Agent or a workflow.")
+    ],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="INPUT", help="The agent's input, or the workflow's arguments.")
+    ] = None,
+    emulate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[SCRIPT]",
+            help="Answer from a script on a loopback emulator instead of Claude: from SCRIPT (module:name or "
+            "file.py:name), else from the module's `emulated_replies`, else with an echo. What follows is taken as "
+            "SCRIPT only if it has that form; --emulate=SCRIPT and --emulate= leave no doubt.",
+        ),
+    ] = None,
+    db: Annotated[
+        str | None, typer.Option(metavar="URL", help="The ledger's database. [.agentcache/ledger.db]")
+    ] = None,
+    session: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="A session variable; may be repeated.")
+    ] = None,
+    turn: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A turn variable; may be repeated.")] = None,
+    conversation: Annotated[str | None, typer.Option(metavar="ID", help="Continue this conversation.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object: output, run_id, report.")] = False,
+    max_usd: Annotated[Decimal | None, typer.Option(metavar="USD", help="Stop before spending more than this.")] = None,
+    record_requests: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append each call to this request log.")
+    ] = None,
+    keep_text: Annotated[
+        bool | None, typer.Option(help="Keep requests, replies and conversations in the ledger.")
+    ] = None,
+) -> None:
+    """Run an agent or a workflow.
+
+    Prints its result, then what each agent used and cost.
+    """
+    # Start-up time: the runtime, its templates and its database are not needed for `--help`.
+    from agentcache.cli.running import order
+
+    settings = read_settings(environment=os.environ, folder=Path.cwd()).overridden(
+        db_url=db, max_usd=max_usd, record_requests=record_requests, keep_text=keep_text
+    )
+    what = order(
+        target,
+        inputs or [],
+        session=pairs(session or [], "--session"),
+        turn=pairs(turn or [], "--turn"),
+        conversation=conversation,
+        emulate=emulate,
+        settings=settings,
+    )
+    performed = _perform(what)
+    _print(performed, as_object=json_)
+    if performed.cancelled:
+        raise typer.Exit(INTERRUPTED)
+    if performed.error is not None:
+        raise performed.error
+
+
+def _perform(what: Order) -> Performed:
+    # Start-up time, as above.
+    from agentcache.cli.progress import Tally, progress
+    from agentcache.cli.running import perform
+
+    stderr, tally = console(stderr=True), Tally()
+    if what.answered_by is not None:
+        stderr.print(f"Not Claude: {what.answered_by} answers, on a loopback emulator.", markup=False, soft_wrap=True)
+    with progress(stderr, tally) as emit:
+        return asyncio.run(perform(what, emit, tally))
+
+
+def _print(performed: Performed, *, as_object: bool) -> None:
+    table = to_table(performed.report)
+    if as_object:
+        typer.echo(as_json(_as_object(performed)))
+        console(stderr=True).print(table)
+        return
+    if performed.output is not None:
+        typer.echo(performed.output if isinstance(performed.output, str) else as_json(performed.output))
+        typer.echo()
+    console().print(table)
+
+
+def _as_object(performed: Performed) -> dict[str, object]:
+    body = {"output": performed.output, "run_id": performed.run_id, "report": performed.report.to_json()}
+    if performed.cancelled:
+        body["error"] = "cancelled"
+    elif performed.error is not None:
+        body["error"] = sentence(performed.error)
+    return body

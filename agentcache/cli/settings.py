@@ -1,0 +1,84 @@
+"""Which settings hold: arguments over environment variables over `[tool.agentcache]` of a `pyproject.toml`.
+
+Knows the names and types of all settings and where each may come from. Knows nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from agentcache.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "AGENTCACHE_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds when the command line does not say; each may be set in the environment or in `pyproject.toml`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    db_url: str | None = None
+    """The ledger's database URL; `None` is `.agentcache/ledger.db` in the current folder."""
+    keep_text: bool = False
+    """Whether the ledger keeps requests and replies."""
+    max_usd: Decimal | None = None
+    """Dollars that one run may spend; `None` is no bound."""
+    record_requests: Path | None = None
+    """The file that a request log is appended to; `None` records none."""
+
+    def overridden(self, **arguments: object) -> Settings:
+        """Return the settings with every argument that was given (is not `None`) in place of ours."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return _checked({**asdict(self), **given}, "the command line")
+
+
+_NAMES = [item.name for item in fields(Settings)]
+_SETTINGS = TypeAdapter(Settings)
+
+
+def read_settings(*, environment: Mapping[str, str], folder: Path) -> Settings:
+    """Return the settings of `environment` over those of `folder`'s `pyproject.toml`.
+
+    Raises `SettingsError` for a file that is no TOML, a setting that does not exist, or a value of the wrong type.
+    """
+    path = folder / "pyproject.toml"
+    from_file = _checked(_table(path), f"[tool.agentcache] in {path}")
+    names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in _NAMES}
+    given = {names[key]: value for key, value in environment.items() if key in names and value}
+    return _checked({**asdict(from_file), **given}, f"the environment ({ENVIRONMENT_PREFIX}...)")
+
+
+def _table(path: Path) -> Mapping[str, object]:
+    if not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    tool = document.get("tool")
+    table = tool.get("agentcache", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: `tool.agentcache` is not a table; write [tool.agentcache]")
+    return table
+
+
+def _checked(values: Mapping[str, object], where: str) -> Settings:
+    try:
+        return _SETTINGS.validate_python(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "unexpected_keyword_argument":
+            close = get_close_matches(name, _NAMES, n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(_NAMES)}"
+            raise SettingsError(f"{where}: no setting is called {name!r}; {remedy}") from error
+        raise SettingsError(f"{where}: {name!r} is {problem['input']!r}: {problem['msg']}") from error

@@ -1,0 +1,204 @@
+"""Find what a command was asked to work on: `module:name` or `file.py:name`.
+
+Decides how a target's text becomes a Python object: what goes on `sys.path`, under which name a file is imported,
+and what to say when it cannot be. It does not run anything beyond the import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias, cast
+
+from agentcache.cli.failures import authors_place
+from agentcache.emulator.replies import Replies, Script, ScriptedReply
+from agentcache.errors import AgentCacheError, TargetError
+from agentcache.runtime.agent import Agent
+from agentcache.workflow.run import Workflow
+
+Answering: TypeAlias = Replies | Script | Iterable[ScriptedReply | Script]
+"""What may answer in the model's place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What was found: the object, its name and the module that it lives in."""
+
+    name: str
+    module: ModuleType
+    value: object
+
+
+def load_runnable(text: str) -> Target:
+    """Return the agent or workflow that `text` names.
+
+    Raises `TargetError` when the module or name does not exist, the import fails, or the object is neither.
+    """
+    target = load_target(text)
+    if not isinstance(target.value, Agent | Workflow):
+        kind = type(target.value).__name__
+        remedy = "; decorate it with @workflow" if callable(target.value) else _defines(target.module)
+        raise TargetError(f"target {text!r} is of type {kind}, not an Agent or a workflow{remedy}")
+    return target
+
+
+def load_agents(text: str) -> list[Agent[object]]:
+    """Return the agents that `text` names: one, those of a workflow's module, or the one that a function returns.
+
+    Raises `TargetError` like `load_runnable`, and when no agent comes of it.
+    """
+    target = load_target(text)
+    if isinstance(target.value, Agent):
+        return [target.value]
+    if isinstance(target.value, Workflow):
+        found = {id(value): value for value in vars(target.module).values() if isinstance(value, Agent)}
+        if found:
+            return list(found.values())
+        raise TargetError(f"{text!r} is a workflow, and its module defines no agents; name a function that returns one")
+    made = _made(target.value, text)
+    if not isinstance(made, Agent):
+        raise TargetError(f"target {text!r} is of type {type(made).__name__}, not an Agent{_defines(target.module)}")
+    return [made]
+
+
+def _made(value: object, text: str) -> object:
+    if not inspect.isfunction(value):
+        return value
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(value).parameters.values()
+    needed = [item.name for item in parameters if item.default is item.empty and item.kind not in starred]
+    if needed:
+        raise TargetError(
+            f"function {text!r} needs {', '.join(needed)}; name an Agent, or a function that needs nothing"
+        )
+    return value()
+
+
+def load_replies(text: str) -> Answering:
+    """Return what `text` names to answer in the model's place: a function, a list of replies or a `Replies` object.
+
+    Raises `TargetError` like `load_runnable`.
+    """
+    return as_replies(load_target(text).value, text)
+
+
+def as_replies(value: object, text: str) -> Answering:
+    """Return `value`, which `text` named, if it can answer in the model's place. Raises `TargetError` if not."""
+    if isinstance(value, Replies):
+        return value
+    if callable(value) or isinstance(value, list | tuple):
+        return cast("Answering", value)  # what it returns is checked by the emulator, reply for reply
+    raise TargetError(f"{text!r} is of type {type(value).__name__}, not a reply function or a list of replies")
+
+
+def load_target(text: str) -> Target:
+    """Return the object that `text` names, whatever it is. Raises `TargetError` when there is none."""
+    source, colon, name = text.rpartition(":")
+    if not colon or not source or not name.isidentifier():
+        raise TargetError(f"target {text!r} is not of the form module:name or file.py:name")
+    _put_first(Path.cwd())
+    module = _load_file(Path(source)) if _names_a_file(source) else _load_module(source)
+    if not hasattr(module, name):
+        close = get_close_matches(name, [item for item in vars(module) if not item.startswith("_")], n=3)
+        remedy = f"; did you mean {' or '.join(map(repr, close))}?" if close else _defines(module)
+        raise TargetError(f"target {text!r}: {source} has no {name!r}{remedy}")
+    return Target(name=name, module=module, value=getattr(module, name))
+
+
+def _names_a_file(source: str) -> bool:
+    return source.endswith(".py") or "/" in source or "\\" in source
+
+
+def _defines(module: ModuleType) -> str:
+    names = sorted(name for name, value in vars(module).items() if isinstance(value, Agent | Workflow))
+    return f"; it defines {', '.join(names)}" if names else "; it defines no Agent and no workflow"
+
+
+def _load_module(name: str) -> ModuleType:
+    def load() -> ModuleType:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            raise TargetError(f"there is no module {name!r} here or among the installed packages") from error
+
+    return _imported(load, name)
+
+
+def _load_file(path: Path) -> ModuleType:
+    resolved = path.resolve()
+    if not resolved.is_file():
+        near = [item.name for item in _siblings(resolved)]
+        close = get_close_matches(path.name, near, n=1)
+        remedy = f"; did you mean {path.with_name(close[0])}?" if close else ""
+        raise TargetError(f"there is no file {str(path)!r}{remedy}")
+    if resolved.suffix != ".py":
+        raise TargetError(f"{str(path)!r} is no Python file; name one that ends in .py")
+    return _load_packaged(resolved) if (resolved.parent / "__init__.py").is_file() else _load_script(resolved)
+
+
+def _siblings(path: Path) -> Iterable[Path]:
+    return path.parent.glob("*.py") if path.parent.is_dir() else ()
+
+
+def _load_packaged(path: Path) -> ModuleType:
+    """Import a file of a package under its full name, so that its relative and absolute imports hold."""
+    root = path.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    _put_first(root)
+    module = _imported(lambda: importlib.import_module(name), str(path))
+    found = Path(module.__file__ or "").resolve()
+    if found != path:
+        raise TargetError(
+            f"{path} is module {name!r}, but {found} of that name is already imported; rename one of them"
+        )
+    return module
+
+
+def _load_script(path: Path) -> ModuleType:
+    """Import a file that is in no package, with its own folder first on `sys.path` as `python FILE` has it."""
+    _put_first(path.parent)
+    name = path.stem if path.stem not in sys.modules else f"target_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{path} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    loader = spec.loader
+
+    def load() -> ModuleType:
+        sys.modules[name] = module  # dataclasses and pydantic look their module up while it is executed
+        try:
+            loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    return _imported(load, str(path))
+
+
+def _put_first(folder: Path) -> None:
+    entry = str(folder.resolve())
+    if entry in sys.path:
+        sys.path.remove(entry)
+    sys.path.insert(0, entry)
+
+
+def _imported(load: Callable[[], ModuleType], what: str) -> ModuleType:
+    try:
+        return load()
+    except TargetError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = str(error) if isinstance(error, AgentCacheError) else f"{type(error).__name__}: {error}"
+        raise TargetError(f"{authors_place(error) or what} cannot be imported: {reason}") from error

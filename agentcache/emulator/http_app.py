@@ -1,0 +1,223 @@
+"""The emulator as an ASGI application: HTTP in, the pure API in the middle, bytes and faults out.
+
+It decides nothing about billing. It gives the pure parts what they lack: the time of a request's arrival and of its
+first byte, the wait between them, the wire. A client that goes away before its first byte is billed nothing and writes
+nothing. Which socket it listens on, `server` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+
+from agentcache.emulator.clock import Clock, VirtualClock
+from agentcache.emulator.faults import Fault, Faults
+from agentcache.emulator.json_values import JsonObject, JsonValue, UnreadableJson, compact, read_json
+from agentcache.emulator.latency import Latency
+from agentcache.emulator.messages_api import MAX_BODY_BYTES, HttpAnswer, HttpCall, MessagesApi, Moment, PendingCall
+from agentcache.emulator.refusals import OWN_WORDS, ApiError
+from agentcache.emulator.replies import Replies
+from agentcache.emulator.stream_events import sse
+from agentcache.errors import EmulatorError
+
+AsgiScope = MutableMapping[str, object]
+AsgiMessage = MutableMapping[str, object]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+Reset = Callable[[object], None]
+"""Cuts the connection of one client, named by the address that its ASGI scope gives."""
+
+_JSON = (("content-type", "application/json"),)
+_STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
+_NO_RETRY = (("x-should-retry", "false"),)
+
+
+class _ConnectionEnded(Exception):  # noqa: N818 - an event of the wire, not an error
+    """The fault of this call ends its connection here."""
+
+
+class EmulatorApp:
+    """The ASGI application: one emulated account behind HTTP."""
+
+    def __init__(
+        self,
+        replies: Replies,
+        *,
+        api: MessagesApi,
+        clock: Clock,
+        latency: Latency,
+        faults: Faults,
+        keep_requests: int,
+    ) -> None:
+        """Answer with `replies`; `keep_requests` is how many of the newest accepted bodies are kept for tests."""
+        self.api = api
+        self.clock = clock
+        self.requests: deque[JsonObject] = deque(maxlen=keep_requests)
+        self.failures: list[Exception] = []
+        """What the replies raised; the first is raised again when `serve` ends."""
+        self._replies = replies
+        self._latency = latency
+        self._faults = faults
+        self.reset_connection: Reset = _cannot_reset
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            raise EmulatorError(f"the emulator speaks HTTP, not {scope['type']!r}")
+        arrived = self.api.moment(self.clock.now())
+        call = await _read_call(scope, receive)
+        if call.path.startswith("/emulator/"):
+            await _send_json(send, await self._control(call))
+            return
+        fault = self._faults.next_fault() if _asks_model(call) else None
+        if fault is not None and fault.kind == "reset":
+            self.reset_connection(scope.get("client"))
+            return
+        refusal = fault.refusal() if fault is not None else None
+        begun = self.api.refuse(refusal, arrived.at) if refusal is not None else self.api.begin(call, arrived)
+        if isinstance(begun, HttpAnswer):
+            await _send_json(send, begun)
+            return
+        self.requests.append(begun.request.body)
+        try:
+            await _while_connected(self._answer(begun, fault, arrived, send), receive)
+        except _ConnectionEnded:
+            self.reset_connection(scope.get("client"))
+
+    async def _answer(self, pending: PendingCall, fault: Fault | None, arrived: Moment, send: Send) -> None:
+        try:
+            answer = self.api.prewarms(pending)
+            if answer is None:
+                answer = self.api.answer_for(pending, await self._replies.reply(pending.request.body))
+        except Exception as error:  # noqa: BLE001 - whatever a script raises is kept and raised again by `serve`
+            await _send_json(send, self._failed(error, pending))
+            return
+        due = arrived.at + self._latency.first_token_s(pending.lookup.charge)
+        due += fault.delay_s if fault is not None and fault.kind == "slow" else 0.0
+        await self.clock.sleep(max(0.0, due - self.clock.now()))
+        http = self.api.begin_answer(pending, answer, self.api.moment(self.clock.now()))
+        if http.events is not None:
+            await self._send_events(send, http, fault, self._latency.output_s(answer.output_tokens))
+        else:
+            await self.clock.sleep(self._latency.output_s(answer.output_tokens))
+            await _send_json(send, http, fault)
+        self.api.statement.mark_complete(pending.message_id)
+
+    def _failed(self, error: Exception, pending: PendingCall) -> HttpAnswer:
+        self.failures.append(error)
+        refusal = ApiError(f"{OWN_WORDS}{type(error).__name__}: {error}")
+        answer = self.api.refuse(refusal, self.clock.now(), request_id=pending.request_id)
+        return HttpAnswer(status=answer.status, headers=answer.headers + _NO_RETRY, body=answer.body)
+
+    async def _send_events(self, send: Send, http: HttpAnswer, fault: Fault | None, lasts_s: float) -> None:
+        events = http.events or ()
+        pause_s = lasts_s / max(1, len(events) - 1)
+        await _send_start(send, http.status, http.headers + _STREAM)
+        for index, event in enumerate(events):
+            if index:
+                await self.clock.sleep(pause_s)
+            data = sse(event)
+            if fault is not None and index == len(events) // 2:
+                if fault.kind == "cut":
+                    raise _ConnectionEnded
+                if fault.kind == "malformed":
+                    data = data[: len(data) // 2] + b"\n\n"
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _control(self, call: HttpCall) -> HttpAnswer:
+        if (call.method, call.path) == ("GET", "/emulator/statement"):
+            return HttpAnswer(status=200, headers=(), body=self.api.statement.to_json())
+        if (call.method, call.path) == ("POST", "/emulator/reset"):
+            self.api.reset()
+            return HttpAnswer(status=200, headers=(), body={"reset": True})
+        if (call.method, call.path) == ("POST", "/emulator/clock"):
+            return await self._advance_clock(call)
+        return self.api.refuse(ApiError("Not Found", kind="not_found_error"), self.clock.now())
+
+    async def _advance_clock(self, call: HttpCall) -> HttpAnswer:
+        now = self.clock.now()
+        try:
+            body = read_json(call.body)
+        except UnreadableJson as error:
+            return self.api.refuse(ApiError(f"{OWN_WORDS}{error}"), now)
+        seconds = body.get("advance_s") if isinstance(body, dict) else None
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or seconds < 0:
+            return self.api.refuse(ApiError(f'{OWN_WORDS}send {{"advance_s": seconds}}, at least 0'), now)
+        if not isinstance(self.clock, VirtualClock):
+            return self.api.refuse(ApiError(f"{OWN_WORDS}its clock is the real one and cannot be moved"), now)
+        await self.clock.advance(seconds)
+        return HttpAnswer(status=200, headers=(), body={"now": self.clock.now()})
+
+
+def _cannot_reset(client: object) -> None:
+    raise EmulatorError(f"connection faults need serve(); nobody can cut the connection of {client!r} here")
+
+
+def _asks_model(call: HttpCall) -> bool:
+    return call.method == "POST" and call.path == "/v1/messages"
+
+
+async def _read_call(scope: AsgiScope, receive: Receive) -> HttpCall:
+    body = bytearray()
+    more = True
+    while more and len(body) <= MAX_BODY_BYTES:
+        message = await receive()
+        part = message.get("body")
+        body += part if isinstance(part, bytes) else b""
+        more = message.get("more_body") is True
+    query = scope.get("query_string")
+    return HttpCall(
+        method=str(scope["method"]),
+        path=str(scope["path"]),
+        query=query.decode("latin-1") if isinstance(query, bytes) else "",
+        headers=_headers(scope),
+        body=bytes(body),
+    )
+
+
+def _headers(scope: AsgiScope) -> Mapping[str, str]:
+    """Return the headers by lower-case name; repeated ones are joined, as `anthropic-beta` may be."""
+    merged: dict[str, str] = {}
+    pairs = scope.get("headers")
+    for name, value in pairs if isinstance(pairs, (list, tuple)) else ():
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        merged[key] = f"{merged[key]},{text}" if key in merged else text
+    return merged
+
+
+async def _while_connected(work: Awaitable[None], receive: Receive) -> None:
+    """Await `work`, and cancel it when the client goes away first."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_start(send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+
+
+async def _send_json(send: Send, http: HttpAnswer, fault: Fault | None = None) -> None:
+    value: JsonValue = http.body
+    body = compact(value).encode()
+    if fault is not None and fault.kind == "malformed":
+        body = body[: len(body) // 2]
+    cut = fault is not None and fault.kind == "cut"
+    await _send_start(send, http.status, (*http.headers, *_JSON, ("content-length", str(len(body)))))
+    await send({"type": "http.response.body", "body": body[: len(body) // 2] if cut else body, "more_body": cut})
+    if cut:
+        raise _ConnectionEnded

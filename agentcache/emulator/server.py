@@ -1,0 +1,173 @@
+"""The emulator on a socket: `serve` runs it in the running event loop.
+
+It owns what needs the world: the socket, the server, the randomness in ids. It binds 127.0.0.1 unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import struct
+from collections.abc import AsyncIterator, Iterable
+
+import uvicorn
+
+from agentcache.emulator.clock import Clock, RealClock, VirtualClock
+from agentcache.emulator.faults import Faults, NoFaults
+from agentcache.emulator.http_app import EmulatorApp
+from agentcache.emulator.json_values import JsonObject
+from agentcache.emulator.latency import Latency
+from agentcache.emulator.messages_api import MessagesApi
+from agentcache.emulator.replies import Replies, Script, ScriptedReply, replies_from
+from agentcache.emulator.statement import Statement
+from agentcache.errors import EmulatorError
+
+
+class Emulator:
+    """A running emulator, as `serve` yields it."""
+
+    def __init__(self, app: EmulatorApp, base_url: str) -> None:
+        """Wrap `app`, which listens at `base_url`."""
+        self._app = app
+        self.base_url = base_url
+
+    @property
+    def api(self) -> MessagesApi:
+        """The emulated account."""
+        return self._app.api
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that it bills by."""
+        return self._app.clock
+
+    @property
+    def requests(self) -> list[JsonObject]:
+        """The bodies of the newest accepted calls to the model, oldest first."""
+        return list(self._app.requests)
+
+    @property
+    def statement(self) -> Statement:
+        """What was charged."""
+        return self._app.api.statement
+
+    def reset(self) -> None:
+        """Forget cache, bill and kept requests."""
+        self._app.api.reset()
+        self._app.requests.clear()
+
+    async def advance(self, seconds: float) -> None:
+        """Move the virtual clock; raises `EmulatorError` when the clock is the real one."""
+        if not isinstance(self._app.clock, VirtualClock):
+            raise EmulatorError("the emulator runs on the real clock; pass clock=VirtualClock() to serve()")
+        await self._app.clock.advance(seconds)
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    replies: Replies | Script | Iterable[ScriptedReply | Script] | None = None,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    api: MessagesApi | None = None,
+    clock: Clock | None = None,
+    latency: Latency | None = None,
+    faults: Faults | None = None,
+    keep_requests: int = 1000,
+) -> AsyncIterator[Emulator]:
+    """Run an emulator in this event loop until the block ends.
+
+    `replies` is a script function, a list of replies (strict: a call too many and a reply too many are errors), an
+    object with `reply`, or `None` for an echo. `port` 0 takes a free one. `api` defaults to a fresh account that
+    accepts any key, `clock` to the real one, `latency` and `faults` to none.
+
+    Raises `EmulatorError` when the address cannot be bound and, at the end of a block that did not raise itself, what
+    a script raised, `UnexpectedCall` or `UnusedReply`.
+    """
+    answering = replies_from(replies)
+    app = EmulatorApp(
+        answering,
+        api=api or MessagesApi(seed=secrets.token_hex(8)),
+        clock=clock or RealClock(),
+        latency=latency or Latency(),
+        faults=faults or NoFaults(),
+        keep_requests=keep_requests,
+    )
+    listener = _bind(host, port)
+    server = _LoopServer(app)
+    app.reset_connection = server.reset_connection
+    running = asyncio.create_task(server.run_on(listener))
+    try:
+        await server.ready.wait()
+        bound_port = listener.getsockname()[1]
+        shown_host = f"[{host}]" if ":" in host else host
+        yield Emulator(app, f"http://{shown_host}:{bound_port}")
+    finally:
+        server.stop.set()
+        await running
+    if app.failures:
+        raise app.failures[0]
+    answering.finish()
+
+
+class _LoopServer(uvicorn.Server):
+    """uvicorn without signal handlers and without its polling: it stops when `stop` is set."""
+
+    def __init__(self, app: EmulatorApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                http="h11",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                date_header=False,
+                server_header=False,
+                timeout_keep_alive=60,
+            )
+        )
+        self.stop = asyncio.Event()
+        self.ready = asyncio.Event()
+
+    async def run_on(self, listener: socket.socket) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[listener])
+        self.ready.set()
+        await self.stop.wait()
+        for server in self.servers:
+            server.close()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for server in self.servers:
+            await server.wait_closed()
+        listener.close()
+
+    def reset_connection(self, client: object) -> None:
+        """Send the client a reset instead of an orderly end."""
+        for connection in list(self.server_state.connections):
+            peer = connection.transport.get_extra_info("peername")
+            if isinstance(client, (tuple, list)) and peer is not None and tuple(peer[:2]) == tuple(client[:2]):
+                raw = connection.transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.transport.abort()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio turns Nagle's algorithm off; without it each small answer waits 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise EmulatorError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from error
+    return listener

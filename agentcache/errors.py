@@ -1,0 +1,193 @@
+"""Every exception that agentcache raises, as one tree.
+
+AgentCacheError
+├── DeclarationError                 the author's mistake; raised before anything is sent
+│   ├── TemplateError                a template that does not parse, load or render
+│   │   ├── MissingVariable          a variable that no layer provides
+│   │   └── VariableLayerError       a variable of a less stable layer than the section that uses it
+│   ├── ToolDeclarationError         a function that cannot be a tool, or two tools of one name
+│   ├── BreakpointError              explicit marks that no request could carry
+│   └── SettingsError                an option with no meaning here, or two that exclude each other
+├── TargetError                      a command-line target, path or file that cannot be used
+├── RunError                         a run ended without its result
+│   ├── LimitReached                 turns, tokens, dollars or seconds; carries what was spent
+│   ├── OutputInvalid                the model's answer does not fit the declared output
+│   ├── Refused                      the model declined (`stop_reason: refusal`)
+│   ├── OutputTruncated              `max_tokens` or the context window ended the answer
+│   └── CallError                    a model call failed; carries the attempts made
+│       ├── CallRejected             the API refuses this request; the same bytes would be refused again
+│       │   └── Unauthenticated      no credentials, or credentials that the API does not accept
+│       ├── RateLimited              429, after all attempts
+│       ├── Overloaded               529 or 503, after all attempts
+│       ├── ServerFailed             any other 5xx, after all attempts
+│       ├── ConnectionFailed         no answer, or a stream that broke, after all attempts
+│       └── ReplyMalformed           an answer that is no Messages reply
+├── ToolFailed                       raised by a tool: its message goes to the model and the run goes on
+│   └── ToolArgumentsInvalid         the model's arguments do not fit the tool
+├── StoreError                       the ledger cannot be opened, read or written
+│   └── SchemaTooNew                 written by a newer agentcache than this one
+└── EmulatorError                    the emulator was asked for something that it cannot play
+    ├── UnexpectedCall               a call that the script has no reply for
+    └── UnusedReply                  a scripted reply that no call asked for
+
+Messages say what is wrong, where, and what to do. This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+class AgentCacheError(Exception):
+    """Root of every error that agentcache raises on purpose."""
+
+
+class DeclarationError(AgentCacheError):
+    """The author declared something that can never work; raised before anything is sent."""
+
+
+class TemplateError(DeclarationError):
+    """A template that does not parse, load or render.
+
+    `template` and `line` say where; `line` is 1-based and `None` when Jinja does not say.
+    """
+
+    def __init__(self, message: str, *, template: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.template = template
+        self.line = line
+
+
+class MissingVariable(TemplateError):
+    """A template uses a variable that no layer provides."""
+
+
+class VariableLayerError(TemplateError):
+    """A section uses a variable that belongs to a less stable layer than its own."""
+
+
+class ToolDeclarationError(DeclarationError):
+    """A function that cannot be offered as a tool, or two tools with one name."""
+
+
+class BreakpointError(DeclarationError):
+    """Explicit breakpoints that no request could carry (more than four, or on a block that takes none)."""
+
+
+class SettingsError(DeclarationError):
+    """An option that has no meaning here, or two options that exclude each other."""
+
+
+class TargetError(AgentCacheError):
+    """A command-line target, path or input file that cannot be used."""
+
+
+class RunError(AgentCacheError):
+    """A run ended without its result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a run had used when it stopped; `cost_usd` is `None` when a model is unpriced."""
+
+    turns: int
+    tokens: int
+    cost_usd: Decimal | None
+    seconds: float
+
+
+class LimitReached(RunError):
+    """A limit on turns, tokens, dollars or seconds was reached; `spent` says what was used."""
+
+    def __init__(self, message: str, *, limit: str, spent: Spent) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.spent = spent
+
+
+class OutputInvalid(RunError):
+    """The model's final answer does not fit the declared output, after all repair turns."""
+
+
+class Refused(RunError):
+    """The model declined to answer (`stop_reason: refusal`)."""
+
+
+class OutputTruncated(RunError):
+    """`max_tokens` or the context window ended the answer before it was complete."""
+
+
+class CallError(RunError):
+    """A model call failed.
+
+    `attempts` counts the requests sent, `status` is the last HTTP status (`None` when none came),
+    `request_id` the API's own id for the last attempt.
+    """
+
+    def __init__(
+        self, message: str, *, attempts: int = 1, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+        self.status = status
+        self.request_id = request_id
+
+
+class CallRejected(CallError):
+    """The API refuses this request (4xx); sending the same bytes again would be refused again."""
+
+
+class Unauthenticated(CallRejected):
+    """No credentials were found, or the API does not accept them (401, 403)."""
+
+
+class RateLimited(CallError):
+    """The API answered 429 to every attempt."""
+
+
+class Overloaded(CallError):
+    """The API answered 529 or 503 to every attempt."""
+
+
+class ServerFailed(CallError):
+    """The API answered another 5xx to every attempt."""
+
+
+class ConnectionFailed(CallError):
+    """No answer came, or the stream broke, on every attempt."""
+
+
+class ReplyMalformed(CallError):
+    """The server answered with something that is no Messages reply."""
+
+
+class ToolFailed(AgentCacheError):
+    """Raised inside a tool to tell the model, in the message's own words, why it has no result.
+
+    It never ends a run: the model gets the message as a `tool_result` with `is_error` and goes on.
+    """
+
+
+class ToolArgumentsInvalid(ToolFailed):
+    """The model's arguments do not fit the tool; the message says which and why."""
+
+
+class StoreError(AgentCacheError):
+    """The ledger cannot be opened, read or written."""
+
+
+class SchemaTooNew(StoreError):
+    """The ledger was written by a newer agentcache than this one."""
+
+
+class EmulatorError(AgentCacheError):
+    """The emulator was asked for something that it cannot play."""
+
+
+class UnexpectedCall(EmulatorError):
+    """A call arrived that the script has no reply for."""
+
+
+class UnusedReply(EmulatorError):
+    """A scripted reply was never asked for."""

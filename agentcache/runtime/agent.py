@@ -1,0 +1,160 @@
+"""What an agent is: a frozen declaration, checked completely when it is made.
+
+An agent knows its prompt, tools and settings. It knows nothing of runs, clocks or the network, and two agents
+declared alike send the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Generic, Literal, TypeAlias
+
+from typing_extensions import TypeVar
+
+from agentcache.errors import DeclarationError, SettingsError
+from agentcache.prompt.breakpoints import Policy
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.model_facts import ModelFacts, facts_for
+from agentcache.prompt.rendering import Renderer
+from agentcache.prompt.sections import Prompt, Stability
+from agentcache.prompt.variables import check_variables
+from agentcache.prompt.wire import CallSettings
+from agentcache.runtime.durations import Duration, seconds
+from agentcache.runtime.limits import Limits
+from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.tools import Tool, ordered_tools
+
+OutputT = TypeVar("OutputT", default=str)
+
+Thinking: TypeAlias = Literal["adaptive", "between_tools", "disabled"] | int
+"""How the model thinks before it answers: a mode of the API, or a budget in tokens on models that take one."""
+
+Variables: TypeAlias = Mapping[str, object]
+Snapshot: TypeAlias = Variables | Callable[[], Variables | Awaitable[Variables]]
+"""Semi-static variables: a mapping, or a function (plain or async) that reads them anew."""
+
+DEFAULT_MAX_TOKENS = 16_384
+"""Room for one answer when the agent does not say; cut to what the model can give."""
+DEFAULT_LIMITS = Limits(turns=50)
+"""Stops an agent that calls tools for ever; `limits=Limits()` takes the bound away."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Agent(Generic[OutputT]):
+    """One agent of a team.
+
+    name: stands in the ledger and in reports; letters, digits, `_`, `.`, `-`.
+    model: a Claude model id. One that is not in the facts table runs with conservative defaults and is unpriced.
+    prompt: its layered sections.
+    tools: functions made with `@tool`; sent in the order of their names.
+    variables: values of the static layer.
+    semi_static: values that change now and then; a function is asked at most once per `refresh`.
+    refresh: how long a snapshot holds, `"30m"` or seconds; `None` keeps the first for the runtime's life.
+    output: `str`, or a type that pydantic validates; the answer is an instance of it.
+    thinking, effort: held constant within a conversation, since changing either rewrites its cache.
+    max_tokens: of one answer; default 16,384 or the model's own maximum if that is lower.
+    cache: the policy that places breakpoints (`layers`, `automatic`, `off`).
+    limits: bounds of one run of this agent; default 50 model calls.
+    tool_concurrency: how many tools of one turn run at once; `None` is all.
+
+    Raises `DeclarationError` (or a kind of it) for anything that could never work, variables included.
+    """
+
+    name: str
+    model: str
+    prompt: Prompt
+    tools: tuple[Tool, ...] | list[Tool] = ()
+    variables: Variables = field(default_factory=dict)
+    semi_static: Snapshot | None = None
+    refresh: Duration | None = None
+    output: type[OutputT] = str  # type: ignore[assignment]  # the default of the type variable is str
+    thinking: Thinking | None = None
+    effort: str | None = None
+    max_tokens: int | None = None
+    cache: Policy = "layers"
+    limits: Limits = DEFAULT_LIMITS
+    tool_concurrency: int | None = None
+    facts: ModelFacts = field(init=False, repr=False)
+    renderer: Renderer = field(init=False, repr=False)
+    toolbox: Mapping[str, Tool] = field(init=False, repr=False)
+    needs: Mapping[Stability, frozenset[str]] = field(init=False, repr=False)
+    refresh_s: float | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise DeclarationError(
+                f"agent name {self.name!r} must be 1 to 64 letters, digits, '_', '.' or '-', beginning with a letter "
+                "or a digit"
+            )
+        if not isinstance(self.prompt, Prompt):
+            raise DeclarationError(f"agent {self.name!r}: prompt is a {type(self.prompt).__name__}, not a Prompt")
+        facts = facts_for(self.model)
+        _check_settings(self, facts)
+        tools = ordered_tools(self.tools)
+        known = None if callable(self.semi_static) else frozenset(self.semi_static or {})
+        needs = check_variables(self.prompt, static=frozenset(self.variables), semi_static=known)
+        derived: dict[str, object] = {
+            "facts": facts,
+            "tools": tools,
+            "toolbox": MappingProxyType({item.name: item for item in tools}),
+            "needs": needs,
+            "renderer": Renderer(self.prompt),
+            "refresh_s": None if self.refresh is None else seconds(self.refresh),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Agent(name={self.name!r}, model={self.model!r})"
+
+    def settings(self, output: OutputSpec) -> CallSettings:
+        """Return the parts of a request that are neither prompt nor cache."""
+        longest = self.facts.max_output_tokens
+        wanted = self.max_tokens or DEFAULT_MAX_TOKENS
+        return CallSettings(
+            max_tokens=wanted if longest is None else min(wanted, longest),
+            thinking=_thinking(self.thinking),
+            effort=self.effort,
+            output_format=output.native_schema if self.facts.structured_outputs else None,
+        )
+
+
+def _thinking(thinking: Thinking | None) -> JsonObject | None:
+    if thinking is None:
+        return None
+    if isinstance(thinking, int):
+        return {"type": "enabled", "budget_tokens": thinking}
+    return {"type": thinking}
+
+
+def _check_settings(agent: Agent[OutputT], facts: ModelFacts) -> None:
+    where = f"agent {agent.name!r} on {agent.model}"
+    if agent.max_tokens is not None and agent.max_tokens < 1:
+        raise SettingsError(f"{where}: max_tokens is {agent.max_tokens}; an answer needs at least 1")
+    if agent.tool_concurrency is not None and agent.tool_concurrency < 1:
+        raise SettingsError(
+            f"{where}: tool_concurrency is {agent.tool_concurrency}; at least one tool must be able to run"
+        )
+    if agent.effort is not None and facts.known and agent.effort not in facts.efforts:
+        offered = ", ".join(facts.efforts) or "none"
+        raise SettingsError(f"{where}: effort {agent.effort!r} is not one that the model takes (it takes: {offered})")
+    _check_thinking(agent.thinking, agent.max_tokens, facts, where)
+    if agent.limits.usd is not None and facts.prices_for() is None:
+        raise SettingsError(f"{where}: a dollar limit needs a price, and this model has none in `agentcache models`")
+
+
+def _check_thinking(thinking: Thinking | None, max_tokens: int | None, facts: ModelFacts, where: str) -> None:
+    if isinstance(thinking, int):
+        if facts.known and not facts.budget_thinking:
+            raise SettingsError(f"{where}: takes no thinking budget; use thinking='adaptive'")
+        if not 1024 <= thinking < (max_tokens or DEFAULT_MAX_TOKENS):
+            raise SettingsError(f"{where}: a thinking budget is at least 1,024 and below max_tokens, not {thinking}")
+    elif thinking == "adaptive" and facts.known and not facts.adaptive_thinking:
+        raise SettingsError(f"{where}: has no adaptive thinking; give a budget in tokens instead")
+    elif thinking == "disabled" and facts.thinking_always_on:
+        raise SettingsError(f"{where}: always thinks; leave thinking out, or use effort to make it brief")

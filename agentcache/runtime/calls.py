@@ -1,0 +1,201 @@
+"""One model call from a prepared request to its rows in the ledger.
+
+Whatever becomes of a request that was sent (answered, refused, broken off, cancelled half-way), it has a row, and
+the row is written even while the run is being cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from agentcache.accounting.pricing import price_record
+from agentcache.accounting.reading import side_records
+from agentcache.accounting.usage import CallKind, CallRecord
+from agentcache.prompt.breakpoints import Breakpoint
+from agentcache.prompt.canonical import JsonObject
+from agentcache.runtime import call_rows
+from agentcache.runtime.call_watch import CallWatch
+from agentcache.runtime.events import CallFinished, CallStarted, EventSink
+from agentcache.runtime.replies import CallObserver, Reply
+from agentcache.runtime.requests import PreparedCall
+from agentcache.stores.protocols import Ledger
+
+
+class ModelClient(Protocol):
+    """Sends one request, retries included; `runtime/client.py` has the real one."""
+
+    async def send(self, request: JsonObject, *, observer: CallObserver) -> Reply:
+        """Return the reply, or raise a `CallError` once no attempt is left."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class PrefixGate(Protocol):
+    """Decides when a call may go out, given the prefixes that it would write; `workflow/scheduler.py` has it."""
+
+    def entered(self, model: str, marks: Sequence[Breakpoint]) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """Wait until nobody else is writing one of these prefixes; the value is to be called at the first token."""
+        ...
+
+
+class RequestRecorder(Protocol):
+    """Keeps a request log (DESIGN section 7); `stores/request_log.py` has it."""
+
+    def write(self, *, agent: str, run: str, conversation: str | None, request: JsonObject, reply: Reply) -> None:
+        """Append one call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes."""
+
+    run_id: str
+    agent: str
+    conversation: str | None
+    turn: int
+    kind: CallKind = CallKind.MESSAGE
+    emit: EventSink
+    charge: Callable[[CallRecord], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A reply and the id of the row that it has in the ledger."""
+
+    call_id: str
+    reply: Reply
+
+
+@dataclass(slots=True)
+class WrittenPrefixes:
+    """Digests of the prefixes that this process has marked and sent; the oldest go first when `room` is used up."""
+
+    room: int = 100_000
+    _digests: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def add(self, model: str, digests: Iterable[str]) -> None:
+        """Remember what one call wrote or read."""
+        for item in digests:
+            self._digests.pop((model, item), None)
+            self._digests[(model, item)] = None
+        while len(self._digests) > self.room:
+            del self._digests[next(iter(self._digests))]
+
+    def deepest(self, model: str, newest_first: Iterable[str]) -> str | None:
+        """Return the deepest prefix that an earlier call wrote, given a prompt's digests from its end to its start."""
+        return next((item for item in newest_first if (model, item) in self._digests), None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Caller:
+    """Sends prepared calls and writes their rows. Clock (Unix seconds) and ids are passed in."""
+
+    client: ModelClient
+    ledger: Ledger
+    gate: PrefixGate
+    clock: Callable[[], float]
+    new_id: Callable[[str], str]
+    keep_text: bool = False
+    recorder: RequestRecorder | None = None
+    written: WrittenPrefixes = field(default_factory=WrittenPrefixes)
+
+    async def call(self, prepared: PreparedCall, context: CallContext) -> Answer:
+        """Send one call and return its answer. Every row is charged and kept before this returns or raises."""
+        digests = tuple(point.prefix_digest for point in prepared.plan.kept)
+        async with self.gate.entered(prepared.layout.model, prepared.plan.kept) as prefix_is_readable:
+            row = self._row(prepared, context, digests)
+            watch = CallWatch(context.emit, row, clock=self.clock, on_first_token=prefix_is_readable)
+            context.emit(CallStarted(**watch.whose(row.sent_at), model=row.model, turn=row.turn))
+            try:
+                reply = await self.client.send(prepared.request, observer=watch)
+            except BaseException as error:
+                # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
+                end = call_rows.unanswered(row, error, reason=_reason(error), at=self.clock())
+                await self._keep(self._ended(row, watch, end), watch, context)
+                raise
+        self.written.add(row.model, digests)
+        self._record(prepared, context, reply)
+        final = call_rows.answered(row, reply, keep_text=self.keep_text)
+        await self._keep([*self._broken(row, watch), final], watch, context)
+        return Answer(call_id=row.call_id, reply=reply)
+
+    def _record(self, prepared: PreparedCall, context: CallContext, reply: Reply) -> None:
+        if self.recorder is not None:
+            self.recorder.write(
+                agent=context.agent,
+                run=context.run_id,
+                conversation=context.conversation,
+                request=prepared.request,
+                reply=reply,
+            )
+
+    def _row(self, prepared: PreparedCall, context: CallContext, digests: tuple[str, ...]) -> CallRecord:
+        layout = prepared.layout
+        found = self.written.deepest(layout.model, (block.prefix_digest for block in reversed(layout.blocks)))
+        return CallRecord(
+            call_id=self.new_id("call"),
+            run_id=context.run_id,
+            kind=context.kind,
+            agent=context.agent,
+            model=layout.model,
+            conversation=context.conversation,
+            turn=context.turn,
+            sent_at=self.clock(),
+            usage=None,
+            plan=prepared.plan.to_json(),
+            section_tokens=layout.section_tokens(),
+            prefix_digests=digests,
+            found_digests=() if found is None else (found,),
+            request=prepared.request if self.keep_text else None,
+        )
+
+    def _broken(self, row: CallRecord, watch: CallWatch) -> list[CallRecord]:
+        """Return a row of its own for every attempt whose reply began and broke: the server may have billed it."""
+        return [
+            replace(
+                call_rows.broken_off(row, partial, error, keep_text=self.keep_text),
+                call_id=self.new_id("call"),
+                attempts=1,
+            )
+            for partial, error in watch.broken
+        ]
+
+    def _ended(self, row: CallRecord, watch: CallWatch, end: CallRecord) -> list[CallRecord]:
+        """Return the rows of a call that got no answer; where the last attempt broke off, its row is the call's."""
+        broken = self._broken(row, watch)
+        if watch.reply_began and broken:
+            last = replace(
+                broken[-1], call_id=row.call_id, attempts=end.attempts, error=end.error, ended_at=end.ended_at
+            )
+            return [*broken[:-1], last]
+        return [*broken, end]
+
+    async def _keep(self, rows: list[CallRecord], watch: CallWatch, context: CallContext) -> None:
+        priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
+        for row in priced:
+            context.charge(row)
+            await _despite_cancellation(self.ledger.add_call(row))
+        for row in priced:
+            context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
+
+
+def _reason(error: BaseException) -> str:
+    return "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
+
+
+async def _despite_cancellation(work: Awaitable[None]) -> None:
+    """Finish `work` even when the caller is cancelled meanwhile, then let the cancellation through."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

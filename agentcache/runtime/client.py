@@ -1,0 +1,361 @@
+"""The one place that knows the Anthropic SDK: sends a request, reads its stream, says what every failure means.
+
+The SDK does authentication, headers, connections and event framing. Its typed models and its retries are not used:
+events pass through as plain JSON so that content survives byte for byte, and one loop (`retrying.py`) counts every
+request that may have been billed. Knows nothing of agents, prompts, plans or the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random as randomness
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TypeVar
+
+import anthropic
+import httpx2
+from anthropic import AsyncStream
+
+from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
+from agentcache.prompt.canonical import JsonObject, json_text
+from agentcache.runtime.credentials import find_credentials
+from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
+from agentcache.runtime.retrying import (
+    DEFAULT_WAITS,
+    Failure,
+    Waits,
+    malformed,
+    refused,
+    run_attempts,
+    unanswered,
+)
+
+DEFAULT_MAX_ATTEMPTS = 5
+DEFAULT_TIMEOUT_S = 600.0
+CONNECT_TIMEOUT_S = 5.0
+"""The SDK's own bounds (`_constants.py`): ten minutes of silence, five seconds to connect."""
+
+_PATH = "/v1/messages"
+_AnswerT = TypeVar("_AnswerT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sending:
+    """What stays the same over the attempts of one call."""
+
+    content: bytes
+    headers: Mapping[str, str]
+    observer: CallObserver
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """One request under way."""
+
+    number: int
+    sent_at: float
+    builder: ReplyBuilder = field(default_factory=ReplyBuilder)
+    request_id: str | None = None
+    first_token_at: float | None = None
+    ended_at: float | None = None
+
+    def reply(self, message: JsonObject, *, ended_at: float) -> Reply:
+        return reply_of(
+            message,
+            request_id=self.request_id,
+            attempts=self.number,
+            sent_at=self.sent_at,
+            first_token_at=self.first_token_at,
+            ended_at=ended_at,
+        )
+
+
+class MessagesClient:
+    """Sends requests to a Messages API. Use it as an async context manager, or call `aclose`.
+
+    `api_key` and `base_url` go before the environment (`credentials.py` says which variables); without any of them
+    construction raises `Unauthenticated`. `timeout_s` bounds the silence on an open connection (`None`: no bound), so
+    that a long answer is never cut while it flows. An `http_client` that is passed in is left open on closing.
+
+    `sleep` (seconds), `random` (0 to 1) and `clock` (Unix seconds) are there for tests and simulations.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        http_client: httpx2.AsyncClient | None = None,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        waits: Waits = DEFAULT_WAITS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = randomness.random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if max_attempts < 1:
+            raise SettingsError(f"max_attempts is {max_attempts}, but a call takes at least one; 1 means no retry")
+        credentials = find_credentials(api_key=api_key, base_url=base_url)
+        self._base_url = credentials.base_url
+        self._owns_connections = http_client is None
+        self._max_attempts, self._waits = max_attempts, waits
+        self._sleep, self._random, self._clock = sleep, random, clock
+        self._sdk = anthropic.AsyncAnthropic(
+            api_key=credentials.api_key,
+            auth_token=credentials.auth_token,
+            base_url=credentials.base_url,
+            http_client=http_client,
+            timeout=anthropic.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+            max_retries=0,
+        )
+
+    async def __aenter__(self) -> MessagesClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that this client opened."""
+        if self._owns_connections:
+            await self._sdk.close()
+
+    async def send(
+        self, request: JsonObject, *, observer: CallObserver, extra_headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send one request, again where that may help, and return its reply.
+
+        `request` is a Messages body in the order of keys that the wire shall see; `stream` is ours to set. It is
+        streamed unless `max_tokens` is 0, which the API answers in one piece. `extra_headers` carries beta features.
+
+        Raises a `CallError` (its kind says why, its `attempts` how often it was tried) or `SettingsError` when the
+        request holds what JSON cannot say. Cancelled half-way, it tells the observer what is known and lets go.
+        """
+        streamed = request.get("max_tokens") != 0
+        sending = _Sending(content=_body(request, stream=streamed), headers=extra_headers or {}, observer=observer)
+
+        async def attempt(number: int) -> Reply | Failure:
+            begun = _Attempt(number=number, sent_at=self._clock())
+            return await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+
+        return await run_attempts(
+            attempt,
+            max_attempts=self._max_attempts,
+            waits=self._waits,
+            sleep=self._sleep,
+            random=self._random,
+            on_retry=observer.retrying,
+        )
+
+    async def _stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
+        """Make one streamed attempt; whatever ends a reply that had begun, the observer hears what is known of it."""
+        try:
+            outcome = await self._read_stream(sending, attempt)
+        except BaseException as error:
+            self._tell_interrupted(sending, attempt, error)
+            raise
+        if isinstance(outcome, Failure):
+            self._tell_interrupted(sending, attempt, outcome.error)
+        return outcome
+
+    async def _read_stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
+        opened = await self._guarded(
+            self._sdk.post(
+                _PATH,
+                cast_to=object,
+                content=sending.content,
+                options={"headers": {**sending.headers}},
+                stream=True,
+                stream_cls=AsyncStream[object],
+            ),
+            attempt,
+        )
+        if isinstance(opened, Failure):
+            return opened
+        async with opened:
+            attempt.request_id = opened.response.headers.get("request-id")
+            broken = self._not_events(opened.response, attempt) or await self._take_events(opened, sending, attempt)
+        if broken is not None:
+            return broken
+        try:
+            return attempt.reply(attempt.builder.message(), ended_at=attempt.ended_at or self._clock())
+        except ReplyMalformed as error:
+            return malformed(
+                str(error), attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error.__cause__
+            )
+
+    def _not_events(self, response: httpx2.Response, attempt: _Attempt) -> Failure | None:
+        kind = response.headers.get("content-type", "text/event-stream")
+        if kind.startswith("text/event-stream"):
+            return None
+        told = f"{self._base_url} answered a streamed request with {kind!r}; is it a Messages API server?"
+        return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=False)
+
+    async def _take_events(self, events: AsyncStream[object], sending: _Sending, attempt: _Attempt) -> Failure | None:
+        """Take events to the end of the stream; return why the reply is not whole, or `None` when it is.
+
+        Reading on after the last event returns the connection to the pool; a failure there takes nothing away.
+        """
+        builder, observer = attempt.builder, sending.observer
+        while True:
+            event = await self._guarded(anext(events, None), attempt)
+            if event is None:
+                break
+            if isinstance(event, Failure):
+                return None if builder.stopped else event
+            try:
+                shown = builder.add(event)
+            except ReplyMalformed as error:
+                return malformed(str(error), attempts=attempt.number, request_id=attempt.request_id, retry=False)
+            if shown is not None:
+                (observer.text if shown[0] == "text" else observer.thinking)(shown[1])
+            elif builder.started and attempt.first_token_at is None:
+                attempt.first_token_at = self._clock()
+                observer.first_token(attempt.first_token_at)
+            elif builder.stopped and attempt.ended_at is None:
+                attempt.ended_at = self._clock()
+        if builder.stopped:
+            return None
+        told = f"the stream from {self._base_url} ended without message_stop"
+        return unanswered(told, attempts=attempt.number, request_id=attempt.request_id)
+
+    async def _answer(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
+        """Make one attempt that is answered in one piece; its beginning shows only when all of it is here."""
+        response = await self._guarded(
+            self._sdk.post(
+                _PATH,
+                cast_to=httpx2.Response,
+                content=sending.content,
+                options={"headers": {**sending.headers}},
+            ),
+            attempt,
+        )
+        if isinstance(response, Failure):
+            return response
+        attempt.request_id = response.headers.get("request-id")
+        attempt.first_token_at = self._clock()
+        try:
+            message = json_object(json.loads(response.content), "the answer")
+            reply = attempt.reply(message, ended_at=attempt.first_token_at)
+        except (ReplyMalformed, ValueError) as error:
+            damaged = isinstance(error, ValueError)
+            told = f"the answer of {self._base_url} is no JSON: {error}" if damaged else str(error)
+            return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=damaged, cause=error)
+        sending.observer.first_token(attempt.first_token_at)
+        return reply
+
+    async def _guarded(self, work: Awaitable[_AnswerT], attempt: _Attempt) -> _AnswerT | Failure:
+        """Await what the network does; only here do exceptions become failures, so that an observer's never do."""
+        try:
+            return await work
+        except Exception as error:
+            failure = failure_of(
+                error,
+                base_url=self._base_url,
+                attempts=attempt.number,
+                request_id=attempt.request_id,
+                now=self._clock(),
+            )
+            if failure is None:
+                raise
+            return failure
+
+    def _tell_interrupted(self, sending: _Sending, attempt: _Attempt, error: BaseException) -> None:
+        if attempt.builder.started:
+            told = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
+            partial = attempt.reply(attempt.builder.partial(), ended_at=attempt.ended_at or self._clock())
+            sending.observer.interrupted(partial, told)
+
+
+def failure_of(error: Exception, *, base_url: str, attempts: int, request_id: str | None, now: float) -> Failure | None:
+    """Return what an exception of the SDK, or of the HTTP library below it, means; `None` for any other exception.
+
+    `attempts` counts the requests sent so far, `request_id` is that of the stream that was being read, `now` is Unix
+    seconds.
+    """
+    match error:
+        case anthropic.APIStatusError():
+            return _refused(error, attempts=attempts, now=now)
+        case anthropic.APIConnectionError():
+            return _unanswered(error.__cause__ or error, base_url, attempts=attempts, request_id=request_id)
+        case anthropic.RetryableError() | httpx2.HTTPError() | httpx2.StreamError():
+            return _unanswered(error, base_url, attempts=attempts, request_id=request_id)
+        case anthropic.CredentialsError():
+            message = f"no usable credentials: {error}; set ANTHROPIC_API_KEY"
+            return Failure(error=Unauthenticated(message, attempts=attempts), retry=False, cause=error)
+        case json.JSONDecodeError() | UnicodeDecodeError():
+            told = f"the stream from {base_url} is damaged: {error}"
+            return malformed(told, attempts=attempts, request_id=request_id, retry=True, cause=error)
+        case anthropic.AnthropicError():
+            told = f"the SDK cannot read the answer of {base_url}: {error}"
+            return malformed(told, attempts=attempts, request_id=request_id, retry=False, cause=error)
+        case _:
+            return None
+
+
+def _refused(error: anthropic.APIStatusError, *, attempts: int, now: float) -> Failure:
+    headers = error.response.headers
+    if error.response.is_redirect:
+        told = f"the server redirects to {headers.get('location')!r}; set base_url to where it really is"
+        return malformed(told, attempts=attempts, request_id=error.request_id, retry=False, cause=error)
+    return refused(
+        error.status_code,
+        error_type=error.type,
+        told=error.api_message or _excerpt(error.body),
+        headers=headers,
+        attempts=attempts,
+        now=now,
+        cause=error,
+    )
+
+
+def _unanswered(cause: BaseException, base_url: str, *, attempts: int, request_id: str | None) -> Failure:
+    # What is wrong before a byte is sent, or after we closed the connection ourselves, is wrong again next time.
+    hopeless = not isinstance(cause, _WORTH_ANOTHER) or isinstance(cause, _WRONG_HERE)
+    # The text of a protocol error of our own may quote a header, and the key is one.
+    told = type(cause).__name__ if isinstance(cause, httpx2.LocalProtocolError) else _named(cause)
+    return unanswered(
+        f"the connection to {base_url} failed: {told}",
+        attempts=attempts,
+        request_id=request_id,
+        retry=not hopeless,
+        cause=cause,
+    )
+
+
+_WORTH_ANOTHER = (
+    httpx2.TransportError,
+    httpx2.DecodingError,
+    anthropic.APIConnectionError,
+    anthropic.RetryableError,
+    OSError,
+)
+_WRONG_HERE = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _excerpt(body: object, *, room: int = 200) -> str:
+    """Return an error body that is not the API's, such as a gateway's HTML page, in one short line."""
+    line = " ".join(str(body or "no explanation").split())
+    return line if len(line) <= room else f"{line[:room]}…"
+
+
+def _body(request: JsonObject, *, stream: bool) -> bytes:
+    body = {key: value for key, value in request.items() if key != "stream"}
+    if stream:
+        body["stream"] = True
+    try:
+        text = json_text(body)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"the request holds what JSON cannot say: {error}") from error
+    # Half of a surrogate pair has no UTF-8; escaped, it is what the model's own JSON said.
+    return text.encode(errors="backslashreplace")

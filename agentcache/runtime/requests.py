@@ -1,0 +1,119 @@
+"""From an agent and its messages to one planned request: render, lay out, plan, write.
+
+Pure: variables are already plain values, what earlier calls wrote comes in as `reuse`, and the result is a value
+that carries the layout and the plan beside the request, so that the ledger, `show` and tests read the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agentcache.errors import MissingVariable, SettingsError
+from agentcache.prompt.breakpoints import Plan, Reuse, plan
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
+from agentcache.prompt.layout import Layout, Level, lay_out
+from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.sections import Stability
+from agentcache.prompt.wire import CallSettings, to_request
+from agentcache.runtime.agent import Agent, OutputT
+from agentcache.runtime.output import OutputSpec
+
+_IN_SYSTEM = (Stability.STATIC, Stability.SEMI_STATIC, Stability.SESSION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCall:
+    """A request ready to be sent, with the layout and the plan that it was written from."""
+
+    request: JsonObject
+    layout: Layout
+    plan: Plan
+
+
+def render_system(
+    agent: Agent[OutputT],
+    output: OutputSpec,
+    *,
+    static: Mapping[str, JsonValue],
+    semi_static: Mapping[str, JsonValue],
+    session: Mapping[str, JsonValue],
+) -> tuple[RenderedSection, ...]:
+    """Return the agent's system sections, most stable first.
+
+    A model without structured outputs is told the answer's schema in words, at the end of the static layer: constant
+    for an agent, so it is part of the prefix that the cache keeps.
+
+    Raises `MissingVariable` when the run does not bring what a section needs, `SettingsError` for what none needs.
+    """
+    _require(agent, Stability.SEMI_STATIC, semi_static, "return it from `semi_static`")
+    _require(agent, Stability.SESSION, session, "pass it in `session`")
+    _refuse_shadows(agent, session, {**static, **semi_static}, "session")
+    known: dict[str, JsonValue] = {}
+    sections: list[RenderedSection] = []
+    for stability, own in zip(_IN_SYSTEM, (static, semi_static, session), strict=True):
+        known.update(own)
+        sections.extend(agent.renderer.render(stability, known))
+        if stability is Stability.STATIC and output.needs_words(structured_outputs=agent.facts.structured_outputs):
+            sections.append(
+                RenderedSection(name="output", stability=stability, text=output.instruction(), breakpoint=None)
+            )
+    return tuple(sections)
+
+
+def render_turn(
+    agent: Agent[OutputT], variables: Mapping[str, JsonValue], turn: Mapping[str, JsonValue]
+) -> list[JsonObject]:
+    """Return the turn layer as text blocks; they stand before the input in the newest user message."""
+    _require(agent, Stability.TURN, turn, "pass it in `turn`")
+    _refuse_shadows(agent, turn, variables, "turn")
+    rendered = agent.renderer.render(Stability.TURN, {**variables, **turn})
+    return [{"type": "text", "text": section.text} for section in rendered]
+
+
+def prepare(
+    agent: Agent[OutputT],
+    *,
+    system: Sequence[RenderedSection],
+    messages: Sequence[JsonObject],
+    settings: CallSettings,
+    reuse: Reuse,
+    previous: Layout | None = None,
+) -> PreparedCall:
+    """Return the planned request for these sections and messages. `previous` is the last layout of the conversation."""
+    layout = lay_out(
+        facts=agent.facts,
+        tools=[tool.definition() for tool in agent.toolbox.values()],
+        system=system,
+        messages=messages,
+        previous=previous,
+        level_salts=_salts(settings),
+    )
+    planned = plan(layout, agent.facts, reuse, policy=agent.cache)
+    return PreparedCall(request=to_request(layout, planned, settings), layout=layout, plan=planned)
+
+
+def _salts(settings: CallSettings) -> dict[Level, str]:
+    # What the API renders beside the blocks, at the level that a change of it invalidates (spec 1.2).
+    beside_system: JsonValue = settings.output_format
+    beside_messages: JsonValue = [settings.tool_choice, settings.thinking, settings.effort]
+    return {"system": canonical_json(beside_system), "messages": canonical_json(beside_messages)}
+
+
+def _require(agent: Agent[OutputT], layer: Stability, given: Mapping[str, JsonValue], remedy: str) -> None:
+    missing = sorted(agent.needs[layer] - given.keys())
+    if missing:
+        raise MissingVariable(
+            f"agent {agent.name!r}: the {layer} layer needs {', '.join(map(repr, missing))}; {remedy}"
+        )
+
+
+def _refuse_shadows(
+    agent: Agent[OutputT], given: Mapping[str, JsonValue], more_stable: Mapping[str, JsonValue], layer: str
+) -> None:
+    shadowed = sorted(given.keys() & more_stable.keys())
+    if shadowed:
+        names = ", ".join(map(repr, shadowed))
+        raise SettingsError(
+            f"agent {agent.name!r}: {layer} variable {names} already belongs to a more stable layer; rename it"
+        )

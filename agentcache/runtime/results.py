@@ -1,0 +1,27 @@
+"""What a finished run hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from agentcache.accounting.usage import Usage
+
+ResultT_co = TypeVar("ResultT_co", default=object, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult(Generic[ResultT_co]):
+    """The output of a run and what it used, everything nested in it included.
+
+    `cost_usd` is `None` when a model of the run has no known price.
+    """
+
+    output: ResultT_co
+    run_id: str
+    usage: Usage
+    cost_usd: Decimal | None
+    turns: int

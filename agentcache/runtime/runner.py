@@ -1,0 +1,210 @@
+"""Runs one agent: performs the steps, records each call, emits events.
+
+The runner owns the order of things; what to send is decided in `requests.py`, what comes next in `steps.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from agentcache.accounting.usage import CallRecord
+from agentcache.errors import SettingsError
+from agentcache.prompt.breakpoints import Reuse
+from agentcache.prompt.canonical import JsonObject, canonical_json
+from agentcache.prompt.rendering import RenderedSection, plain_value, plain_variables
+from agentcache.prompt.wire import CallSettings
+from agentcache.runtime.agent import Agent
+from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
+from agentcache.runtime.events import EventSink, Notice
+from agentcache.runtime.limits import Meter
+from agentcache.runtime.memo import Memo
+from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.replies import Reply
+from agentcache.runtime.requests import prepare, render_system, render_turn
+from agentcache.runtime.snapshots import Snapshots
+from agentcache.runtime.steps import CallAgain, Fail, Finish, Repair, RunTools, Step, next_step
+from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
+
+Input: TypeAlias = object
+"""What a run is asked: text, a list of content blocks, or any value that pydantic can write as JSON."""
+
+_BLOCKS = frozenset({"text", "image", "document", "search_result", "container_upload"})
+"""Content blocks that a user message may bring (SDK 2.12.0, `ContentBlockParam`), tool results apart."""
+
+REPAIRS = 2
+"""How often an answer that does not fit the declared output is sent back before the run fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRun:
+    """One run of one agent: who it is, what it is asked, what it may use."""
+
+    run_id: str
+    agent: Agent[object]
+    input: Input
+    session: Mapping[str, object]
+    turn: Mapping[str, object]
+    conversation: str | None
+    output: OutputSpec
+    meter: Meter
+    emit: EventSink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Everything that runs of one runtime share."""
+
+    caller: Caller
+    snapshots: Snapshots
+    conversations: Conversations
+    memo: Memo
+    clock: Callable[[], float]
+    new_id: Callable[[str], str]
+
+    async def run(self, run: AgentRun) -> object:
+        """Perform the run and return its output.
+
+        Raises a kind of `RunError` when it cannot be finished and `DeclarationError` when its variables do not fit;
+        the conversation is then as it was before.
+        """
+        async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
+            system, opening = await self._rendered(run)
+            transcript.messages.append({"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]})
+            settings = self._settings(run, transcript)
+            return await self._turns(run, transcript, system, settings)
+
+    async def _rendered(self, run: AgentRun) -> tuple[tuple[RenderedSection, ...], list[JsonObject]]:
+        agent = run.agent
+        layers = {
+            "static": plain_variables(agent.variables),
+            "semi_static": await self.snapshots.variables(agent),
+            "session": plain_variables(run.session),
+        }
+        system = render_system(agent, run.output, **layers)
+        above = {name: value for layer in layers.values() for name, value in layer.items()}
+        return system, render_turn(agent, above, plain_variables(run.turn))
+
+    def _settings(self, run: AgentRun, transcript: Transcript) -> CallSettings:
+        """Return the run's settings, with thinking and effort as the conversation began with them."""
+        own = run.agent.settings(run.output)
+        first = transcript.settings
+        if first is None:
+            transcript.settings = HeldSettings(thinking=own.thinking, effort=own.effort)
+            return own
+        if (first.thinking, first.effort) != (own.thinking, own.effort):
+            self._notice(
+                run,
+                "settings_held",
+                "thinking and effort stay as this conversation began: a change would rewrite its cache",
+            )
+        return replace(own, thinking=first.thinking, effort=first.effort)
+
+    async def _turns(
+        self, run: AgentRun, transcript: Transcript, system: Sequence[RenderedSection], settings: CallSettings
+    ) -> object:
+        repairs_left = REPAIRS
+        while True:
+            answer = await self._call(run, transcript, system, settings)
+            reply = answer.reply
+            if reply.content:
+                transcript.messages.append({"role": "assistant", "content": list(reply.content)})
+            step = self._step(run, reply, repairs_left)
+            if isinstance(step, Finish):
+                return step.output
+            if isinstance(step, Fail):
+                raise step.error
+            if isinstance(step, Repair):
+                repairs_left -= 1
+                transcript.messages.append(_user(step.message))
+            elif isinstance(step, RunTools):
+                results = await self._tools(run, step.blocks, answer.call_id)
+                transcript.messages.append({"role": "user", "content": list(results)})
+            elif not isinstance(step, CallAgain):
+                raise TypeError(f"unknown step {step!r}")
+
+    def _step(self, run: AgentRun, reply: Reply, repairs_left: int) -> Step:
+        return next_step(
+            reply.content,
+            reply.stop_reason,
+            output=run.output,
+            repairs_left=repairs_left,
+            agent=run.agent.name,
+            stop_details=reply.stop_details,
+        )
+
+    async def _call(
+        self, run: AgentRun, transcript: Transcript, system: Sequence[RenderedSection], settings: CallSettings
+    ) -> Answer:
+        agent, meter = run.agent, run.meter
+        meter.begin_turn(at=self.clock(), run=agent.name)
+        previous = transcript.layout
+        prepared = prepare(
+            agent,
+            system=system,
+            messages=transcript.messages,
+            settings=settings,
+            reuse=self._reuse(run, transcript),
+            previous=previous,
+        )
+        transcript.layout = prepared.layout
+        transcript.marked = frozenset(point.prefix_digest for point in prepared.plan.kept)
+        context = CallContext(
+            run_id=run.run_id,
+            agent=agent.name,
+            conversation=run.conversation,
+            turn=meter.turns,
+            emit=run.emit,
+            charge=lambda record: self._charge(run, record),
+        )
+        return await self.caller.call(prepared, context)
+
+    def _reuse(self, run: AgentRun, transcript: Transcript) -> Reuse:
+        """Return what is known of the next call: a run without tools, schema or conversation ends with this one."""
+        continues = bool(run.agent.toolbox) or run.conversation is not None or run.output.schema is not None
+        return Reuse(written=transcript.marked, tail_continues=continues)
+
+    def _charge(self, run: AgentRun, record: CallRecord) -> None:
+        run.meter.add(record)
+        if record.usage is not None and record.cost_usd is None:
+            self._notice(run, "unpriced_model", f"{record.model} has no known price: its cost is unknown, not zero")
+
+    async def _tools(self, run: AgentRun, blocks: Sequence[JsonObject], call_id: str) -> list[JsonObject]:
+        turn = ToolTurn(
+            run_id=run.run_id,
+            agent=run.agent.name,
+            call_id=call_id,
+            clock=self.clock,
+            new_id=self.new_id,
+            record=self.caller.ledger.add_tool_call,
+            emit=run.emit,
+            memo=self.memo,
+            concurrency=run.agent.tool_concurrency,
+        )
+        results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
+        return results
+
+    def _notice(self, run: AgentRun, code: str, message: str) -> None:
+        run.emit(Notice(run_id=run.run_id, agent=run.agent.name, at=self.clock(), code=code, message=message))
+
+
+def content_of(value: Input, agent: str) -> list[JsonObject]:
+    """Return a run's input as content blocks: text as it is, blocks as they are, anything else as canonical JSON."""
+    if isinstance(value, str):
+        if not value.strip():
+            raise SettingsError(f"agent {agent!r}: the input is empty; the API takes no empty message")
+        return [{"type": "text", "text": value}]
+    plain = plain_value(value)
+    if (
+        isinstance(plain, list)
+        and plain
+        and all(isinstance(item, dict) and item.get("type") in _BLOCKS for item in plain)
+    ):
+        return [item for item in plain if isinstance(item, dict)]
+    return [{"type": "text", "text": canonical_json(plain)}]
+
+
+def _user(text: str) -> JsonObject:
+    return {"role": "user", "content": [{"type": "text", "text": text}]}

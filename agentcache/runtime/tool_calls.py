@@ -1,0 +1,222 @@
+"""Runs the `tool_use` blocks of one assistant turn: all at once, each answered, each recorded.
+
+What a tool is and how its result reads is decided in `tools.py`; here are threads, time limits, the memo, events and
+records. Every block gets exactly one result, in the order of the blocks, whatever order the tools finish in: the
+API wants it complete, and the cache wants it the same every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agentcache.accounting.usage import ToolCallRecord
+from agentcache.errors import ToolFailed
+from agentcache.prompt.canonical import JsonObject
+from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
+from agentcache.runtime.memo import Memo, Remembered
+from agentcache.runtime.tool_results import Outcome, ToolResult, failure
+from agentcache.runtime.tools import Tool, ToolFunction, call_here
+
+Record: TypeAlias = Callable[[ToolCallRecord], Coroutine[object, object, None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolTurn:
+    """Who asks for the tools of one assistant turn, and what their calls may touch.
+
+    clock: Unix seconds. new_id: makes an id from a prefix.
+    record: awaited once per block with its row, to its end even while the turn is being cancelled.
+    memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
+    timeout_s: for tools that declare none of their own; `None` is no limit.
+    """
+
+    run_id: str
+    agent: str | None
+    call_id: str
+    clock: Callable[[], float]
+    new_id: Callable[[str], str]
+    record: Record
+    emit: EventSink = discard
+    memo: Memo | None = None
+    concurrency: int | None = None
+    timeout_s: float | None = None
+
+
+async def run_tool_calls(
+    blocks: Sequence[JsonObject], tools: Mapping[str, Tool], turn: ToolTurn
+) -> tuple[list[JsonObject], list[ToolCallRecord]]:
+    """Run the tools that `blocks` ask for and return their `tool_result` blocks and rows, both in the blocks' order.
+
+    blocks: `tool_use` blocks as the API gave them. tools: what is on offer, by name.
+    No tool's failure comes out as a raise. When the turn is cancelled, all its tools are, every row is recorded (as
+    `cancelled` for those that had not finished), and then the cancellation goes on.
+    """
+    slots = nullcontext() if turn.concurrency is None else asyncio.Semaphore(turn.concurrency)
+    calls = [_ToolCall(block=block, turn=turn, tool_call_id=turn.new_id("tool")) for block in blocks]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(call.run(tools, slots))
+    except BaseExceptionGroup as failures:
+        # Tools do not raise, so this is a sink, a store or an exit: the first is the cause, the rest followed.
+        raise failures.exceptions[0] from None
+    finally:
+        await despite_cancellation(_close([call for call in calls if call.row is None]))
+    return [call.result_block() for call in calls], [call.row for call in calls if call.row is not None]
+
+
+async def call_tool(tool: Tool, arguments: JsonObject, *, timeout_s: float | None = None) -> ToolResult:
+    """Call one tool: a plain function in a thread, with its context variables, an async one here; within its time.
+
+    `timeout_s` holds for a tool without a limit of its own. A thread whose time is up cannot be stopped: its function
+    runs to its end and the result is dropped.
+    """
+    limit_s = timeout_s if tool.timeout_s is None else tool.timeout_s
+    try:
+        async with asyncio.timeout(limit_s):
+            return await tool.call(arguments, invoke=_invoke)
+    except TimeoutError as error:  # ours alone: what the tool raises has become a result
+        return failure("timeout", f"{tool.name} gave no result within {limit_s:g} seconds.", error=error)
+
+
+async def _invoke(tool: Tool, arguments: JsonObject) -> object:
+    if not tool.blocking:
+        return await call_here(tool, arguments)
+    value = await asyncio.to_thread(_in_thread, tool.function, arguments)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _in_thread(function: ToolFunction, arguments: JsonObject) -> object:
+    try:
+        return function(arguments)
+    except StopIteration as error:  # no future can hold one (python/cpython#112182): it would be waited for for ever
+        raise RuntimeError("StopIteration: an iterator had no next value") from error
+
+
+@dataclass(slots=True, kw_only=True)
+class _ToolCall:
+    """One `tool_use` block on its way to a result and a row."""
+
+    block: JsonObject
+    turn: ToolTurn
+    tool_call_id: str
+    started_at: float | None = None
+    answer: Remembered | None = None
+    row: ToolCallRecord | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.block.get("name"))
+
+    async def run(self, tools: Mapping[str, Tool], slots: AbstractAsyncContextManager[None]) -> None:
+        async with slots:
+            self._start()
+            try:
+                self.answer = await self._answer(tools)
+            except asyncio.CancelledError:
+                if _being_cancelled():
+                    raise
+                # The tool cancelled something of its own and let it out; its block needs an answer all the same.
+                self.answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+            await self.close()
+
+    async def _answer(self, tools: Mapping[str, Tool]) -> Remembered:
+        arguments = self.block.get("input")
+        tool = tools.get(self.name)
+        if tool is None:
+            names = ", ".join(sorted(tools)) or "none"
+            message = f"There is no tool named {self.name!r}. Available tools: {names}."
+            return Remembered(result=failure("unknown_tool", message), hit=False)
+        if not isinstance(arguments, dict):
+            message = f"The arguments of {self.name} must be a JSON object, not {type(arguments).__name__}."
+            return Remembered(result=failure("invalid_arguments", message), hit=False)
+
+        async def call() -> ToolResult:
+            return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
+
+        if self.turn.memo is None:
+            return Remembered(result=await call(), hit=False)
+        return await self.turn.memo.get_or_call(tool, arguments, call)
+
+    def _start(self) -> None:
+        turn, arguments = self.turn, self.block.get("input")
+        self.started_at = turn.clock()
+        turn.emit(
+            ToolStarted(
+                run_id=turn.run_id,
+                agent=turn.agent,
+                at=self.started_at,
+                tool_call_id=self.tool_call_id,
+                tool=self.name,
+                arguments=arguments if isinstance(arguments, dict) else {},
+            )
+        )
+
+    async def close(self) -> None:
+        """Write the row and tell of the end. A call without an answer counts as cancelled."""
+        turn, now = self.turn, self.turn.clock()
+        outcome: Outcome = "cancelled" if self.answer is None else self.answer.result.outcome
+        hit = self.answer is not None and self.answer.hit
+        self.row = ToolCallRecord(
+            tool_call_id=self.tool_call_id,
+            run_id=turn.run_id,
+            agent=turn.agent,
+            call_id=turn.call_id,
+            tool=self.name,
+            started_at=now if self.started_at is None else self.started_at,
+            ended_at=now,
+            outcome=outcome,
+            memo_hit=hit,
+            result_chars=0 if self.answer is None else self.answer.result.chars,
+        )
+        try:
+            await despite_cancellation(turn.record(self.row))
+        finally:
+            self._explain(now)
+            self._tell_of_end(self.row)
+
+    def _tell_of_end(self, row: ToolCallRecord) -> None:
+        if self.started_at is not None:
+            finished = ToolFinished(
+                run_id=row.run_id,
+                agent=row.agent,
+                at=row.ended_at,
+                tool_call_id=row.tool_call_id,
+                tool=row.tool,
+                outcome=row.outcome,
+                memo_hit=row.memo_hit,
+            )
+            self.turn.emit(finished)
+
+    def _explain(self, now: float) -> None:
+        """Tell the author where a tool broke: the model gets the message, but nobody else would see it."""
+        result = None if self.answer is None else self.answer.result
+        error = None if result is None or result.outcome != "error" else result.error
+        if error is None or isinstance(error, ToolFailed):
+            return
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+        message = f"tool {self.name!r} raised {type(error).__name__}: {error}{where}"
+        turn = self.turn
+        turn.emit(Notice(run_id=turn.run_id, agent=turn.agent, at=now, code="tool_error", message=message))
+
+    def result_block(self) -> JsonObject:
+        if self.answer is None:
+            raise RuntimeError(f"the tool {self.name!r} has no result")
+        return self.answer.result.block(str(self.block["id"]))
+
+
+async def _close(calls: Sequence[_ToolCall]) -> None:
+    await asyncio.gather(*(call.close() for call in calls))
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,135 @@
+"""What a tool gives back, as the model will read it.
+
+A result is text or content blocks, and what became of the call. Equal values give equal bytes, since a result stays
+in the prompt for the rest of the conversation. Nothing is run here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
+from agentcache.runtime.schemas import json_form
+
+Outcome: TypeAlias = Literal["ok", "error", "timeout", "invalid_arguments", "unknown_tool", "cancelled"]
+"""What became of a tool call; `ToolCallRecord.outcome` holds the same words."""
+
+MAX_RESULT_CHARS = 200_000
+"""Where a result is cut when its tool says nothing else: about 50,000 tokens."""
+
+NO_OUTPUT = "(no output)"
+"""Stands for text of white space only: the API takes no empty text block (spec, section 3)."""
+
+_NEEDS = {"text": "text", "image": "source", "document": "source", "search_result": "content"}
+"""Content blocks that a `tool_result` may hold (SDK 2.12.0, `ToolResultBlockParam`), with the key that each needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The answer to one `tool_use`. A tool may return one itself, to send content blocks or to mark an error.
+
+    content: text, or content blocks as the API takes them, without `cache_control`.
+    outcome: anything but `ok` is sent with `is_error`.
+    error: the exception behind an `error`, for logs; the model sees its type and message only.
+    """
+
+    content: str | list[JsonObject]
+    outcome: Outcome = "ok"
+    error: Exception | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the model is told that the call failed."""
+        return self.outcome != "ok"
+
+    @property
+    def chars(self) -> int:
+        """Characters of text in it; images and documents count nothing."""
+        if isinstance(self.content, str):
+            return len(self.content)
+        texts = (block.get("text") for block in self.content)
+        return sum(len(text) for text in texts if isinstance(text, str))
+
+    def block(self, tool_use_id: str) -> JsonObject:
+        """Return the `tool_result` block for the request that follows; always the same keys in the same order."""
+        content: JsonValue = self.content if isinstance(self.content, str) else list(self.content)
+        block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id, "content": content}
+        return {**block, "is_error": True} if self.is_error else block
+
+    def sendable(self, *, max_chars: int) -> ToolResult:
+        """Return the result as the API takes it: no empty text, no broken Unicode, no more than `max_chars` a text.
+
+        Raises `ValueError` for blocks that the API would refuse.
+        """
+        if isinstance(self.content, str):
+            return replace(self, content=_sendable_text(self.content, max_chars))
+        if not self.content:
+            return replace(self, content=NO_OUTPUT)
+        return replace(self, content=[_sendable_block(block, max_chars) for block in self.content])
+
+
+def result_of(value: object, *, max_chars: int, nothing: str = "null") -> ToolResult:
+    """Return what a tool returned as a result.
+
+    A `ToolResult` and a list of content blocks stay what they are, text stays text, `None` is `nothing`, and all else
+    is canonical JSON (or, where its JSON is a string, as for a date or a path, that string). Text beyond `max_chars`
+    is cut and says so. Raises `TypeError` or `ValueError` for a value without a JSON form.
+    """
+    if isinstance(value, ToolResult):
+        return value.sendable(max_chars=max_chars)
+    if isinstance(value, str):
+        return ToolResult(content=value).sendable(max_chars=max_chars)
+    if value is None:
+        return ToolResult(content=nothing)
+    form = json_form(value)
+    blocks = _as_blocks(form)
+    if blocks is not None:
+        return ToolResult(content=blocks).sendable(max_chars=max_chars)
+    return ToolResult(content=form if isinstance(form, str) else canonical_json(form)).sendable(max_chars=max_chars)
+
+
+def failure(outcome: Outcome, message: str, *, error: Exception | None = None) -> ToolResult:
+    """Return the result of a call that went wrong."""
+    return ToolResult(content=_sendable_text(message, MAX_RESULT_CHARS), outcome=outcome, error=error)
+
+
+def _as_blocks(form: JsonValue) -> list[JsonObject] | None:
+    """Return `form` if it is a list of nothing but content blocks, so that data that merely has a `type` stays data."""
+    if not isinstance(form, list):
+        return None
+    blocks = [item for item in form if isinstance(item, dict) and _is_block(item)]
+    return blocks if blocks and len(blocks) == len(form) else None
+
+
+def _is_block(item: JsonObject) -> bool:
+    needed = _NEEDS.get(str(item.get("type")))
+    if needed is None or needed not in item:
+        return False
+    return isinstance(item[needed], {"text": str, "source": dict, "content": list}[needed])
+
+
+def _sendable_block(block: JsonObject, max_chars: int) -> JsonObject:
+    if not _is_block(block):
+        raise ValueError(
+            f"a content block of type {block.get('type')!r} is not one that a tool result may hold "
+            f"({', '.join(_NEEDS)}), or lacks its content"
+        )
+    if "cache_control" in block:
+        raise ValueError("a content block carries cache_control; leave it out, the planner places breakpoints")
+    text = block.get("text")
+    return {**block, "text": _sendable_text(text, max_chars)} if isinstance(text, str) else block
+
+
+def _sendable_text(text: str, max_chars: int) -> str:
+    if not text.strip():
+        return NO_OUTPUT
+    left_out = len(text) - max_chars
+    if left_out > 0:
+        text = f"{text[:max_chars]}\n[cut: {left_out} more characters]"
+    return text if text.isascii() else _without_lone_surrogates(text)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    # Half of a surrogate pair (as in a file name that is no UTF-8) can stand in a str but in no request.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

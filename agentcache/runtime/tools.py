@@ -1,0 +1,294 @@
+"""A tool: what the model is told about a function, how the function is called, and how its result reads.
+
+Everything that could never work is refused at declaration. The definition that goes on the wire is made once and is
+the same object ever after. Threads, time limits, the memo and the ledger are the business of `tool_calls.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
+
+from agentcache.errors import SettingsError, ToolArgumentsInvalid, ToolDeclarationError, ToolFailed
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_text, json_text, sorted_schema
+from agentcache.runtime.code_version import code_version
+from agentcache.runtime.durations import Duration, seconds
+from agentcache.runtime.signatures import Signature, read_signature, underlying
+from agentcache.runtime.tool_results import MAX_RESULT_CHARS, ToolResult, failure, result_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # the API's own rule for tool names
+
+ToolFunction: TypeAlias = Callable[[JsonObject], object]
+"""Takes the model's arguments as one mapping; plain or async."""
+
+
+async def call_here(tool: Tool, arguments: JsonObject) -> object:
+    """Call a tool's function in this thread and wait for it, however long it takes."""
+    value = tool.function(arguments)
+    return await value if inspect.isawaitable(value) else value
+
+
+Invoke: TypeAlias = Callable[["Tool", JsonObject], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tool:
+    """A function that the model may ask for. Mostly made with `@tool`; made directly for a schema of your own.
+
+    name: 1 to 64 letters, digits, `_` or `-`; description: what the model chooses it by.
+    input_schema: JSON schema of an object. Made directly, arguments reach `function` as the model wrote them, in one
+    dict; `function` may raise `ToolArgumentsInvalid` for those that do not fit.
+    timeout_s: seconds for one call; `None` leaves it to whoever calls.
+    deterministic: equal arguments give equal results and nothing else happens, so that results may be kept: for
+    `ttl_s` seconds (`None`: until invalidated), under `tags` to invalidate them by.
+    version: stands for the function's code in the key of kept results; worked out from its source when left out.
+    max_result_chars: where the text of a result is cut.
+
+    Raises `ToolDeclarationError` for what could never work.
+    """
+
+    name: str
+    description: str
+    input_schema: JsonObject
+    function: ToolFunction = field(repr=False)
+    timeout_s: float | None = None
+    deterministic: bool = False
+    ttl_s: float | None = None
+    tags: tuple[str, ...] = ()
+    version: str | None = None
+    max_result_chars: int = MAX_RESULT_CHARS
+    blocking: bool | None = None
+    """Whether `function` must run in a thread of its own; `None`: if it is no coroutine function."""
+    signature: Signature | None = field(default=None, repr=False)
+    where: str = field(default="", repr=False)
+    """File, line and name of the declaration, for messages."""
+    _definition: JsonObject = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        derived: dict[str, object] = {
+            "where": self.where or declared_at(self.function),
+            "tags": tuple(sorted(set(self.tags))),
+            "blocking": not _is_async(self.function) if self.blocking is None else self.blocking,
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+        _check(self)
+        if self.deterministic and self.version is None:
+            object.__setattr__(self, "version", code_version(self.function, where=self.where))
+        definition: JsonObject = {
+            "name": self.name,
+            "description": canonical_text(self.description).strip(),
+            "input_schema": sorted_schema(self.input_schema),
+        }
+        object.__setattr__(self, "_definition", definition)
+
+    def definition(self) -> JsonObject:
+        """Return the tool as the API takes it. Always the same object; leave it as it is."""
+        return self._definition
+
+    def with_defaults(self, arguments: JsonObject) -> JsonObject:
+        """Return the arguments with the plain defaults written out: calls that mean the same come out the same."""
+        return arguments if self.signature is None else {**self.signature.defaults, **arguments}
+
+    async def call(self, arguments: JsonObject, *, invoke: Invoke = call_here) -> ToolResult:
+        """Call the function with the model's arguments and return its result, whatever happens.
+
+        Left alone it runs in this thread and without its time limit, as suits a test of the tool itself; the runtime
+        passes an `invoke` of its own. Only cancellation (and what else is no `Exception`) comes out as a raise.
+        """
+        try:
+            value = await invoke(self, arguments)
+        except ToolArgumentsInvalid as error:
+            return failure("invalid_arguments", _misfit(self.name, str(error)), error=error)
+        except ToolFailed as error:
+            return failure("error", str(error) or type(error).__name__, error=error)
+        except Exception as error:  # noqa: BLE001  # the model is told, and `error` keeps it for the logs
+            return failure("error", f"{type(error).__name__}: {error}", error=error)
+        nothing = "ok" if self.signature is not None and self.signature.returns_nothing else "null"
+        try:
+            return result_of(value, max_chars=self.max_result_chars, nothing=nothing)
+        except (TypeError, ValueError) as error:
+            message = f"{self.name} returned a {type(value).__name__} that cannot be sent: {error}"
+            return failure("error", message, error=error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FunctionTool(Tool, Generic[P, R]):
+    """A tool made with `@tool`. Called from Python it is still the function that it was."""
+
+    original: Callable[P, R] = field(repr=False)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself: no validation, no conversion of the result."""
+        return self.original(*args, **kwargs)
+
+
+class ToolOptions(TypedDict, total=False):
+    """Options of `@tool`; `Tool` says what each is for."""
+
+    name: str
+    description: str
+    deterministic: bool
+    ttl: Duration | None
+    tags: Sequence[str]
+    timeout: Duration | None
+    version: str | None
+    max_result_chars: int
+
+
+@overload
+def tool(function: Callable[P, R], /, **options: Unpack[ToolOptions]) -> FunctionTool[P, R]: ...
+@overload
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
+def tool(
+    function: Callable[P, R] | None = None, /, **options: Unpack[ToolOptions]
+) -> FunctionTool[P, R] | Callable[[Callable[P, R]], FunctionTool[P, R]]:
+    """Make a tool of a function, plain or async: `@tool`, `@tool(timeout="30s")` or `tool(orders.find)`.
+
+    The schema comes from the signature by pydantic, the description from the docstring, whose parameter section (in
+    Google, numpy or Sphinx style) describes the parameters. A plain function runs in a thread.
+
+    `ttl` and `timeout` take `"30s"`, `"1h"`, a number of seconds, a `timedelta`, or `None` for no bound; a plain
+    function whose time is up goes on in its thread, but nobody waits for it. `ttl` and `tags` need
+    `deterministic=True`. Defaults: the function's name, not deterministic, no bounds, 200,000 characters.
+
+    Raises `ToolDeclarationError`, naming file, line and function, for what could never work: no docstring, a
+    parameter without a type or with one that JSON cannot carry, `*args`, a default that does not fit.
+    """
+    names = _names_around_caller()
+
+    def declare(function: Callable[P, R]) -> FunctionTool[P, R]:
+        return _declared(function, names, options)
+
+    return declare if function is None else declare(function)
+
+
+def ordered_tools(tools: Iterable[Tool]) -> tuple[Tool, ...]:
+    """Return tools by name, the order in which they are sent whatever order they were declared in.
+
+    Raises `ToolDeclarationError` for what is no tool and for two of one name.
+    """
+    known: dict[str, Tool] = {}
+    for item in tools:
+        if not isinstance(item, Tool):
+            raise ToolDeclarationError(f"{item!r} is no tool; put @tool on the function, or wrap it in tool(...)")
+        twin = known.setdefault(item.name, item)
+        if twin is not item:
+            raise ToolDeclarationError(
+                f"two tools are named {item.name!r}: {twin.where} and {item.where}; rename one with name='...'"
+            )
+    return tuple(known[name] for name in sorted(known))
+
+
+def _names_around_caller() -> Mapping[str, object]:
+    """Return the names known where `tool` was called, so that a function may use types declared beside it."""
+    frame = inspect.currentframe()
+    try:
+        caller = frame.f_back.f_back if frame is not None and frame.f_back is not None else None
+        return {} if caller is None or caller.f_locals is caller.f_globals else dict(caller.f_locals)
+    finally:
+        del frame  # a frame that is its own local would outlive this call until the next garbage collection
+
+
+def declared_at(function: Callable[P, object]) -> str:
+    """Return `file:line name` of a function, for messages."""
+    plain = underlying(function)
+    if plain is None:
+        return getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{plain.__code__.co_filename}:{plain.__code__.co_firstlineno} {plain.__qualname__}"
+
+
+def _declared(function: Callable[P, R], names: Mapping[str, object], options: ToolOptions) -> FunctionTool[P, R]:
+    if isinstance(function, Tool):
+        raise ToolDeclarationError(f"{function.where}: is a tool already; to declare it anew, pass its .original")
+    where = declared_at(function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ToolDeclarationError(f"{where}: yields, but a tool returns one value; return a list")
+    # A function of another module was declared among other names than those around this call.
+    is_local = "<locals>" in getattr(function, "__qualname__", "")
+    signature = read_signature(
+        function, names=names if is_local else {}, description=options.get("description"), where=where
+    )
+    version = options.get("version")
+    deterministic = options.get("deterministic", False)
+    if deterministic and version is None:
+        version = code_version(function, where=where)
+    return FunctionTool(
+        name=options.get("name") or str(getattr(function, "__name__", "")),
+        description=signature.description,
+        input_schema=signature.input_schema,
+        function=partial(_call_with, function, signature),
+        timeout_s=_seconds(options.get("timeout"), "timeout", where),
+        deterministic=deterministic,
+        ttl_s=_seconds(options.get("ttl"), "ttl", where),
+        tags=_tags(options.get("tags", ()), where),
+        version=version,
+        max_result_chars=options.get("max_result_chars", MAX_RESULT_CHARS),
+        blocking=not _is_async(function),
+        signature=signature,
+        where=where,
+        original=function,
+    )
+
+
+def _call_with(function: Callable[P, R], signature: Signature, arguments: JsonObject) -> R:
+    return function(**signature.bind(arguments))  # type: ignore[arg-type, call-arg]  # `bind` made them fit P
+
+
+def _is_async(function: Callable[P, object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _seconds(value: Duration | None, name: str, where: str) -> float | None:
+    try:
+        return None if value is None else seconds(value)
+    except SettingsError as error:
+        raise ToolDeclarationError(f"{where}: {name}: {error}") from error
+
+
+def _tags(tags: Sequence[str], where: str) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        raise ToolDeclarationError(f"{where}: tags is the text {tags!r}; write tags=[{tags!r}]")
+    return tuple(tags)
+
+
+def _check(tool: Tool) -> None:
+    where = tool.where
+    if not _NAME.fullmatch(tool.name):
+        raise ToolDeclarationError(
+            f"{where}: the tool name {tool.name!r} is not 1 to 64 letters, digits, '_' or '-'; give one with name='...'"
+        )
+    if not tool.description.strip():
+        raise ToolDeclarationError(f"{where}: has no description; say what the tool does, the model chooses by it")
+    _check_schema(tool.input_schema, where)
+    if not tool.deterministic and (tool.ttl_s is not None or tool.tags):
+        raise ToolDeclarationError(
+            f"{where}: ttl and tags are about kept results, and only those of deterministic tools are kept; "
+            "add deterministic=True if equal arguments always give equal results, or drop them"
+        )
+    if tool.max_result_chars < 1:
+        raise ToolDeclarationError(f"{where}: max_result_chars is {tool.max_result_chars}; a result needs at least 1")
+
+
+def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:
+    if schema.get("type") != "object":
+        found = schema.get("type")
+        raise ToolDeclarationError(f"{where}: input_schema has type {found!r}; the API takes 'object' only")
+    mixed = sorted({"anyOf", "oneOf", "allOf"} & schema.keys())
+    if mixed:
+        raise ToolDeclarationError(f"{where}: input_schema has {mixed[0]} at its top, which the API refuses; nest it")
+    try:
+        json_text(dict(schema))
+    except (TypeError, ValueError) as error:
+        raise ToolDeclarationError(f"{where}: input_schema is no JSON: {error}") from error
+
+
+def _misfit(name: str, problems: str) -> str:
+    return f"The arguments do not fit the tool {name}:\n{problems}\nCall it again with corrected arguments."

@@ -1,0 +1,1 @@
+"""What if: replay recorded traffic under other cache policies and bill each beside the clairvoyant bound."""

@@ -1,0 +1,130 @@
+"""The ledger in memory: gone with the process. For tests, and for runs that shall leave nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
+from agentcache.errors import StoreError
+from agentcache.stores.protocols import StoredConversation, conversation_changed
+
+_Row = TypeVar("_Row", RunRecord, CallRecord, ToolCallRecord)
+
+
+class MemoryLedger:
+    """A `Ledger` that lives in three dictionaries."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, RunRecord] = {}
+        self._calls: dict[str, CallRecord] = {}
+        self._tool_calls: dict[str, ToolCallRecord] = {}
+        self._conversations: dict[str, StoredConversation] = {}
+        self._closed = False
+
+    async def start_run(self, run: RunRecord) -> None:
+        """Add a run."""
+        self._check_open()
+        if run.parent_run_id is not None:
+            self._check_run(run.parent_run_id, f"parent of run {run.run_id!r}")
+        _add(self._runs, run.run_id, run, "run")
+
+    async def finish_run(self, run_id: str, *, ended_at: float, status: RunStatus, error: str | None = None) -> None:
+        """Tell how a run ended."""
+        self._check_open()
+        self._check_run(run_id, "to finish it")
+        self._runs[run_id] = replace(self._runs[run_id], ended_at=ended_at, status=status, error=error)
+
+    async def add_call(self, call: CallRecord) -> None:
+        """Add a call."""
+        self._check_open()
+        self._check_run(call.run_id, f"run of call {call.call_id!r}")
+        _add(self._calls, call.call_id, call, "call")
+
+    async def add_tool_call(self, tool_call: ToolCallRecord) -> None:
+        """Add a tool call."""
+        self._check_open()
+        self._check_run(tool_call.run_id, f"run of tool call {tool_call.tool_call_id!r}")
+        _add(self._tool_calls, tool_call.tool_call_id, tool_call, "tool call")
+
+    async def runs(
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+    ) -> list[RunRecord]:
+        """Return runs by their start."""
+        rows = self._chosen(self._runs.values(), lambda run: run.started_at, run_id, since, agent)
+        return sorted(rows, key=lambda run: (run.started_at, run.run_id))
+
+    async def calls(
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+    ) -> list[CallRecord]:
+        """Return calls by the time they were sent."""
+        rows = self._chosen(self._calls.values(), lambda call: call.sent_at, run_id, since, agent)
+        return sorted(rows, key=lambda call: (call.sent_at, call.call_id))
+
+    async def tool_calls(
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+    ) -> list[ToolCallRecord]:
+        """Return tool calls by their start."""
+        rows = self._chosen(self._tool_calls.values(), lambda call: call.started_at, run_id, since, agent)
+        return sorted(rows, key=lambda call: (call.started_at, call.tool_call_id))
+
+    async def load_conversation(self, conversation_id: str) -> StoredConversation | None:
+        """Return a conversation, or `None`."""
+        self._check_open()
+        return self._conversations.get(conversation_id)
+
+    async def save_conversation(self, conversation: StoredConversation) -> StoredConversation:
+        """Keep the conversation and return it with its new version."""
+        self._check_open()
+        there = self._conversations.get(conversation.conversation_id)
+        version = (there.version if there else None) or 0
+        if conversation.version is not None and conversation.version != version:
+            raise conversation_changed(conversation)
+        saved = replace(conversation, version=version + 1)
+        self._conversations[conversation.conversation_id] = saved
+        return saved
+
+    async def close(self) -> None:
+        """Forget nothing, but refuse further use, as a database would."""
+        self._closed = True
+
+    def _chosen(
+        self,
+        rows: Iterable[_Row],
+        began_at: Callable[[_Row], float],
+        run_id: str | None,
+        since: float | None,
+        agent: str | None,
+    ) -> list[_Row]:
+        self._check_open()
+        run_ids = None if run_id is None else self._with_nested(run_id)
+        return [
+            row
+            for row in rows
+            if (run_ids is None or row.run_id in run_ids)
+            and (since is None or began_at(row) >= since)
+            and (agent is None or row.agent == agent)
+        ]
+
+    def _with_nested(self, run_id: str) -> set[str]:
+        """Return the ids of a run and of all runs below it; parents come before their children in the dictionary."""
+        found = {run_id}
+        for run in self._runs.values():
+            if run.parent_run_id in found:
+                found.add(run.run_id)
+        return found
+
+    def _check_run(self, run_id: str, purpose: str) -> None:
+        if run_id not in self._runs:
+            raise StoreError(f"the ledger has no run {run_id!r} ({purpose}); start_run comes first")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("this ledger is closed; open it again to use it")
+
+
+def _add(rows: dict[str, _Row], row_id: str, row: _Row, kind: str) -> None:
+    if row_id in rows:
+        raise StoreError(f"the ledger has a {kind} {row_id!r} already; every {kind} needs an id of its own")
+    rows[row_id] = row

@@ -1,0 +1,105 @@
+"""Which ledger a URL means, and how it is opened.
+
+Decides what names a database: nothing at all, a path, or a URL; knows nothing of tables. A database that cannot be
+opened is a `StoreError` in one sentence, with the path and what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentcache.errors import StoreError
+from agentcache.stores.memory import MemoryLedger
+from agentcache.stores.protocols import Ledger
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+DEFAULT_PATH = ".agentcache/ledger.db"
+"""Where the ledger of a project lies, from the directory that a program is started in."""
+
+_IN_MEMORY = frozenset({"memory:", "sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///:memory:"})
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_FILE_ENDINGS = (".db", ".sqlite", ".sqlite3")
+_FORMS = "a path that ends in .db, sqlite:///PATH, postgresql://USER:PASSWORD@HOST/DATABASE, or memory:"
+
+
+async def open_ledger(url: str | None = None) -> Ledger:
+    """Open the ledger that `url` names and bring it to today's schema; missing directories are made.
+
+    `None` is the SQLite file `.agentcache/ledger.db` in the working directory. Otherwise a path that ends in `.db`
+    (or `.sqlite`, `.sqlite3`), `sqlite:///PATH`, `postgresql://…`, or `memory:`, which keeps nothing. Close it when
+    done. Raises `StoreError` when the URL means nothing here or the database cannot be used, `SchemaTooNew` when a
+    newer agentcache wrote it.
+    """
+    if url in _IN_MEMORY:
+        return MemoryLedger()
+    # Start-up time: SQLAlchemy takes a fifth of a second to import, and declaring agents never needs it.
+    from agentcache.stores.sql import open_sql_ledger
+
+    normal = normal_url(url)
+    where = normal.render_as_string(hide_password=True)
+    if normal.get_backend_name() == "sqlite":
+        where = normal.database or DEFAULT_PATH
+        await asyncio.to_thread(_make_directory, Path(where))
+    elif find_spec("asyncpg") is None:
+        raise StoreError(f"{where}: PostgreSQL needs the package asyncpg; install it (pip install asyncpg)")
+    return await open_sql_ledger(normal, where=where)
+
+
+def normal_url(url: str | None) -> URL:
+    """Return the URL with the driver that is used for it. Raises `StoreError` for one that means nothing here.
+
+    `sqlite:///x.db`, `sqlite+aiosqlite:///x.db` and `x.db` are the same; so are `postgres://`, `postgresql://` and
+    `postgresql+asyncpg://`. A `~` at the start of a path is the home directory.
+    """
+    from sqlalchemy import URL, make_url  # start-up time, as above
+    from sqlalchemy.exc import ArgumentError
+
+    text = DEFAULT_PATH if url is None else url
+    if "://" not in text:
+        if not text.endswith(_FILE_ENDINGS):
+            raise StoreError(f"{_shown(text)!r} names no database; give {_FORMS}")
+        return URL.create("sqlite+aiosqlite", database=_expanded(text))
+    try:
+        parsed = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(f"{_shown(text)!r} is no database URL; give {_FORMS}") from error
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None or not parsed.database:
+        lack = "names no database" if driver else f"asks for {parsed.drivername!r}, which is not supported"
+        raise StoreError(f"{_shown(text)!r} {lack}; give {_FORMS}")
+    database = _expanded(parsed.database) if driver.startswith("sqlite") else parsed.database
+    return parsed.set(drivername=driver, database=database)
+
+
+def _make_directory(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(
+            f"{path}: is a directory, and the ledger is a file; name a file in it, such as {path}/ledger.db"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: its directory cannot be made ({error.strerror}); name a path that can be written"
+        ) from error
+
+
+def _expanded(path: str) -> str:
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
+
+def _shown(text: str) -> str:
+    """Return a URL without its password, for messages."""
+    return re.sub(r"(?<=://).*(?=@)", "***", text)

@@ -1,0 +1,161 @@
+"""The tables of the ledger, and how values are stored so that they come back as they went in.
+
+This is the schema as queries see it today; `migrations.py` says how a database came to it. What a column means is
+said at the field of the record that it is named after.
+
+Dollars are decimal text, since both databases would round them otherwise. Times are doubles in Unix seconds.
+JSON is text: canonical where its keys mean nothing, with its keys in their order where they are part of a prompt.
+Model output may hold what UTF-8 or PostgreSQL refuse (lone surrogates, NUL); it is stored as an escape.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Double, ForeignKey, Integer, MetaData, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+from agentcache.accounting.pricing import plain_usd
+from agentcache.prompt.canonical import JsonValue, canonical_json
+
+_ESCAPES = {0: "\\x00"} | {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
+
+
+class Words(TypeDecorator[str]):
+    """Text. What no database takes (NUL, lone surrogates) is written as an escape."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text that is stored."""
+        return None if value is None else value.translate(_ESCAPES)
+
+
+class Dollars(TypeDecorator[Decimal]):
+    """An amount of US dollars, exact."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        """Return the text that is stored."""
+        return None if value is None else plain_usd(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        """Return the amount that was stored."""
+        return None if value is None else Decimal(value)
+
+
+class CanonicalJson(TypeDecorator[JsonValue]):
+    """JSON whose keys have no order: equal values are equal text. NULL stands for nothing, not for JSON's null."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: JsonValue, dialect: Dialect) -> str | None:
+        """Return the text that is stored."""
+        return None if value is None else canonical_json(value).translate(_ESCAPES)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> JsonValue:
+        """Return the value that was stored."""
+        return None if value is None else _parsed(value)
+
+
+class OrderedJson(CanonicalJson):
+    """JSON that the API renders into a prompt: its keys keep their order."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: JsonValue, dialect: Dialect) -> str | None:
+        """Return the text that is stored."""
+        return None if value is None else json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _parsed(text: str) -> JsonValue:
+    value: JsonValue = json.loads(text)
+    return value
+
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("parent_run_id", Text, ForeignKey("runs.run_id")),
+    Column("name", Words, nullable=False),
+    Column("agent", Words),
+    Column("conversation", Words),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("status", Text, nullable=False),
+    Column("error", Words),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("agent", Words),
+    Column("model", Words, nullable=False),
+    Column("conversation", Words),
+    Column("turn", Integer, nullable=False),
+    Column("message_id", Words),
+    Column("request_id", Words),
+    Column("sent_at", Double, nullable=False),
+    Column("first_token_at", Double),
+    Column("ended_at", Double),
+    Column("stop_reason", Words),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Words),
+    Column("uncached_input_tokens", BigInteger),
+    Column("cache_write_5m_tokens", BigInteger),
+    Column("cache_write_1h_tokens", BigInteger),
+    Column("cache_read_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("parts", CanonicalJson, nullable=False),
+    Column("cost_usd", Dollars),
+    Column("counterfactual_usd", Dollars),
+    Column("plan", CanonicalJson, nullable=False),
+    Column("section_tokens", CanonicalJson, nullable=False),
+    Column("prefix_digests", CanonicalJson, nullable=False),
+    Column("found_digests", CanonicalJson, nullable=False),
+    Column("request", OrderedJson),
+    Column("response", OrderedJson),
+)
+
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    Column("tool_call_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("agent", Words),
+    Column("call_id", Text, nullable=False),
+    Column("tool", Words, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Column("memo_hit", Boolean, nullable=False),
+    Column("result_chars", Integer, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("conversation_id", Text, primary_key=True),
+    Column("agent", Words, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("messages", OrderedJson, nullable=False),
+    Column("state", OrderedJson, nullable=False),
+)
+
+schema_migrations = Table(
+    "schema_migrations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("applied_at", Double, nullable=False),
+)

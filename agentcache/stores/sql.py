@@ -1,0 +1,274 @@
+"""The ledger in SQLite or PostgreSQL, through one batched writer.
+
+Rows that are handed in while a transaction commits wait together and go into the next one, so that a fan-out of calls
+costs a few commits and not one each. A row belongs to the writer from the moment it is handed in: cancelling whoever
+waits for it, or closing the ledger, does not lose it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
+
+from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
+from agentcache.errors import StoreError
+from agentcache.stores import rows, schema
+from agentcache.stores.engines import for_writing, make_engine, store_error
+from agentcache.stores.migrations import apply_next, is_current
+from agentcache.stores.protocols import StoredConversation, conversation_changed
+
+_T = TypeVar("_T")
+
+_ADD_RUN = schema.runs.insert()
+_ADD_CALL = schema.calls.insert()
+_ADD_TOOL_CALL = schema.tool_calls.insert()
+
+
+async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
+    """Open the database of a normal URL and bring it to today's schema; `where` is its name in errors.
+
+    Raises `StoreError` when it cannot be opened or is no ledger, `SchemaTooNew` when a newer agentcache wrote it.
+    """
+    ledger = SqlLedger(make_engine(url), where=where)
+    try:
+        await ledger.prepare()
+    except BaseException:
+        await ledger.close()
+        raise
+    return ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Write:
+    """One thing to write: a row to insert, or a change that returns a number of its own meaning."""
+
+    insert: Insert | None = None
+    row: rows.Row | None = None
+    change: Callable[[Connection], int] | None = None
+    done: asyncio.Future[int]
+
+
+class SqlLedger:
+    """A `Ledger` in a database. It belongs to the event loop that opened it."""
+
+    def __init__(self, engine: AsyncEngine, *, where: str) -> None:
+        self._reading, self._writing, self._where = engine, for_writing(engine), where
+        self._waiting: list[_Write] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._abandoned: list[asyncio.Future[int]] = []
+
+    async def prepare(self) -> None:
+        """Bring the database to today's schema, one transaction a step."""
+        while not await self._transact(self._reading, is_current, "open the ledger"):
+            await self._transact(self._writing, lambda connection: apply_next(connection, now=time.time()), "migrate")
+
+    async def start_run(self, run: RunRecord) -> None:
+        """Add a run."""
+        await self._insert(_ADD_RUN, rows.run_row(run))
+
+    async def finish_run(self, run_id: str, *, ended_at: float, status: RunStatus, error: str | None = None) -> None:
+        """Tell how a run ended."""
+        found = schema.runs.c.run_id == run_id
+        statement = update(schema.runs).where(found).values(ended_at=ended_at, status=status.value, error=error)
+        changed = await self._change(lambda connection: connection.execute(statement).rowcount)
+        if not changed:
+            raise StoreError(f"{self._where}: the ledger has no run {run_id!r} (to finish it); start_run comes first")
+
+    async def add_call(self, call: CallRecord) -> None:
+        """Add a call."""
+        await self._insert(_ADD_CALL, rows.call_row(call))
+
+    async def add_tool_call(self, tool_call: ToolCallRecord) -> None:
+        """Add a tool call."""
+        await self._insert(_ADD_TOOL_CALL, rows.tool_call_row(tool_call))
+
+    async def runs(
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+    ) -> list[RunRecord]:
+        """Return runs by their start."""
+        column = schema.runs.c
+        chosen = _conditions(column.started_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
+        found = await self._read(select(schema.runs).where(*chosen).order_by(column.started_at, column.run_id))
+        return [rows.run_of(row) for row in found]
+
+    async def calls(
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+    ) -> list[CallRecord]:
+        """Return calls by the time they were sent."""
+        column = schema.calls.c
+        chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
+        found = await self._read(select(schema.calls).where(*chosen).order_by(column.sent_at, column.call_id))
+        return [rows.call_of(row) for row in found]
+
+    async def tool_calls(
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+    ) -> list[ToolCallRecord]:
+        """Return tool calls by their start."""
+        column = schema.tool_calls.c
+        chosen = _conditions(column.started_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
+        found = await self._read(
+            select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
+        )
+        return [rows.tool_call_of(row) for row in found]
+
+    async def load_conversation(self, conversation_id: str) -> StoredConversation | None:
+        """Return a conversation, or `None`."""
+        table = schema.conversations
+        found = await self._read(select(table).where(table.c.conversation_id == conversation_id))
+        return rows.conversation_of(found[0]) if found else None
+
+    async def save_conversation(self, conversation: StoredConversation) -> StoredConversation:
+        """Keep the conversation and return it with its new version."""
+        version = await self._change(lambda connection: _save(connection, conversation))
+        if not version:
+            raise conversation_changed(conversation)
+        return replace(conversation, version=version)
+
+    async def close(self) -> None:
+        """Write what is still waiting and let go of the database.
+
+        Raises the `StoreError` of a write that failed after whoever waited for it had been cancelled.
+        """
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._writer is not None:
+            await self._writer
+        await self._reading.dispose()
+        for done in self._abandoned:
+            done.result()
+
+    async def _insert(self, insert: Insert, row: rows.Row) -> None:
+        await self._written(_Write(insert=insert, row=row, done=self._future()))
+
+    async def _change(self, change: Callable[[Connection], int]) -> int:
+        return await self._written(_Write(change=change, done=self._future()))
+
+    def _future(self) -> asyncio.Future[int]:
+        return asyncio.get_running_loop().create_future()
+
+    async def _written(self, write: _Write) -> int:
+        """Hand a write in and wait until it is committed; the writer runs while there is something to write."""
+        self._check_open()
+        self._waiting.append(write)
+        if self._writer is None:
+            self._writer = asyncio.ensure_future(self._write_all())
+        try:
+            return await asyncio.shield(write.done)
+        except asyncio.CancelledError:
+            self._abandoned.append(write.done)
+            raise
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._commit(batch)
+            except BaseException as error:
+                # Nobody may wait for ever: whatever ended the writer ends everybody who waits for it.
+                self._writer = None
+                _fail([*batch, *self._waiting], StoreError(f"{self._where}: the writer of the ledger ended: {error!r}"))
+                raise
+        self._writer = None
+
+    async def _commit(self, batch: Sequence[_Write]) -> None:
+        """Write a batch in one transaction. Where one row is at fault, the others are written without it."""
+        try:
+            results = await self._transact(self._writing, lambda connection: _apply(connection, batch), "write")
+        except StoreError as error:
+            if len(batch) == 1 or not _is_fault_of_a_row(error.__cause__):
+                _fail(batch, error)
+                return
+            for write in batch:
+                await self._commit([write])
+        else:
+            for write, result in zip(batch, results, strict=True):
+                if not write.done.done():
+                    write.done.set_result(result)
+
+    async def _read(self, statement: Executable) -> Sequence[RowMapping]:
+        self._check_open()
+        return await self._transact(
+            self._reading, lambda connection: connection.execute(statement).mappings().all(), "read"
+        )
+
+    async def _transact(self, engine: AsyncEngine, work: Callable[[Connection], _T], doing: str) -> _T:
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        except (SQLAlchemyError, OSError) as error:
+            raise store_error(error, where=self._where, doing=doing) from error
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise StoreError(f"{self._where}: this ledger is closed; open it again to use it")
+
+
+def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
+    """Do every write of a batch in order, neighbours that go into one table together."""
+    results: list[int] = []
+    for _, neighbours in groupby(batch, key=lambda write: id(write.insert)):
+        writes = list(neighbours)
+        insert = writes[0].insert
+        if insert is not None:
+            connection.execute(insert, [write.row for write in writes if write.row is not None])
+            results.extend(1 for _ in writes)
+        else:
+            results.extend(write.change(connection) for write in writes if write.change is not None)
+    return results
+
+
+def _save(connection: Connection, conversation: StoredConversation) -> int:
+    """Save a conversation and return its new version; 0, and nothing saved, when it is not as it was loaded."""
+    table = schema.conversations
+    here = table.c.conversation_id == conversation.conversation_id
+    there = connection.execute(select(table.c.version).where(here).with_for_update()).scalar()
+    if conversation.version is not None and conversation.version != (there or 0):
+        return 0
+    row = rows.conversation_row(conversation) | {"version": (there or 0) + 1}
+    connection.execute(table.insert() if there is None else update(table).where(here), row)
+    return (there or 0) + 1
+
+
+def _conditions(
+    began_at: Column[float],
+    its_run: Column[str],
+    its_agent: Column[str],
+    *,
+    run_id: str | None,
+    since: float | None,
+    agent: str | None,
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a question of `LedgerReader` on the columns of one table."""
+    conditions: list[ColumnElement[bool]] = []
+    if run_id is not None:
+        nested = select(schema.runs.c.run_id).where(schema.runs.c.run_id == run_id).cte("nested", recursive=True)
+        below = select(schema.runs.c.run_id).join(nested, schema.runs.c.parent_run_id == nested.c.run_id)
+        conditions.append(its_run.in_(select(nested.union(below).c.run_id)))
+    if since is not None:
+        conditions.append(began_at >= since)
+    if agent is not None:
+        conditions.append(its_agent == agent)
+    return conditions
+
+
+def _is_fault_of_a_row(error: BaseException | None) -> bool:
+    """Tell a row that cannot be stored (an id twice, a missing run, a value of no JSON) from a database in trouble."""
+    return isinstance(error, IntegrityError | DataError) or not isinstance(error, DBAPIError | OSError)
+
+
+def _fail(writes: Sequence[_Write], error: StoreError) -> None:
+    for write in writes:
+        if not write.done.done():
+            write.done.set_exception(error)

@@ -1,0 +1,1 @@
+"""Orchestrate many agents: runs that nest, fan-out that warms a prefix once, budgets."""

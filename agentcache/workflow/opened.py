@@ -1,0 +1,104 @@
+"""A run's life: its row in the ledger, its start and end as events, its time bound, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from agentcache.accounting.usage import RunRecord, RunStatus
+from agentcache.errors import LimitReached
+from agentcache.runtime.events import EventSink, RunFinished, RunStarted
+from agentcache.runtime.limits import Limits, Meter
+from agentcache.runtime.results import RunResult
+from agentcache.stores.protocols import Ledger
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenRun:
+    """A run that is under way. Whoever performs it sets `output`."""
+
+    run_id: str
+    meter: Meter
+    output: object = None
+
+    def result(self, output: T) -> RunResult[T]:
+        """Return the finished run's result with its output under its own type."""
+        meter = self.meter
+        return RunResult(
+            output=output, run_id=self.run_id, usage=meter.usage, cost_usd=meter.cost_usd, turns=meter.turns
+        )
+
+
+@asynccontextmanager
+async def opened_run(
+    ledger: Ledger,
+    emit: EventSink,
+    *,
+    record: RunRecord,
+    limits: Limits,
+    above: Meter | None,
+    clock: Callable[[], float],
+) -> AsyncIterator[OpenRun]:
+    """Keep the row of a run from its start to its end, and bound its time.
+
+    Raises `LimitReached` when the block takes longer than the nearest bound in seconds, of this run or one above.
+    """
+    run = OpenRun(run_id=record.run_id, meter=Meter(limits=limits, started_at=record.started_at, parent=above))
+    await ledger.start_run(record)
+    emit(
+        RunStarted(
+            run_id=run.run_id,
+            agent=record.agent,
+            at=record.started_at,
+            name=record.name,
+            parent_run_id=record.parent_run_id,
+        )
+    )
+    status, error = RunStatus.FINISHED, None
+    try:
+        async with _time_bound(run.meter, record.name, clock):
+            yield run
+    except asyncio.CancelledError:
+        status, error = RunStatus.CANCELLED, "cancelled"
+        raise
+    except BaseException as failure:
+        status, error = RunStatus.FAILED, f"{type(failure).__name__}: {failure}"
+        raise
+    finally:
+        ended_at = clock()
+        # A cancelled run still closes its row: the ledger is written before the cancellation goes on.
+        await asyncio.shield(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
+        emit(
+            RunFinished(
+                run_id=run.run_id,
+                agent=record.agent,
+                at=ended_at,
+                name=record.name,
+                status=status,
+                error=error,
+                output=run.output,
+            )
+        )
+
+
+@asynccontextmanager
+async def _time_bound(meter: Meter, name: str, clock: Callable[[], float]) -> AsyncIterator[None]:
+    left = meter.seconds_left(at=clock())
+    scope = asyncio.timeout(left)
+    try:
+        async with scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        spent = meter.spent(at=clock())
+        raise LimitReached(
+            f"{name}: the time limit is reached after {spent.seconds:.1f} s; raise Limits(seconds=…) to go on",
+            limit="seconds",
+            spent=spent,
+        ) from None

@@ -1,0 +1,193 @@
+"""A run: asks agents, fans out, nests. Python is the graph.
+
+A workflow is a plain async function whose first parameter is its `Run`. Everything that it asks becomes a run of
+its own below it, counts against its limits and is cancelled with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
+
+from agentcache.accounting.usage import RunRecord
+from agentcache.errors import DeclarationError
+from agentcache.runtime.agent import Agent
+from agentcache.runtime.events import EventSink
+from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
+from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.results import RunResult
+from agentcache.runtime.runner import AgentRun, Input, Runner
+from agentcache.workflow.opened import OpenRun, opened_run
+
+P = ParamSpec("P")
+T = TypeVar("T")
+U = TypeVar("U")
+
+Variables = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a workflow, and what the workflow asks through.
+
+    run_id: stands in the ledger (`None` only above the topmost run). name: the workflow's. meter: counts everything
+    at and below this run.
+    """
+
+    run_id: str | None
+    name: str
+    runner: Runner
+    meter: Meter
+    emit: EventSink
+
+    async def ask(
+        self,
+        agent: Agent[T],
+        input: Input,  # noqa: A002  # the word of the public surface
+        *,
+        session: Variables | None = None,
+        turn: Variables | None = None,
+        output: type[object] | None = None,
+        conversation: str | None = None,
+        limits: Limits | None = None,
+    ) -> T:
+        """Run `agent` on `input` and return its output.
+
+        `output` replaces the agent's declared output type for this run; `limits` adds bounds to the agent's own.
+        Raises a kind of `RunError` when the run cannot be finished.
+        """
+        result = await self.ask_result(
+            agent, input, session=session, turn=turn, output=output, conversation=conversation, limits=limits
+        )
+        return result.output
+
+    async def ask_result(
+        self,
+        agent: Agent[T],
+        input: Input,  # noqa: A002  # the word of the public surface
+        *,
+        session: Variables | None = None,
+        turn: Variables | None = None,
+        output: type[object] | None = None,
+        conversation: str | None = None,
+        limits: Limits | None = None,
+    ) -> RunResult[T]:
+        """Do as `ask` does and return the whole result: output, usage, cost, run id."""
+        spec = OutputSpec.of(output or agent.output)
+        bounds = agent.limits.replaced_by(limits)
+        async with self._below(agent.name, bounds, agent=agent.name, conversation=conversation) as child:
+            run = AgentRun(
+                run_id=child.run_id,
+                agent=cast("Agent[object]", agent),
+                input=input,
+                session=session or {},
+                turn=turn or {},
+                conversation=conversation,
+                output=spec,
+                meter=child.meter,
+                emit=self.emit,
+            )
+            child.output = await self.runner.run(run)
+        return child.result(cast("T", child.output))
+
+    async def map(
+        self,
+        agent: Agent[T],
+        inputs: Iterable[Input],
+        *,
+        concurrency: int | None = None,
+        session: Variables | None = None,
+        turn: Variables | None = None,
+        output: type[object] | None = None,
+        limits: Limits | None = None,
+    ) -> list[T]:
+        """Run `agent` once for each input, at most `concurrency` at a time, and return the outputs in input order.
+
+        The first call writes the shared prefix; the others start when it can be read. When one run fails the rest
+        are cancelled and its error is raised.
+        """
+        if concurrency is not None and concurrency < 1:
+            raise DeclarationError(f"map of agent {agent.name!r}: concurrency is {concurrency}; it must be at least 1")
+        room = asyncio.Semaphore(concurrency) if concurrency else None
+
+        async def one(item: Input) -> T:
+            if room is None:
+                return await self.ask(agent, item, session=session, turn=turn, output=output, limits=limits)
+            async with room:
+                return await self.ask(agent, item, session=session, turn=turn, output=output, limits=limits)
+
+        return await self.gather(*(one(item) for item in inputs))
+
+    async def gather(self, *awaitables: Awaitable[U]) -> list[U]:
+        """Await all at once and return their values in order. When one fails the others are cancelled first."""
+        tasks = [asyncio.ensure_future(_value(item)) for item in awaitables]
+        try:
+            return list(await asyncio.gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
+        """Run a workflow below this run, within `limits`, and return the whole result."""
+        async with self._below(flow.name, limits) as child:
+            inner = replace(self, run_id=child.run_id, name=flow.name, meter=child.meter)
+            value = await flow.function(inner, *args, **kwargs)
+            child.output = value
+        return child.result(value)
+
+    def _below(
+        self, name: str, limits: Limits, *, agent: str | None = None, conversation: str | None = None
+    ) -> AbstractAsyncContextManager[OpenRun]:
+        return opened_run(
+            self.runner.caller.ledger,
+            self.emit,
+            record=RunRecord(
+                run_id=self.runner.new_id("run"),
+                parent_run_id=self.run_id,
+                name=name,
+                agent=agent,
+                conversation=conversation,
+                started_at=self.runner.clock(),
+            ),
+            limits=limits,
+            above=self.meter,
+            clock=self.runner.clock,
+        )
+
+
+async def _value(awaitable: Awaitable[U]) -> U:
+    return await awaitable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow(Generic[P, T]):
+    """A workflow as `@workflow` makes it: call it with a run to nest it, or give it to `Runtime.run`."""
+
+    name: str
+    function: Callable[Concatenate[Run, P], Awaitable[T]]
+    limits: Limits = NO_LIMITS
+
+    async def __call__(self, run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Perform the workflow below `run` and return its value."""
+        return (await run.perform(self, self.limits, *args, **kwargs)).output
+
+
+def workflow(function: Callable[Concatenate[Run, P], Awaitable[T]]) -> Workflow[P, T]:
+    """Make an async function, whose first parameter is its `Run`, a workflow.
+
+    Raises `DeclarationError` for a function that is not async or takes no run.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if not inspect.iscoroutinefunction(function):
+        raise DeclarationError(f"workflow {name!r} is not an async function; write `async def {name}(run, …)`")
+    if not inspect.signature(function).parameters:
+        raise DeclarationError(
+            f"workflow {name!r} takes no parameter; its first one is its run: `async def {name}(run, …)`"
+        )
+    return Workflow(name=name, function=function)

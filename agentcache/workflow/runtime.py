@@ -1,0 +1,208 @@
+"""The runtime: opens the ledger and the client once, and runs agents and workflows with them.
+
+This is where clock, ids and the network come in; everything below takes them as arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import ParamSpec, TypeVar, overload
+
+from agentcache.errors import DeclarationError, SettingsError
+from agentcache.runtime.agent import Agent
+from agentcache.runtime.calls import Caller, ModelClient
+from agentcache.runtime.conversation import Conversations
+from agentcache.runtime.events import Event, EventSink, discard
+from agentcache.runtime.limits import Limits, Meter
+from agentcache.runtime.memo import Memo
+from agentcache.runtime.request_log import RequestLog
+from agentcache.runtime.results import RunResult
+from agentcache.runtime.runner import Runner
+from agentcache.runtime.snapshots import Snapshots
+from agentcache.stores.opening import open_ledger
+from agentcache.stores.protocols import Ledger
+from agentcache.workflow.run import Run, Variables, Workflow
+from agentcache.workflow.scheduler import WarmOnceGate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def new_id(kind: str) -> str:
+    """Return a fresh id such as `run_3f2a…`: unique across processes, so that ledgers can be merged."""
+    return f"{kind}_{uuid.uuid4().hex[:20]}"
+
+
+class Runtime:
+    """Runs agents and workflows against Claude and keeps the ledger. An async context manager.
+
+    store: database URL of the ledger; `None` is `./.agentcache/ledger.db`, `"memory:"` keeps nothing.
+    api_key, base_url: as the SDK takes them; `None` reads `ANTHROPIC_API_KEY` and `ANTHROPIC_BASE_URL`.
+    on_event: called with every event of every run.
+    keep_text: also store requests, replies and conversations; by default the ledger has no prompt text.
+    record_requests: a file to append a request log to (DESIGN section 7).
+    limits: bounds of every top-level run.
+    clock: Unix seconds, for tests with a clock of their own.
+
+    Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened.
+    """
+
+    def __init__(
+        self,
+        store: str | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        on_event: EventSink = discard,
+        keep_text: bool = False,
+        record_requests: str | os.PathLike[str] | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._api_key, self._base_url = store, api_key, base_url
+        self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
+        self._limits, self._clock = limits or Limits(), clock
+        self._listeners: list[EventSink] = []
+        self._resources = AsyncExitStack()
+        self._runner: Runner | None = None
+
+    async def __aenter__(self) -> Runtime:
+        async with AsyncExitStack() as opening:
+            client = self._open_client()
+            opening.push_async_callback(client.aclose)
+            ledger = await open_ledger(self._store)
+            opening.push_async_callback(ledger.close)
+            recorder = None
+            if self._record_requests is not None:
+                recorder = opening.enter_context(RequestLog.appending(self._record_requests))
+            self._resources = opening.pop_all()
+        caller = Caller(
+            client=client,
+            ledger=ledger,
+            gate=WarmOnceGate(clock=self._clock),
+            clock=self._clock,
+            new_id=new_id,
+            keep_text=self._keep_text,
+            recorder=recorder,
+        )
+        self._runner = Runner(
+            caller=caller,
+            snapshots=Snapshots(clock=self._clock),
+            conversations=Conversations(ledger if self._keep_text else None),
+            memo=Memo(clock=self._clock),
+            clock=self._clock,
+            new_id=new_id,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runner = None
+        await self._resources.aclose()
+
+    def _open_client(self) -> ModelClient:
+        # Start-up time: the SDK takes half a second to import, and declaring agents, lint and reports never need it.
+        from agentcache.runtime.client import MessagesClient
+
+        return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger. Raises `SettingsError` outside `async with`."""
+        return self._opened().caller.ledger
+
+    @overload
+    async def run(
+        self,
+        target: Agent[T],
+        input: object,
+        *,
+        session: Variables | None = None,
+        turn: Variables | None = None,
+        conversation: str | None = None,
+        output: type[object] | None = None,
+        limits: Limits | None = None,
+    ) -> RunResult[T]: ...
+    @overload
+    async def run(self, target: Workflow[P, T], *args: P.args, **kwargs: P.kwargs) -> RunResult[T]: ...
+    async def run(self, target: object, *args: object, **kwargs: object) -> RunResult[object]:
+        """Run an agent on an input, or a workflow with its arguments, and return the whole result.
+
+        For an agent: `session` and `turn` bring the variables of those layers, `conversation` continues a history by
+        id, `output` replaces the declared output type, `limits` adds bounds. A workflow takes what its function takes;
+        bound it with `Runtime(limits=…)`. Raises a kind of `RunError` when the run cannot be finished.
+        """
+        top = self._top(self._emit)
+        return await _perform(top, target, args, kwargs)
+
+    async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncIterator[Event]:
+        """Run `target` as `run` does and yield its events; the last `RunFinished` carries the output.
+
+        Raises what the run raises, after its last event. Leaving the loop early cancels the run.
+        """
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        def listen(event: Event) -> None:
+            queue.put_nowait(event)
+            self._emit(event)
+
+        task = asyncio.ensure_future(_perform(self._top(listen), target, args, kwargs))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    def _emit(self, event: Event) -> None:
+        self._on_event(event)
+
+    def _top(self, emit: EventSink) -> Run:
+        runner = self._opened()
+        meter = Meter(limits=self._limits, started_at=self._clock())
+        return Run(run_id=None, name="runtime", runner=runner, meter=meter, emit=emit)
+
+    def _opened(self) -> Runner:
+        if self._runner is None:
+            raise SettingsError("this Runtime is not open; use it as `async with Runtime() as runtime:`")
+        return self._runner
+
+
+async def _perform(
+    top: Run, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> RunResult[object]:
+    if isinstance(target, Workflow):
+        return await top.perform(target, target.limits, *args, **kwargs)
+    if isinstance(target, Agent):
+        return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
+    raise DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
+
+
+def run_sync(
+    target: object,
+    *args: object,
+    store: str | None = None,
+    base_url: str | None = None,
+    on_event: EventSink = discard,
+    **kwargs: object,
+) -> RunResult[object]:
+    """Open a runtime, run `target` once and close it: the one door for code that is not async.
+
+    Takes what `Runtime` and `Runtime.run` take. Raises `RuntimeError` (asyncio's own) inside a running event loop.
+    """
+
+    async def once() -> RunResult[object]:
+        async with Runtime(store, base_url=base_url, on_event=on_event) as runtime:
+            return await _perform(runtime._top(on_event), target, args, kwargs)  # noqa: SLF001  # its own module
+
+    return asyncio.run(once())

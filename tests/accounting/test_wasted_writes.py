@@ -1,0 +1,166 @@
+"""Which written tokens were never read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.accounting.wasted_writes import wasted_write_tokens
+
+BASE = CallRecord(call_id="a", run_id="run_1", agent="support", model="claude-sonnet-5-5", sent_at=0.0, usage=None)
+
+
+def call(
+    call_id: str,
+    at: float,
+    *,
+    read: int = 0,
+    write: int = 0,
+    marks: tuple[str, ...] = (),
+    found: tuple[str, ...] = (),
+) -> CallRecord:
+    usage = Usage(cache_read_tokens=read, cache_write_5m_tokens=write)
+    return replace(BASE, call_id=call_id, sent_at=at, usage=usage, prefix_digests=marks, found_digests=found)
+
+
+def planned(record: CallRecord, *tokens: int) -> CallRecord:
+    points = zip(record.prefix_digests, tokens, strict=True)
+    return replace(record, plan={"kept": [{"digest": digest, "tokens": each} for digest, each in points]})
+
+
+def test_a_write_that_nobody_reads_is_wasted():
+    assert wasted_write_tokens([call("a", 0, write=5000, marks=("system",))]) == {"a": 5000}
+
+
+def test_a_write_that_a_later_call_reads_is_not():
+    calls = [call("a", 0, write=5000, marks=("system",)), call("b", 1, read=5000, marks=("system",))]
+
+    assert wasted_write_tokens(calls) == {"a": 0}
+
+
+def test_a_conversation_that_grows_wastes_its_last_write_only():
+    calls = [
+        call("a", 0, write=5000, marks=("system", "turn 1")),
+        call("b", 1, read=5000, write=300, marks=("system", "turn 2"), found=("turn 1",)),
+        call("c", 2, read=5300, write=400, marks=("system", "turn 3"), found=("turn 2",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0, "b": 0, "c": 400}
+
+
+def test_only_what_lies_before_the_end_of_the_read_was_used():
+    """A second conversation shares the system prompt, 3,000 of the 5,000 tokens that the first one wrote."""
+    calls = [call("a", 0, write=5000, marks=("system", "turn 1")), call("b", 1, read=3000, marks=("system",))]
+
+    assert wasted_write_tokens(calls) == {"a": 2000}
+
+
+def test_a_read_counts_for_the_last_of_those_who_wrote_a_prefix():
+    """The prefix expired and was written again: the first write was for nothing."""
+    calls = [
+        call("a", 0, write=5000, marks=("system",)),
+        call("b", 600, write=5000, marks=("system",)),
+        call("c", 660, read=5000, marks=("system",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 5000, "b": 0}
+
+
+def test_parallel_calls_that_wrote_the_same_prefix_waste_all_but_one():
+    fan_out = [call(name, 0, write=5000, marks=("system",)) for name in "abc"]
+
+    wasted = wasted_write_tokens([*fan_out, call("d", 5, read=5000, marks=("system",))])
+
+    assert sorted(wasted.values()) == [0, 5000, 5000]
+
+
+def test_a_call_that_shares_a_prefix_reads_no_deeper_than_it_is():
+    """A second conversation has a long history of its own; only the system prompt in it is the first one's."""
+    calls = [
+        planned(call("a", 0, write=8000, marks=("system", "turn 1")), 3000, 8000),
+        planned(call("b", 1, read=3000, write=7000, marks=("system", "other turn 1")), 3000, 10_000),
+        call("c", 2, read=10_000, marks=("system", "other turn 2"), found=("other turn 1",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 5000, "b": 0}
+
+
+def test_estimates_of_the_plan_are_scaled_to_what_was_billed():
+    """The plan thought 4,000 of 8,000 tokens; the server billed 10,000, so the first mark lies at 5,000."""
+    calls = [
+        planned(call("a", 0, write=10_000, marks=("system", "turn 1")), 4000, 8000),
+        call("b", 1, read=9000, marks=("system",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 5000}
+
+
+def test_another_model_has_another_cache():
+    calls = [
+        call("a", 0, write=5000, marks=("system",)),
+        replace(call("b", 1, read=5000, marks=("system",)), model="claude-opus-5-5"),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 5000}
+
+
+def test_an_earlier_call_does_not_use_a_later_write():
+    calls = [call("b", 1, write=5000, marks=("system",)), call("a", 0, read=5000, marks=("system",))]
+
+    assert wasted_write_tokens(calls) == {"b": 5000}
+
+
+def test_without_digests_the_next_calls_of_a_conversation_are_taken_to_continue_it():
+    first = replace(call("a", 0, write=5000), conversation="c-1")
+    calls = [
+        first,
+        replace(call("b", 1, read=5000, write=200), conversation="c-1"),
+        replace(call("c", 2, read=5200), conversation="c-1"),
+        replace(call("d", 3, write=5000), conversation="c-2"),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0, "b": 0, "d": 5000}
+
+
+def test_without_digests_and_conversation_the_run_is_the_place():
+    calls = [call("a", 0, write=5000), replace(call("b", 1, read=5000), run_id="run_2")]
+
+    assert wasted_write_tokens(calls) == {"a": 5000}
+    assert wasted_write_tokens([calls[0], replace(calls[1], run_id="run_1")]) == {"a": 0}
+
+
+def test_unknown_usage_neither_writes_nor_reads():
+    calls = [call("a", 0, write=5000, marks=("system",)), replace(BASE, call_id="b", prefix_digests=("system",))]
+
+    assert wasted_write_tokens(calls) == {"a": 5000}
+
+
+digests = st.lists(st.sampled_from("abcdef"), max_size=4, unique=True).map(tuple)
+calls = st.lists(
+    st.builds(
+        call,
+        st.uuids().map(str),
+        st.integers(0, 5),
+        read=st.integers(0, 100),
+        write=st.integers(0, 100),
+        marks=digests,
+        found=digests,
+    ),
+    max_size=8,
+)
+
+
+@given(calls)
+@settings(max_examples=200)
+def test_waste_lies_between_nothing_and_what_was_written(drawn):
+    wasted = wasted_write_tokens(drawn)
+    written = {each.call_id: each.usage.cache_write_tokens for each in drawn if each.usage.cache_write_tokens}
+    read = sum(each.usage.cache_read_tokens for each in drawn)
+
+    assert wasted.keys() == written.keys()
+    assert all(0 <= wasted[call_id] <= tokens for call_id, tokens in written.items())
+    assert sum(written.values()) - sum(wasted.values()) <= read, "a token that was read is used once"
+    assert wasted == wasted_write_tokens(reversed(drawn))

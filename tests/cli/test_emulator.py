@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def served(team: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running `agentcache emulator` with a script, and its address."""
+    command = [sys.executable, "-c", "from agentcache.cli import main; main()", "emulator", "--replies", "team.py:calm"]
+    with subprocess.Popen(command, cwd=team, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+        if process.poll() is None:
+            process.kill()
+
+
+def test_it_answers_messages_with_its_script(served: tuple[subprocess.Popen[str], str]) -> None:
+    _, base_url = served
+    body = {"model": "claude-haiku-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"content-type": "application/json", "x-api-key": "any", "anthropic-version": "2023-06-01"}
+    request = urllib.request.Request(f"{base_url}/v1/messages", json.dumps(body).encode(), headers)
+
+    with urllib.request.urlopen(request, timeout=30) as response:
+        reply = json.load(response)
+
+    assert reply["content"][0]["text"] == "calm"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_well_when_asked(served: tuple[subprocess.Popen[str], str], number: signal.Signals) -> None:
+    process, _ = served
+
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert stderr.splitlines()[-1] == "stopped"
+
+
+def test_a_port_that_is_taken_is_one_sentence(served: tuple[subprocess.Popen[str], str], cli: Cli) -> None:
+    port = served[1].rsplit(":", 1)[1]
+
+    result = cli("emulator", "--port", port)
+
+    assert result.exit_code == 2
+    assert "choose another port" in result.stderr

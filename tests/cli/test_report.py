@@ -1,0 +1,154 @@
+"""`agentcache report` on a real SQLite ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agentcache.accounting.pricing import price_record
+from agentcache.accounting.usage import BilledPart, CallRecord, RunRecord, Usage
+from agentcache.cli import app
+from agentcache.stores.opening import open_ledger
+
+RUNNER = CliRunner()
+DAY_S = 86_400.0
+NOON = 1_790_000_000.0
+
+
+def _ledger(path: Path) -> str:
+    return asyncio.run(_write_ledger(path))
+
+
+async def _write_ledger(path: Path) -> str:
+    """Write two runs: yesterday's of the planner, today's of a workflow with a reviewer below it."""
+    url = f"sqlite+aiosqlite:///{path}"
+    ledger = await open_ledger(url)
+    await ledger.start_run(_run("run_old", "planner", None, NOON - DAY_S))
+    await ledger.start_run(_run("run_new", "review", None, NOON))
+    await ledger.start_run(_run("run_below", "reviewer", "run_new", NOON + 1))
+    await ledger.add_call(_call("call_1", "run_old", "planner", NOON - DAY_S))
+    await ledger.add_call(_call("call_2", "run_below", "reviewer", NOON + 1))
+    await ledger.add_call(_call("call_3", "run_below", "reviewer", NOON + 2))
+    await ledger.close()
+    return url
+
+
+def _run(run_id: str, name: str, parent: str | None, at: float) -> RunRecord:
+    return RunRecord(run_id=run_id, parent_run_id=parent, name=name, agent=None, started_at=at)
+
+
+def _call(call_id: str, run_id: str, agent: str, at: float) -> CallRecord:
+    usage = Usage(uncached_input_tokens=100, cache_read_tokens=900, output_tokens=10)
+    model = "claude-sonnet-5-5"
+    part = BilledPart(model=model, usage=usage)
+    record = CallRecord(
+        call_id=call_id, run_id=run_id, agent=agent, model=model, sent_at=at, usage=usage, parts=(part,)
+    )
+    return price_record(record)
+
+
+def _report(url: str, *arguments: str) -> dict[str, object]:
+    result = RUNNER.invoke(app, ["report", "--db", url, "--format", "json", *arguments])
+    assert result.exit_code == 0, result.output
+    body: dict[str, object] = json.loads(result.stdout)
+    return body
+
+
+def _rows(body: dict[str, object]) -> list[dict[str, object]]:
+    rows = body["rows"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def test_a_row_per_agent_with_tokens_and_dollars(tmp_path: Path) -> None:
+    rows = _rows(_report(_ledger(tmp_path / "ledger.db")))
+
+    assert [(row["agent"], row["calls"], row["cache_read_tokens"]) for row in rows] == [
+        ("planner", 1, 900),
+        ("reviewer", 2, 1800),
+    ]
+    assert Decimal(str(rows[0]["cost_usd"])) > 0
+
+
+def test_by_run_counts_what_is_nested(tmp_path: Path) -> None:
+    rows = _rows(_report(_ledger(tmp_path / "ledger.db"), "--by", "run"))
+
+    assert {(row["run"], row["name"], row["calls"]) for row in rows} == {
+        ("run_old", "planner", 1),
+        ("run_new", "review", 2),
+    }
+
+
+def test_since_and_run_leave_the_rest_out(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+
+    assert [row["agent"] for row in _rows(_report(url, "--since", "2026-09-21T00:00:00+00:00"))] == ["reviewer"]
+    assert [row["agent"] for row in _rows(_report(url, "--run", "run_old"))] == ["planner"]
+    assert [row["calls"] for row in _rows(_report(url, "--run", "run_new"))] == [2]
+
+
+def test_the_table_names_every_agent_and_a_total(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["report", "--db", _ledger(tmp_path / "ledger.db")])
+
+    assert result.exit_code == 0
+    assert "planner" in result.stdout
+    assert "reviewer" in result.stdout
+    assert "total" in result.stdout
+
+
+@pytest.mark.parametrize("format_", ["table", "json"])
+def test_it_writes_to_a_file(tmp_path: Path, format_: str) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+    target = tmp_path / "report.txt"
+
+    result = RUNNER.invoke(app, ["report", "--db", url, "--format", format_, "-o", str(target)])
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "reviewer" in target.read_text(encoding="utf-8")
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+
+    result = RUNNER.invoke(app, ["report", "--db", url, "-o", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert result.stderr == f"agentcache: {tmp_path} cannot be written: Is a directory\n"
+
+
+def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+
+    result = RUNNER.invoke(app, ["report", "--db", str(path)])
+
+    assert result.exit_code == 2
+    assert f"there is no ledger at {path}" in result.stderr
+    assert not path.exists()
+
+
+def test_an_unknown_run_and_a_strange_time_are_refused(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+
+    unknown = RUNNER.invoke(app, ["report", "--db", url, "--run", "run_zero"])
+    strange = RUNNER.invoke(app, ["report", "--db", url, "--since", "noonish"])
+
+    assert (unknown.exit_code, strange.exit_code) == (2, 2)
+    assert "the ledger has no run 'run_zero'" in unknown.stderr
+    assert "--since 'noonish' is no date, time or length" in strange.stderr
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_text("this is no database, only some text that is long enough to be read as a header" * 20)
+
+    result = RUNNER.invoke(app, ["report", "--db", str(path)])
+
+    assert result.exit_code == 2
+    assert str(path) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1

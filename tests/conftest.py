@@ -1,0 +1,45 @@
+"""What holds for the whole suite: it never reaches the real API unless it is told to.
+
+The environment loses its credentials and its server, so that no mistake in a test can cost money. With `--live`,
+tests marked `live` run too, and get them back by the fixture `real_credentials`; without it they are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+NAMES = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_PROFILE",
+)
+TAKEN = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--live", action="store_true", help="also run the tests that call the real API and cost money")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TAKEN] = {name: value for name in NAMES if (value := os.environ.pop(name, None)) is not None}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--live"):
+        return
+    for item in items:
+        if item.get_closest_marker("live") is not None:
+            item.add_marker(pytest.mark.skip(reason="calls the real API and costs money; run with --live"))
+
+
+@pytest.fixture
+def real_credentials(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = pytestconfig.stash[TAKEN]
+    if not taken.get("ANTHROPIC_API_KEY"):
+        pytest.fail("--live calls the real API, and ANTHROPIC_API_KEY is not set")
+    for name, value in taken.items():
+        monkeypatch.setenv(name, value)

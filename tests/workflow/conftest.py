@@ -1,0 +1,48 @@
+"""A runtime on an emulator with a real socket, its events kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from agentcache import Agent, Event, Prompt, Runtime
+from agentcache.emulator.server import Emulator, serve
+
+RULES = "Answer briefly and say where you looked. " * 120  # well above every model's minimum but 4,096
+
+
+def agent(**changes: object) -> Agent:
+    declared = {"name": "clerk", "model": "claude-sonnet-5-5", "prompt": Prompt(static=RULES)}
+    return Agent(**{**declared, **changes})
+
+
+@dataclass
+class Stage:
+    """What a test of the runtime works with."""
+
+    runtime: Runtime
+    emulator: Emulator
+    events: list[Event] = field(default_factory=list)
+
+    def told(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@asynccontextmanager
+async def staged(replies: object, *, store: str = "memory:", **options: object) -> AsyncIterator[Stage]:
+    """Open an emulator with `replies` and a runtime that talks to it."""
+    events: list[Event] = []
+    served = {name: options.pop(name) for name in ("faults", "clock", "latency") if name in options}
+    async with (
+        serve(replies, **served) as emulator,
+        Runtime(store, base_url=emulator.base_url, on_event=events.append, **options) as runtime,
+    ):
+        yield Stage(runtime, emulator, events)
+
+
+@pytest.fixture
+def stage() -> Callable:
+    return staged

@@ -41,12 +41,12 @@ format: $(VENV)/ready-to-test
 clean:
 	rm -rf $(VENV) .agentcache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 
-$(BIN)/python:
+$(BIN)/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # The build backend comes from the same pins as everything else, hence no build isolation.
-$(VENV)/ready-to-run: $(BIN)/python pyproject.toml constraints.txt
+$(VENV)/ready-to-run: $(BIN)/pip pyproject.toml constraints.txt
 	$(PIP_INSTALL) hatchling
 	$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@

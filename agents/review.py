@@ -292,8 +292,11 @@ def coverage(
         "",
         f"Counted by the program: {len(assigned)} of {len(readable)} readable files were given to a reviewer.",
         "",
+        "| reviewer | files | batches |",
+        "|---|---|---|",
+        *(f"| {part.role} | {len(part.files)} | {len(part.batches)} |" for part in shares),
+        "",
     ]
-    lines += [f"- {part.role}: {len(part.files)} files in {len(part.batches)} batches" for part in shares]
     for part in shares:
         if part.over:
             lines.append(f"- {part.role}: {len(part.over)} more files were over the bound and not read")
@@ -304,7 +307,7 @@ def coverage(
         lines.append(f"- {role}: a finding at `{finding.file}:{finding.line}` was dropped; there is no such line")
     if sentence := tree.skipped.sentence():
         lines.append(f"- {sentence}")
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def nothing_assigned(project: str, summary: str) -> str:
@@ -316,5 +319,5 @@ def nothing_assigned(project: str, summary: str) -> str:
 
 def nothing_to_review(tree: SourceTree) -> str:
     """Return the report on a directory without a readable file; no model is asked."""
-    found = f"It holds {len(tree.files)} files, none of them readable text." if tree.files else "It holds no files."
+    found = f"It holds no readable text (files found: {len(tree.files)})." if tree.files else "It holds no files."
     return "\n".join([f"# Review of {tree.name}", "", f"There is nothing to review. {found}", tree.skipped.sentence()])

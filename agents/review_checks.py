@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from agents import review_rules as rules
@@ -24,6 +26,7 @@ CODE_SUFFIXES = frozenset({
 
 _LOWER: dict[Severity, Severity] = {"critical": "high", "high": "medium", "medium": "low", "low": "low"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_CUT = re.compile(r"\[cut: \d+ more characters\]$", re.MULTILINE)
 _TEST_NAME = re.compile(r"(^|[._-])(test|tests|spec)([._-]|$)|^conftest\.|Tests?\.\w+$")
 
 
@@ -50,19 +53,17 @@ def is_test(path: str) -> bool:
 def check_file(path: str, lines: Sequence[str], role: Role) -> list[Hit]:
     """Return what `role` would report about a file, one hit for each rule; `lines[0]` is line 1."""
     found: dict[Rule, set[int]] = {}
-    for rule, line in _all_hits(path, lines):
-        if rule.role == role:
-            found.setdefault(_placed(rule, path), set()).add(line)
-    return [Hit(rule=rule, lines=tuple(sorted(at))) for rule, at in found.items()]
+    for rule, line in _all_hits(path, lines, role):
+        found.setdefault(rule, set()).add(line)
+    return [Hit(rule=_placed(rule, path), lines=tuple(sorted(at))) for rule, at in found.items()]
 
 
 def functions_of(path: str, lines: Sequence[str]) -> list[tuple[str, int]]:
     """Return the names and lines of the functions and classes of a file that others can use."""
-    return [
-        (match[1], number)
-        for number, line in enumerate(lines, start=1)
-        if is_code(path) and (match := _DEFINITION.match(line)) and not match[1].startswith("_")
-    ]
+    if not is_code(path):
+        return []
+    found = ((_DEFINITION.match(line), number) for number, line in enumerate(lines, start=1))
+    return [(match[1], number) for match, number in found if match]
 
 
 def _placed(rule: Rule, path: str) -> Rule:
@@ -78,27 +79,35 @@ def _placed(rule: Rule, path: str) -> Rule:
     )
 
 
-def _all_hits(path: str, lines: Sequence[str]) -> Iterator[tuple[Rule, int]]:
-    for number, line in enumerate(lines, start=1):
-        for pattern, applies, rule in _LINE_RULES:
-            if applies(path) and pattern.search(line) and not _PLACEHOLDER.search(line):
-                yield rule, number
+def _all_hits(path: str, lines: Sequence[str], role: Role) -> Iterator[tuple[Rule, int]]:
+    for pattern, applies, rule in _LINE_RULES:
+        if rule.role == role and applies(path):
+            for number, line in enumerate(lines, start=1):
+                if pattern.search(line) and not _PLACEHOLDER.search(line):
+                    yield rule, number
     if PurePosixPath(path).suffix.lower() in {".py", ".pyi"}:
-        yield from _python_hits(path, lines)
+        hits = _python_hits("\n".join(lines), in_test=is_test(path))
+        yield from ((rule, line) for rule, line in hits if rule.role == role)
 
 
-def _python_hits(path: str, lines: Sequence[str]) -> Iterator[tuple[Rule, int]]:
+@lru_cache(maxsize=256)  # four roles ask about the same files
+def _python_hits(text: str, *, in_test: bool) -> tuple[tuple[Rule, int], ...]:
+    return tuple(_parsed_hits(text, in_test=in_test))
+
+
+def _parsed_hits(text: str, *, in_test: bool) -> Iterator[tuple[Rule, int]]:
     try:
-        tree = ast.parse("\n".join(lines))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        yield rules.UNPARSED, min(max(getattr(error, "lineno", None) or 1, 1), max(len(lines), 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the parser thinks of the file's escapes is not our reader's concern
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        if not _CUT.search(text):  # a line that was shown in part may not parse
+            yield rules.UNPARSED, min(max(getattr(error, "lineno", None) or 1, 1), text.count("\n") + 1)
         return
     for node in ast.walk(tree):
         for check in _PYTHON_CHECKS:
-            for rule, place in check(node):
-                if rule is not rules.ASSERT or not is_test(path):
-                    yield rule, place
-        if is_test(path) and isinstance(node, _FUNCTIONS) and node.name.startswith("test") and not _asserts(node):
+            yield from ((rule, line) for rule, line in check(node) if rule is not rules.ASSERT or not in_test)
+        if in_test and isinstance(node, _FUNCTIONS) and node.name.startswith("test") and not _asserts(node):
             yield rules.EMPTY_TEST, node.lineno
 
 
@@ -204,7 +213,8 @@ def _asserts(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 _DEFINITION = re.compile(
-    r"(?:export\s+)?(?:default\s+)?(?:pub(?:\([\w:]+\))?\s+)?(?:async\s+)?(?:def|class|function|func|fn)\s+(?:\([^)]*\)\s*)?([A-Za-z]\w*)"
+    r"(?:export\s+)?(?:default\s+)?(?:pub(?:\([\w:]+\))?\s+)?(?:async\s+)?(?:def|class|function|func|fn|sub)\s+"
+    r"(?:\([^)]*\)\s*)?([A-Za-z]\w*)(?=\s*[(:{<\[]|\s+(?:extends|implements|where)\b)"
 )
 _PLACEHOLDER = re.compile(
     r"""["'](?:<[^"'>]*>|\{[^"']*\}|\$[^"']*|x{3,}|\*+|[^"']*(?:example|change.?me|dummy|placeholder|your[_-]|redacted)[^"']*)["']""",

@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,19 @@ DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 def _tracked() -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    try:
+        listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return _found()
     return [path for name in sorted(listing.split("\0")) if name and (path := ROOT / name).is_file()]
+
+
+def _found() -> list[Path]:
+    """Return the files of a copy that is no git checkout; tools leave theirs under names with a dot."""
+    paths = {path: path.relative_to(ROOT).parts for path in sorted(ROOT.rglob("*")) if path.is_file()}
+    made = {"__pycache__", "build", "dist"}
+    hidden = {path for path, parts in paths.items() if made & {*parts} or any(part.startswith(".") for part in parts)}
+    return [path for path in paths if path not in hidden]
 
 
 TRACKED = _tracked()
@@ -192,6 +204,23 @@ def test_the_pins_are_names_and_numbers_only() -> None:
     pins = [line for line in lines if line and not line.startswith("#")]
     assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9-]+==\d[\w.]*", pin)] == []
     assert pins == sorted(pins)
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {_import_name(requirement) for requirement in project["dependencies"]}
+    optional = {_import_name(item) for extra in project["optional-dependencies"].values() for item in extra}
+    modules = {
+        name.split(".")[0] for path in PACKAGE for node in ast.walk(_tree(path)) for name in _imported_modules(node)
+    }
+    foreign = modules - sys.stdlib_module_names - {"agentcache", "pydantic_core"}
+
+    # SQLAlchemy loads its driver by name, and pydantic pins pydantic_core.
+    assert foreign - optional == declared - {"aiosqlite"}
+
+
+def _import_name(requirement: str) -> str:
+    return re.split(r"[<>=\[~! ]", requirement)[0].lower().replace("-", "_")
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:

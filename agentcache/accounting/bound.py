@@ -26,13 +26,14 @@ class BoundCall:
     """One call as the bound sees it.
 
     scope: what separates caches (model, workspace). digests: the chained prefix digest of each block in order;
-    tokens: each block's own tokens. minimum_tokens: the shortest prefix that can be cached. at_s and
-    first_token_at_s: seconds on one clock for all calls.
+    tokens: each block's own tokens; rest_tokens: what follows them and can never be cached. minimum_tokens: the
+    shortest prefix that can be cached. at_s and first_token_at_s: seconds on one clock for all calls.
     """
 
     scope: str
     digests: Sequence[str]
     tokens: Sequence[int]
+    rest_tokens: int = 0
     minimum_tokens: int
     at_s: float
     first_token_at_s: float
@@ -121,6 +122,7 @@ def input_bound_usd(calls: Sequence[BoundCall]) -> Decimal:
     pico = 0
     for call in calls:
         rates = _Rates.of(call.prices)
+        pico += call.rest_tokens * rates.plain
         first = _blocks_to_minimum(call)
         if first is None:
             pico += sum(call.tokens) * rates.plain

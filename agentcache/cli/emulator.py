@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from agentcache.cli.target import Answering
     from agentcache.emulator.server import Emulator
 
 
@@ -18,24 +18,29 @@ def emulator(
     replies: Annotated[
         str | None, typer.Option(metavar="SCRIPT", help="Who answers: module:name or file.py:name. [an echo]")
     ] = None,
+    faults: Annotated[
+        str | None,
+        typer.Option(metavar="FAULTS", help="What goes wrong: 529@3 (the third call), reset%0.1 (one in ten)."),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve an emulated Messages API.
 
     Its address is the first line on stdout. Runs until Ctrl-C.
     """
-    # Start-up time: the server brings a web framework that `--help` does not need.
+    # Start-up time: `--help` needs no target and no server.
     from agentcache.cli.target import load_replies
-
-    asyncio.run(_serve(load_replies(replies) if replies else None, host, port))
-
-
-async def _serve(replies: Answering | None, host: str, port: int) -> None:
-    # Start-up time, as above.
+    from agentcache.emulator.faults import NoFaults, read_faults
     from agentcache.emulator.server import serve
 
+    planned = read_faults(faults) if faults else NoFaults()
+    answering = load_replies(replies) if replies else None
+    asyncio.run(_until_stopped(serve(answering, host=host, port=port, faults=planned)))
+
+
+async def _until_stopped(server: AbstractAsyncContextManager[Emulator]) -> None:
     stopped = _asked_to_stop()
-    async with serve(replies, host=host, port=port) as running:
+    async with server as running:
         _announce(running)
         await stopped.wait()
     typer.echo("stopped", err=True)

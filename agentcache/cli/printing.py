@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
 
-from pydantic_core import to_jsonable_python
+from pydantic import TypeAdapter
 from rich.console import Console, RenderableType
 
 from agentcache.errors import TargetError
 
 WIDE = 200
 """Columns of a table that goes to a file or a pipe, where there is no terminal edge to wrap at."""
+
+
+_ANYTHING: TypeAdapter[object] = TypeAdapter(object)
 
 
 class Format(StrEnum):
@@ -41,7 +43,7 @@ def as_json(value: object) -> str:
 
     Raises `PydanticSerializationError` for a value that has no JSON form.
     """
-    return json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False)
+    return _ANYTHING.dump_json(value, indent=2).decode()
 
 
 def write_file(path: Path, text: str) -> None:

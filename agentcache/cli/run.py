@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic_core import PydanticSerializationError
 
 from agentcache.cli.arguments import pairs
 from agentcache.cli.failures import sentence
 from agentcache.cli.printing import as_json, console
 from agentcache.cli.settings import read_settings
+from agentcache.errors import RunError
 from agentcache.report.tables import to_table
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ def run(
         settings=settings,
     )
     performed = _perform(what)
+    if json_:
+        performed = _with_json_form(performed)
     _print(performed, as_object=json_)
     if performed.cancelled:
         raise typer.Exit(INTERRUPTED)
@@ -102,9 +107,29 @@ def _print(performed: Performed, *, as_object: bool) -> None:
         console(stderr=True).print(table)
         return
     if performed.output is not None:
-        typer.echo(performed.output if isinstance(performed.output, str) else as_json(performed.output))
+        typer.echo(_as_text(performed.output))
         typer.echo()
     console().print(table)
+
+
+def _as_text(output: object) -> str:
+    if isinstance(output, str):
+        return output
+    try:
+        return as_json(output)
+    except PydanticSerializationError:
+        return str(output)
+
+
+def _with_json_form(performed: Performed) -> Performed:
+    """Make a result that JSON cannot express the error that it is for `--json`."""
+    try:
+        as_json(performed.output)
+    except PydanticSerializationError:
+        kind = type(performed.output).__name__
+        error = RunError(f"the result is of type {kind}, which has no JSON form; return text, plain data or a model")
+        return replace(performed, output=None, error=error)
+    return performed
 
 
 def _as_object(performed: Performed) -> dict[str, object]:

@@ -17,8 +17,8 @@ from agentcache.accounting.summary import Summary, summarise
 from agentcache.cli.arguments import agent_input, workflow_arguments
 from agentcache.cli.progress import Tally
 from agentcache.cli.settings import Settings
-from agentcache.cli.target import Answering, Target, as_replies, load_replies, load_runnable
-from agentcache.errors import TargetError
+from agentcache.cli.target import Answering, Target, as_replies, load_replies, load_target, not_runnable
+from agentcache.errors import SettingsError, TargetError
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import Limits
@@ -68,10 +68,13 @@ def order(
     """Return the order that a command line gives; everything that can be wrong with it is found here.
 
     `emulate` is `None` for Claude, a script's target, or empty for the module's own script, else an echo.
-    Raises `TargetError` when target, script, inputs or variables do not fit.
+    Raises `TargetError` when target, script, inputs or variables do not fit, `SettingsError` for a conversation that
+    nothing would keep.
     """
-    found = load_runnable(target)
+    found = load_target(target)
     replies, answered_by = _who_answers(emulate, found.module)
+    if conversation is not None and not settings.keep_text:
+        raise SettingsError(f"conversation {conversation!r} would end with this command: add --keep-text to keep it")
     variables = Variables(session=session, turn=turn, conversation=conversation)
     return Order(start=_starter(found, inputs, variables), replies=replies, answered_by=answered_by, settings=settings)
 
@@ -91,7 +94,8 @@ def _starter(
     if isinstance(runnable, Agent):
         text = agent_input(inputs, runnable.name)
         return lambda runtime: runtime.run(runnable, text, **variables)
-    assert isinstance(runnable, Workflow), "load_runnable returns nothing else"
+    if not isinstance(runnable, Workflow):
+        raise not_runnable(found)
     if given := [f"--{name}" for name, value in variables.items() if value]:
         names = ", ".join(given)
         raise TargetError(f"workflow {runnable.name!r} gives its agents their variables itself; leave out {names}")

@@ -29,30 +29,24 @@ Answering: TypeAlias = Replies | Script | Iterable[ScriptedReply | Script]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What was found: the object, its name and the module that it lives in."""
+    """What was found under `text`, and the module that it lives in."""
 
-    name: str
+    text: str
     module: ModuleType
     value: object
 
 
-def load_runnable(text: str) -> Target:
-    """Return the agent or workflow that `text` names.
-
-    Raises `TargetError` when the module or name does not exist, the import fails, or the object is neither.
-    """
-    target = load_target(text)
-    if not isinstance(target.value, Agent | Workflow):
-        kind = type(target.value).__name__
-        remedy = "; decorate it with @workflow" if callable(target.value) else _defines(target.module)
-        raise TargetError(f"target {text!r} is of type {kind}, not an Agent or a workflow{remedy}")
-    return target
+def not_runnable(target: Target) -> TargetError:
+    """Return the error for a target that is neither an agent nor a workflow."""
+    remedy = "; decorate it with @workflow" if callable(target.value) else _defines(target.module)
+    kind = type(target.value).__name__
+    return TargetError(f"target {target.text!r} is of type {kind}, not an Agent or a workflow{remedy}")
 
 
 def load_agents(text: str) -> list[Agent[object]]:
     """Return the agents that `text` names: one, those of a workflow's module, or the one that a function returns.
 
-    Raises `TargetError` like `load_runnable`, and when no agent comes of it.
+    Raises `TargetError` like `load_target`, and when no agent comes of it.
     """
     target = load_target(text)
     if isinstance(target.value, Agent):
@@ -64,7 +58,7 @@ def load_agents(text: str) -> list[Agent[object]]:
         raise TargetError(f"{text!r} is a workflow, and its module defines no agents; name a function that returns one")
     made = _made(target.value, text)
     if not isinstance(made, Agent):
-        raise TargetError(f"target {text!r} is of type {type(made).__name__}, not an Agent{_defines(target.module)}")
+        raise TargetError(f"target {text!r} gives a {type(made).__name__}, not an Agent{_defines(target.module)}")
     return [made]
 
 
@@ -84,7 +78,7 @@ def _made(value: object, text: str) -> object:
 def load_replies(text: str) -> Answering:
     """Return what `text` names to answer in the model's place: a function, a list of replies or a `Replies` object.
 
-    Raises `TargetError` like `load_runnable`.
+    Raises `TargetError` like `load_target`, and when it is something else.
     """
     return as_replies(load_target(text).value, text)
 
@@ -99,7 +93,10 @@ def as_replies(value: object, text: str) -> Answering:
 
 
 def load_target(text: str) -> Target:
-    """Return the object that `text` names, whatever it is. Raises `TargetError` when there is none."""
+    """Return the object that `text` names, whatever it is.
+
+    Raises `TargetError` when file, module or name do not exist, or when the import fails.
+    """
     source, colon, name = text.rpartition(":")
     if not colon or not source or not name.isidentifier():
         raise TargetError(f"target {text!r} is not of the form module:name or file.py:name")
@@ -109,7 +106,7 @@ def load_target(text: str) -> Target:
         close = get_close_matches(name, [item for item in vars(module) if not item.startswith("_")], n=3)
         remedy = f"; did you mean {' or '.join(map(repr, close))}?" if close else _defines(module)
         raise TargetError(f"target {text!r}: {source} has no {name!r}{remedy}")
-    return Target(name=name, module=module, value=getattr(module, name))
+    return Target(text=text, module=module, value=getattr(module, name))
 
 
 def _names_a_file(source: str) -> bool:
@@ -156,13 +153,14 @@ def _load_packaged(path: Path) -> ModuleType:
         root = root.parent
     name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
     _put_first(root)
-    module = _imported(lambda: importlib.import_module(name), str(path))
-    found = Path(module.__file__ or "").resolve()
-    if found != path:
+    package = name.split(".")[0]
+    there = root / package / "__init__.py"
+    loaded = getattr(sys.modules.get(package), "__file__", None)
+    if loaded is not None and Path(loaded).resolve() != there:
         raise TargetError(
-            f"{path} is module {name!r}, but {found} of that name is already imported; rename one of them"
+            f"{path} is in package {package!r}, but {loaded} is imported under that name; rename one of them"
         )
-    return module
+    return _imported(lambda: importlib.import_module(name), str(path))
 
 
 def _load_script(path: Path) -> ModuleType:

@@ -31,6 +31,10 @@ class CacheSettings:
     render_ahead_models: frozenset[str] = frozenset()
     """Models that render thinking and effort ahead of the tools, so that a change loses everything (1.2, 16)."""
 
+    tool_prompt_level: Literal["tools", "messages"] | None = None
+    """Where the hidden tool-use prompt counts: at the start of the tools, or of the messages. `None`: `messages` on
+    Bedrock, where recorded calls show it behind a marked system prompt, `tools` elsewhere, where records do not say."""
+
     image_switch: bool = True
     """Whether the presence of any image is a messages-level switch of its own (1.2)."""
 
@@ -64,6 +68,11 @@ class CacheSettings:
     def collapses_runs(self) -> bool:
         """Return whether runs of tool blocks share one look-back position."""
         return self.platform == "claude_api" if self.collapse_tool_runs is None else self.collapse_tool_runs
+
+    def counts_tool_prompt_first(self) -> bool:
+        """Return whether the hidden tool-use prompt counts with the tools rather than with the messages."""
+        level = self.tool_prompt_level or ("messages" if self.platform == "bedrock" else "tools")
+        return level == "tools"
 
     def isolates_workspaces(self) -> bool:
         """Return whether workspaces of one organisation keep separate caches on this platform."""

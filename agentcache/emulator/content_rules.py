@@ -89,7 +89,7 @@ def read_content(value: JsonValue, path: str) -> tuple[JsonObject, ...]:
     blocks = []
     for index, item in enumerate(read_list(value, path)):
         block = read_object(item, f"{path}.{index}")
-        if block.get("type") in _BETA_KINDS:
+        if str(block.get("type")) in _BETA_KINDS:
             raise not_played(f"{path}.{index}: content of type {block['type']!r}")
         kind = read_tag(block, f"{path}.{index}", _KINDS)
         inner_path = f"{path}.{index}.{kind}"

@@ -1,7 +1,8 @@
 """How messages may follow one another: roles, empty content, calls and their results, system messages in between.
 
-Wordings that no source gives (placement of system messages, section 10) are the emulator's own and say so. Blocks by
-themselves are read by `content_rules`.
+Where recorded calls show more than older documentation says, the records win: a conversation may begin with an
+assistant message, and a later turn may use a `tool_use` id again. Wordings that no source gives (placement of system
+messages, section 10) are the emulator's own and say so. Blocks by themselves are read by `content_rules`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 from agentcache.emulator.content_rules import read_content
 from agentcache.emulator.fields import allow_only, read_choice, read_list, read_object, require
 from agentcache.emulator.json_values import JsonObject, JsonValue
+from agentcache.emulator.model_rules import EFFORTS
 from agentcache.emulator.refusals import ApiError, extra_input, in_own_words
 from agentcache.emulator.request import Message
+from agentcache.emulator.server_tool_rounds import SERVER_RESULTS
 from agentcache.prompt.model_facts import ModelFacts
 
 MAX_MESSAGES = 100_000
@@ -21,14 +24,6 @@ MAX_MESSAGES = 100_000
 CLEAR_AT_BETA = "mid-conversation-system-clear-at-2026-08-21"
 MESSAGE_EFFORT_BETA = "mid-conversation-output-config-2026-07-01"
 
-_SERVER_RESULTS = (
-    "web_search_tool_result",
-    "web_fetch_tool_result",
-    "code_execution_tool_result",
-    "bash_code_execution_tool_result",
-    "text_editor_code_execution_tool_result",
-    "tool_search_tool_result",
-)
 _ONLY_IN = {
     "tool_use": "assistant",
     "server_tool_use": "assistant",
@@ -47,8 +42,6 @@ def read_messages(value: JsonValue, facts: ModelFacts, betas: frozenset[str]) ->
     if len(items) > MAX_MESSAGES:
         raise ApiError(f"messages: too many messages: {len(items)} > {MAX_MESSAGES}")
     messages = tuple(_read_message(item, index, facts, betas) for index, item in enumerate(items))
-    if messages[0].role != "user":
-        raise ApiError('messages: first message must use the "user" role')
     _check_texts(messages)
     _check_system_messages(messages)
     _check_tool_calls(messages)
@@ -71,13 +64,13 @@ def _read_message(value: JsonValue, index: int, facts: ModelFacts, betas: frozen
         owner = _ONLY_IN.get(str(block["type"]), role)
         if owner != role:
             raise ApiError(f"{path}: `{block['type']}` blocks can only be in `{owner}` messages")
-        if block["type"] in _SERVER_RESULTS and role == "user":
+        if block["type"] in SERVER_RESULTS and role == "user":
             raise ApiError(f"{path}.content.{inner}: `{block['type']}` blocks can only be in `assistant` messages")
     return Message(role=role, blocks=blocks)
 
 
 def _read_system_message(item: JsonObject, path: str, facts: ModelFacts, betas: frozenset[str]) -> Message:
-    if not facts.mid_conversation_system:
+    if facts.known and not facts.mid_conversation_system:
         raise ApiError("role 'system' is not supported on this model")
     for name, beta in (("clear_at", CLEAR_AT_BETA), ("output_config", MESSAGE_EFFORT_BETA)):
         if name in item and beta not in betas:
@@ -116,9 +109,9 @@ def _read_message_effort(item: JsonObject, path: str, facts: ModelFacts) -> str 
     allow_only(config, f"{path}.output_config", ("effort",))
     if config.get("effort") is None:
         return None
-    if not facts.per_message_effort:
+    if facts.known and not facts.per_message_effort:
         raise in_own_words(f"{path}.output_config.effort: this model takes no effort per message")
-    return read_choice(config["effort"], f"{path}.output_config.effort", facts.efforts)
+    return read_choice(config["effort"], f"{path}.output_config.effort", facts.efforts or EFFORTS)
 
 
 def _check_texts(messages: Sequence[Message]) -> None:
@@ -147,7 +140,7 @@ def _check_system_messages(messages: Sequence[Message]) -> None:
         before = next((other for other in reversed(messages[:index]) if other.role != "system"), None)
         after = next((other for other in messages[index + 1 :] if other.role != "system"), None)
         kinds = [str(block["type"]) for block in before.blocks] if before is not None else []
-        if before is None or (before.role == "assistant" and not (kinds and kinds[-1] in _SERVER_RESULTS)):
+        if before is None or (before.role == "assistant" and not (kinds and kinds[-1] in SERVER_RESULTS)):
             raise in_own_words(f"messages.{index}: a system message must follow a user message or a server tool result")
         if after is not None and after.role != "assistant":
             raise in_own_words(
@@ -182,7 +175,6 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Turn]:
 def _check_tool_calls(messages: Sequence[Message]) -> None:
     open_calls: list[str] = []
     open_at = 0
-    seen: set[str] = set()
     for turn in _turns(messages):
         if turn.role == "user":
             _check_results(turn, open_calls, open_at)
@@ -190,9 +182,8 @@ def _check_tool_calls(messages: Sequence[Message]) -> None:
             continue
         open_calls = [str(block["id"]) for _, block in turn.blocks if block["type"] == "tool_use"]
         open_at = turn.last_index
-        if len(set(open_calls)) != len(open_calls) or seen & set(open_calls):
+        if len(set(open_calls)) != len(open_calls):
             raise ApiError("messages: `tool_use` ids must be unique")
-        seen.update(open_calls)
     if open_calls:
         raise _unanswered(open_calls, open_at)
 

@@ -1,7 +1,7 @@
 """Faults on demand: which call goes wrong, and how.
 
-By schedule (the n-th call) or by a seeded rate; the same seed gives the same faults in the same order. It decides what
-happens; `server` makes it happen on the wire. Calls that are refused anyway (400, 401) meet no fault.
+By schedule (the n-th call) or by a seeded rate; the same seed gives the same faults in the same order. A call is a POST
+to `/v1/messages`, whatever its body. This module decides what happens; `http_app` makes it happen on the wire.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Fault:
 
 
 class Faults(Protocol):
-    """Says for each accepted call in turn what goes wrong with it."""
+    """Says for each call in turn what goes wrong with it."""
 
     def next_fault(self) -> Fault | None:
         """Return the fault of the next call, `None` when it goes well."""

@@ -33,7 +33,7 @@ _STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control
 _NO_RETRY = (("x-should-retry", "false"),)
 
 
-class _ConnectionEnded(Exception):  # noqa: N818 - an event of the wire, not an error
+class _ConnectionEnded(Exception):
     """The fault of this call ends its connection here."""
 
 

@@ -36,7 +36,7 @@ _plain: Callable[[object], str] = json.JSONEncoder(ensure_ascii=True, separators
 _sorted: Callable[[object], str] = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
 
 
-class UnreadableJson(ValueError):  # noqa: N818 - reads as what it says
+class UnreadableJson(ValueError):
     """Bytes that are no JSON text; the message says why."""
 
 

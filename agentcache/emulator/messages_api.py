@@ -15,11 +15,12 @@ from agentcache.emulator.diagnosis import Diagnosis
 from agentcache.emulator.json_values import JsonObject, JsonValue, UnreadableJson, digest, read_json
 from agentcache.emulator.model_list import model_entry, model_page
 from agentcache.emulator.positions import PromptReader, Scope
-from agentcache.emulator.prompt_cache import Lookup, PromptCache
+from agentcache.emulator.prompt_cache import Charge, Lookup, PromptCache
 from agentcache.emulator.rate_limits import RateLimiter, RateLimits
 from agentcache.emulator.refusals import OWN_WORDS, ApiError
 from agentcache.emulator.replies import PREWARMED, Answer, ScriptedReply, answer_from
 from agentcache.emulator.request import MessagesRequest
+from agentcache.emulator.server_tool_rounds import later_rounds, tool_counts
 from agentcache.emulator.statement import Statement, StatementLine
 from agentcache.emulator.stream_events import events_of
 from agentcache.emulator.validation import read_request
@@ -130,7 +131,8 @@ class MessagesApi:
     def begin_answer(self, pending: PendingCall, answer: Answer, moment: Moment) -> HttpAnswer:
         """Start to answer at `moment`: what the call wrote becomes readable, and it is billed."""
         self.cache.commit(pending.lookup, first_byte_at=moment.at, order=moment.order)
-        self._limiter.count(pending.lookup.charge, answer.output_tokens, moment.at)
+        charge = self._charge_rounds(pending, answer, moment)
+        self._limiter.count(charge, answer.output_tokens, moment.at)
         self.statement.add(
             StatementLine(
                 message_id=pending.message_id,
@@ -139,17 +141,28 @@ class MessagesApi:
                 workspace=pending.scope.workspace,
                 started_at=pending.lookup.started_at,
                 first_byte_at=moment.at,
-                charge=pending.lookup.charge,
+                charge=charge,
                 output_tokens=answer.output_tokens,
                 complete=False,
             )
         )
-        message = _message(pending, answer)
+        message = _message(pending, answer, charge)
         headers = self._headers(pending.request_id, moment.at)
         if pending.request.stream:
-            events = tuple(events_of(message, cut_input=answer.cut_input))
+            first_usage = _usage(pending, answer, pending.lookup.charge)
+            events = tuple(events_of(message, first_usage=first_usage, cut_input=answer.cut_input))
             return HttpAnswer(status=200, headers=headers, events=events)
         return HttpAnswer(status=200, headers=headers, body=message)
+
+    def _charge_rounds(self, pending: PendingCall, answer: Answer, moment: Moment) -> Charge:
+        """Return the charge of all rounds: one, and one more after each use of a server tool."""
+        charge = pending.lookup.charge
+        for later in later_rounds(pending.request, answer.content):
+            prompt = self._reader.read(later, pending.scope)
+            lookup = self.cache.look_up(prompt, now=moment.at, order=moment.order)
+            self.cache.commit(lookup, first_byte_at=moment.at, order=moment.order)
+            charge += lookup.charge
+        return charge
 
     def answer_for(self, pending: PendingCall, reply: ScriptedReply) -> Answer:
         """Return `reply` as the answer to `pending`; raises `EmulatorError` when it has no valid shape."""
@@ -269,7 +282,7 @@ def _refuse_overlong(request: MessagesRequest, total_tokens: int) -> None:
         raise ApiError(f"prompt is too long: {total_tokens} tokens > {window} maximum")
 
 
-def _message(pending: PendingCall, answer: Answer) -> JsonObject:
+def _message(pending: PendingCall, answer: Answer, charge: Charge) -> JsonObject:
     content: Sequence[JsonValue] = answer.content
     return {
         "id": pending.message_id,
@@ -280,13 +293,13 @@ def _message(pending: PendingCall, answer: Answer) -> JsonObject:
         "stop_reason": answer.stop_reason,
         "stop_sequence": answer.stop_sequence,
         "stop_details": answer.stop_details,
-        "usage": _usage(pending, answer),
+        "usage": _usage(pending, answer, charge),
         "diagnostics": pending.diagnostics,
     }
 
 
-def _usage(pending: PendingCall, answer: Answer) -> JsonObject:
-    charge = pending.lookup.charge
+def _usage(pending: PendingCall, answer: Answer, charge: Charge) -> JsonObject:
+    used_tools = tool_counts(answer.content)
     return {
         "input_tokens": charge.plain_tokens,
         "cache_creation_input_tokens": charge.write_5m_tokens + charge.write_1h_tokens,
@@ -299,5 +312,6 @@ def _usage(pending: PendingCall, answer: Answer) -> JsonObject:
         "output_tokens_details": {"thinking_tokens": answer.thinking_tokens},
         "service_tier": "standard",
         "inference_geo": pending.request.body.get("inference_geo") or "global",
+        **({"server_tool_use": used_tools} if used_tools is not None else {}),
         **({"speed": pending.request.body["speed"]} if pending.request.body.get("speed") else {}),
     }

@@ -20,10 +20,12 @@ _THINKING_DOC = "https://platform.claude.com/docs/en/build-with-claude/extended-
 
 def check_model_rules(body: JsonObject, facts: ModelFacts, *, max_tokens: int | None, tool_choice: str) -> None:
     """Refuse what `facts` or the combination of fields rule out; `max_tokens` is `None` when counting tokens."""
-    thinking = _check_thinking(body.get("thinking"), facts, max_tokens)
-    _check_output_config(body.get("output_config"), facts)
-    _check_speed(body.get("speed"), facts)
-    if thinking in {"enabled", "adaptive"}:
+    thinking = _check_thinking(body.get("thinking"), max_tokens)
+    effort = _check_output_config(body.get("output_config"))
+    if facts.known:
+        _check_features(body, facts, thinking, effort)
+    # Adaptive thinking goes with a forced tool and any temperature: recorded calls show the former accepted.
+    if thinking == "enabled":
         if tool_choice in {"any", "tool"}:
             raise ApiError("Thinking may not be enabled when tool_choice forces tool use.")
         if body.get("temperature") not in {None, 1}:
@@ -41,7 +43,7 @@ def check_model_rules(body: JsonObject, facts: ModelFacts, *, max_tokens: int | 
         )
 
 
-def _check_thinking(value: JsonValue, facts: ModelFacts, max_tokens: int | None) -> str | None:
+def _check_thinking(value: JsonValue, max_tokens: int | None) -> str | None:
     if value is None:
         return None
     thinking = read_object(value, "thinking")
@@ -51,55 +53,52 @@ def _check_thinking(value: JsonValue, facts: ModelFacts, max_tokens: int | None)
     if thinking.get("display") is not None:
         read_choice(thinking["display"], f"thinking.{kind}.display", ("summarized", "omitted"))
     if kind == "enabled":
-        _check_budget(thinking, facts, max_tokens)
-    elif kind == "disabled" and facts.thinking_always_on:
-        raise in_own_words('"thinking.type.disabled" is not supported for this model: it always thinks')
-    elif kind in {"adaptive", "between_tools"} and not facts.adaptive_thinking:
-        raise in_own_words(f'"thinking.type.{kind}" is not supported for this model')
+        require(thinking, "thinking.enabled", ("budget_tokens",))
+        path = "thinking.enabled.budget_tokens"
+        budget = read_integer(thinking["budget_tokens"], path, minimum=MINIMUM_BUDGET_TOKENS)
+        if max_tokens and budget >= max_tokens:
+            raise ApiError(
+                "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at "
+                f"{_THINKING_DOC}#max-tokens-and-context-window-size"
+            )
     return kind
 
 
-def _check_budget(thinking: JsonObject, facts: ModelFacts, max_tokens: int | None) -> None:
-    require(thinking, "thinking.enabled", ("budget_tokens",))
-    budget = read_integer(thinking["budget_tokens"], "thinking.enabled.budget_tokens", minimum=MINIMUM_BUDGET_TOKENS)
-    if not facts.budget_thinking:
-        raise ApiError(
-            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
-            '"output_config.effort" to control thinking behavior.'
-        )
-    if max_tokens and budget >= max_tokens:
-        raise ApiError(
-            "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at "
-            f"{_THINKING_DOC}#max-tokens-and-context-window-size"
-        )
-
-
-def _check_output_config(value: JsonValue, facts: ModelFacts) -> None:
+def _check_output_config(value: JsonValue) -> str | None:
     if value is None:
-        return
+        return None
     config = read_object(value, "output_config")
     allow_only(config, "output_config", ("effort", "format", "task_budget"))
-    effort = config.get("effort")
-    if effort is not None:
-        read_choice(effort, "output_config.effort", EFFORTS)
-        if not facts.efforts:
-            raise ApiError("This model does not support the effort parameter.")
-        if effort not in facts.efforts:
-            raise in_own_words(f"output_config.effort: this model takes {', '.join(facts.efforts)}, not {effort}")
     if config.get("format") is not None:
         shape = read_object(config["format"], "output_config.format")
         read_tag(shape, "output_config.format", ("json_schema",))
         require(shape, "output_config.format", ("schema",))
         allow_only(shape, "output_config.format", ("type", "schema"))
         read_object(shape["schema"], "output_config.format.schema")
-        if not facts.structured_outputs:
-            raise in_own_words("output_config.format: this model has no structured outputs")
     if config.get("task_budget") is not None:
         read_object(config["task_budget"], "output_config.task_budget")
+    return None if config.get("effort") is None else read_choice(config["effort"], "output_config.effort", EFFORTS)
 
 
-def _check_speed(value: JsonValue, facts: ModelFacts) -> None:
-    if value == "fast" and facts.known and not any(period.fast is not None for period in facts.prices):
+def _check_features(body: JsonObject, facts: ModelFacts, thinking: str | None, effort: str | None) -> None:
+    """Refuse what this model does not have; only for models that the facts know."""
+    if thinking == "enabled" and not facts.budget_thinking:
+        raise ApiError(
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+            '"output_config.effort" to control thinking behavior.'
+        )
+    if thinking == "disabled" and facts.thinking_always_on:
+        raise in_own_words('"thinking.type.disabled" is not supported for this model: it always thinks')
+    if thinking in {"adaptive", "between_tools"} and not facts.adaptive_thinking:
+        raise in_own_words(f'"thinking.type.{thinking}" is not supported for this model')
+    if effort is not None and not facts.efforts:
+        raise ApiError("This model does not support the effort parameter.")
+    if effort is not None and effort not in facts.efforts:
+        raise in_own_words(f"output_config.effort: this model takes {', '.join(facts.efforts)}, not {effort}")
+    config = body.get("output_config")
+    if isinstance(config, dict) and config.get("format") is not None and not facts.structured_outputs:
+        raise in_own_words("output_config.format: this model has no structured outputs")
+    if body.get("speed") == "fast" and not any(period.fast is not None for period in facts.prices):
         raise in_own_words(f"speed: {facts.model} has no fast mode")
 
 

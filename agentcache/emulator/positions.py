@@ -1,20 +1,28 @@
 """What the cache hashes: a request as a chain of positions with digests and token counts.
 
-The order is tools, system, messages. Each level starts with a salt: the settings of the request that the API renders
-there, so that a change loses that level and those behind it and spares those before (sections 1.2 and 1.3). It decides
-what is rendered; how long a block is, a counter decides; what is found and charged, `prompt_cache`.
+The order is tools, system, messages, each level after its salt (`level_salts`). It decides which blocks are rendered
+and which share a look-back position; how long a block is, a counter decides; what is found and charged, `prompt_cache`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from agentcache.emulator.cache_settings import CacheSettings
-from agentcache.emulator.json_values import JsonObject, JsonValue, canonical_block, compact, digest
+from agentcache.emulator.json_values import JsonObject, canonical_block, digest
+from agentcache.emulator.level_salts import (
+    Scope,
+    messages_salt,
+    output_config,
+    scope_digest,
+    system_salt,
+    tools_salt,
+    with_nested,
+)
 from agentcache.emulator.prompt_cache import CachePrompt, Marker, Position
-from agentcache.emulator.request import Message, MessagesRequest, Place
+from agentcache.emulator.request import MessagesRequest, Place
 from agentcache.prompt import token_estimate
 from agentcache.prompt.model_facts import ModelFacts
 
@@ -51,31 +59,48 @@ _SYSTEM_LEVEL_TOOLS = ("web_search_", "web_fetch_")
 
 _MEMO_LIMIT = 200_000
 
+__all__ = ["PlacedPrompt", "PromptCounter", "PromptReader", "Scope"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Who asks: organisations never share a cache, workspaces do where the platform does not isolate them."""
 
-    organization: str = "org-emulator"
-    workspace: str = "default"
+@dataclass(frozen=True, slots=True)
+class PlacedPrompt:
+    """A prompt, and the index of each block's position by its place in the request."""
+
+    prompt: CachePrompt
+    places: Mapping[Place, int]
 
 
 class PromptReader:
     """Turns accepted requests into `CachePrompt`s; remembers how long each block is by its digest."""
 
-    def __init__(self, settings: CacheSettings | None = None, *, counter: PromptCounter = token_estimate) -> None:
-        """Read under `settings`; `counter` says how long blocks and what stands between them are."""
+    def __init__(
+        self,
+        settings: CacheSettings | None = None,
+        *,
+        counter: PromptCounter = token_estimate,
+        remembers_objects: bool = False,
+    ) -> None:
+        """Read under `settings`; `counter` says how long blocks and what stands between them are.
+
+        `remembers_objects` is for callers that hand in the same block objects call after call and never change them:
+        each is then hashed once, and a growing conversation costs what it adds.
+        """
         self._settings = settings or CacheSettings()
         self._counter = counter
         self._tokens: dict[bytes, int] = {}
+        self._objects: dict[int, tuple[JsonObject, bytes]] | None = {} if remembers_objects else None
 
     def read(self, request: MessagesRequest, scope: Scope, *, total_tokens: int | None = None) -> CachePrompt:
-        """Return `request` as the cache sees it.
+        """Return `request` as the cache sees it; see `read_placed`."""
+        return self.read_placed(request, scope, total_tokens=total_tokens).prompt
+
+    def read_placed(self, request: MessagesRequest, scope: Scope, *, total_tokens: int | None = None) -> PlacedPrompt:
+        """Return `request` as the cache sees it, and which position each block is.
 
         `total_tokens` is the length of the whole prompt where it is known (a recorded response): estimated positions
         are then stretched to it in proportion.
         """
-        chain = _Chain(_scope_digest(request, scope, self._settings), collapse=self._settings.collapses_runs())
+        chain = _Chain(scope_digest(request, scope, self._settings), collapse=self._settings.collapses_runs())
         self._read_tools(chain, request)
         self._read_system(chain, request)
         unkeyed_tokens = self._read_messages(chain, request)
@@ -84,23 +109,24 @@ class PromptReader:
         if total_tokens is not None:
             positions, total = _stretched(positions, total, total_tokens), total_tokens
         minimum = self._settings.minimum_tokens.get(request.facts.canonical, request.facts.minimum_prefix_tokens)
-        return CachePrompt(
+        prompt = CachePrompt(
             positions=tuple(positions),
             markers=tuple(Marker(chain.places[marker.place], marker.ttl) for marker in request.markers),
             total_tokens=total,
             minimum_tokens=minimum,
         )
+        return PlacedPrompt(prompt, chain.places)
 
     def _read_tools(self, chain: _Chain, request: MessagesRequest) -> None:
-        chain.start_level(b"tools", _ahead_salt(request, self._settings))
-        if request.tools:
+        chain.start_level(b"tools", tools_salt(request, self._settings))
+        if request.tools and self._settings.counts_tool_prompt_first():
             chain.tokens += self._counter.tool_prompt_tokens(request.facts)
         for index, tool in enumerate(request.tools):
             if not _is_deferred(tool) and not _is_system_level(tool):
                 self._add(chain, ("tools", index, 0), b"tool", tool, request.facts)
 
     def _read_system(self, chain: _Chain, request: MessagesRequest) -> None:
-        chain.start_level(b"system", _system_salt(request, self._settings))
+        chain.start_level(b"system", system_salt(request, self._settings))
         chain.tokens += self._format_tokens(request)
         for index, tool in enumerate(request.tools):
             if _is_system_level(tool) and not _is_deferred(tool):
@@ -110,8 +136,8 @@ class PromptReader:
 
     def _read_messages(self, chain: _Chain, request: MessagesRequest) -> int:
         """Add all messages; return the tokens that are sent but are in no key."""
-        chain.start_level(b"messages", _message_salt(request, self._settings))
-        chain.tokens += self._forced_tool_tokens(request)
+        chain.start_level(b"messages", messages_salt(request, self._settings))
+        chain.tokens += self._late_tool_tokens(request)
         deferred = {str(tool.get("name")): tool for tool in request.tools if _is_deferred(tool)}
         stripped_before = _last_spoken_turn(request) if not request.facts.keeps_all_thinking else 0
         unkeyed_tokens = 0
@@ -134,17 +160,19 @@ class PromptReader:
         return unkeyed_tokens
 
     def _format_tokens(self, request: MessagesRequest) -> int:
-        wanted = _output_config(request).get("format")
+        wanted = output_config(request).get("format")
         schema = wanted.get("schema") if isinstance(wanted, dict) else None
         return self._counter.output_format_tokens(schema, request.facts) if isinstance(schema, dict) else 0
 
-    def _forced_tool_tokens(self, request: MessagesRequest) -> int:
-        """Return what the hidden tool prompt grows by when a tool is forced; it moves with the messages level."""
-        choice = request.body.get("tool_choice")
-        if not request.tools or not isinstance(choice, dict) or choice.get("type") not in {"any", "tool"}:
+    def _late_tool_tokens(self, request: MessagesRequest) -> int:
+        """Return what of the hidden tool prompt moves with the messages: what a forced tool adds, or all of it."""
+        if not request.tools:
             return 0
-        facts = request.facts
-        return self._counter.tool_prompt_tokens(facts, forced=True) - self._counter.tool_prompt_tokens(facts)
+        choice = request.body.get("tool_choice")
+        forced = isinstance(choice, dict) and choice.get("type") in {"any", "tool"}
+        whole = self._counter.tool_prompt_tokens(request.facts, forced=forced)
+        early = self._counter.tool_prompt_tokens(request.facts) if self._settings.counts_tool_prompt_first() else 0
+        return whole - early
 
     def _scoped_tokens(self, request: MessagesRequest, index: int) -> int:
         """Return the tokens of a turn-scoped system message, which is shown until the next user message."""
@@ -153,9 +181,21 @@ class PromptReader:
         return sum(self._length(block, request.facts) for block in request.messages[index].blocks)
 
     def _add(self, chain: _Chain, place: Place, role: bytes, block: JsonObject, facts: ModelFacts) -> None:
-        text = canonical_block(block).encode()
-        key = digest(text)
-        chain.add(place, role, key, str(block.get("type", "")), self._known_length(key, block, facts))
+        key, tokens = self._identified(block, facts)
+        chain.add(place, role, key, str(block.get("type", "")), tokens)
+
+    def _identified(self, block: JsonObject, facts: ModelFacts) -> tuple[bytes, int]:
+        """Return the digest of a block and its length."""
+        if self._objects is None:
+            key = digest(canonical_block(block).encode())
+            return key, self._known_length(key, block, facts)
+        known = self._objects.get(id(block))
+        if known is not None and known[0] is block:
+            return known[1], self._known_length(known[1], block, facts)
+        key = digest(canonical_block(block).encode())
+        tokens = self._known_length(key, block, facts)
+        self._objects[id(block)] = (block, key)
+        return key, tokens
 
     def _expand(self, chain: _Chain, tool: JsonObject, facts: ModelFacts) -> None:
         """Render a deferred tool where a `tool_reference` found it: part of that position (K11)."""
@@ -216,72 +256,6 @@ class _Chain:
         self.positions[-1] = Position(self.state, self.tokens, self._step)
 
 
-def _scope_digest(request: MessagesRequest, scope: Scope, settings: CacheSettings) -> bytes:
-    parts = [settings.platform, scope.organization, request.facts.canonical]
-    if settings.isolates_workspaces():
-        parts.append(scope.workspace)
-    if settings.beta_headers_in_key:
-        parts.extend(sorted(request.betas))
-    if settings.inference_geo_in_key:
-        parts.append(compact(request.body.get("inference_geo")))
-    return digest(*(part.encode() for part in parts))
-
-
-def thinking_in_key(request: MessagesRequest) -> list[JsonValue]:
-    """Return the resolved thinking mode with its budget, and the resolved effort: what the API renders of them.
-
-    A default written out equals a default left out; `display` is no part of the prompt.
-    """
-    thinking = request.body.get("thinking")
-    mode: JsonValue = "adaptive" if request.facts.thinking_always_on else "disabled"
-    budget: JsonValue = None
-    if isinstance(thinking, dict):
-        mode, budget = thinking.get("type"), thinking.get("budget_tokens")
-    effort = _output_config(request).get("effort") or request.facts.default_effort
-    return [mode, budget, effort]
-
-
-def _ahead_salt(request: MessagesRequest, settings: CacheSettings) -> str:
-    return compact(thinking_in_key(request) if request.facts.canonical in settings.render_ahead_models else [])
-
-
-def _system_salt(request: MessagesRequest, settings: CacheSettings) -> str:
-    body = request.body
-    container = body.get("container")
-    skills = container.get("skills") if isinstance(container, dict) else None
-    cited = any(_cites(block) for message in request.messages for block in message.blocks)
-    return compact(
-        [
-            _ahead_salt(request, settings),
-            body.get("speed") or "standard",
-            _output_config(request).get("format"),
-            skills,
-            cited,
-        ]
-    )
-
-
-def _message_salt(request: MessagesRequest, settings: CacheSettings) -> str:
-    choice = request.body.get("tool_choice")
-    choice = choice if isinstance(choice, dict) else {}
-    pictured = settings.image_switch and any(_has_image(message) for message in request.messages)
-    return compact(
-        [
-            choice.get("type", "auto"),
-            choice.get("name"),
-            bool(choice.get("disable_parallel_tool_use")),
-            pictured,
-            thinking_in_key(request),
-            _output_config(request).get("task_budget"),
-        ]
-    )
-
-
-def _output_config(request: MessagesRequest) -> JsonObject:
-    config = request.body.get("output_config")
-    return config if isinstance(config, dict) else {}
-
-
 def _is_deferred(tool: JsonObject) -> bool:
     return tool.get("defer_loading") is True
 
@@ -290,26 +264,10 @@ def _is_system_level(tool: JsonObject) -> bool:
     return str(tool.get("type", "")).startswith(_SYSTEM_LEVEL_TOOLS)
 
 
-def _cites(block: JsonObject) -> bool:
-    citations = block.get("citations")
-    return isinstance(citations, dict) and citations.get("enabled") is True
-
-
-def _has_image(message: Message) -> bool:
-    return any(inner.get("type") == "image" for block in message.blocks for inner in _with_nested(block))
-
-
-def _with_nested(block: JsonObject) -> Iterator[JsonObject]:
-    yield block
-    content = block.get("content")
-    if isinstance(content, list):
-        yield from (item for item in content if isinstance(item, dict))
-
-
 def _expanded(block: JsonObject, deferred: dict[str, JsonObject]) -> Iterator[JsonObject]:
     if not deferred:
         return
-    for item in _with_nested(block):
+    for item in with_nested(block):
         content = item.get("content")
         references = content.get("tool_references") if isinstance(content, dict) else None
         for reference in [item, *(references if isinstance(references, list) else [])]:

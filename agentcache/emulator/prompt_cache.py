@@ -66,6 +66,14 @@ class Charge:
         """The whole prompt."""
         return self.read_tokens + self.write_1h_tokens + self.write_5m_tokens + self.plain_tokens
 
+    def __add__(self, other: Charge) -> Charge:
+        return Charge(
+            read_tokens=self.read_tokens + other.read_tokens,
+            write_1h_tokens=self.write_1h_tokens + other.write_1h_tokens,
+            write_5m_tokens=self.write_5m_tokens + other.write_5m_tokens,
+            plain_tokens=self.plain_tokens + other.plain_tokens,
+        )
+
 
 @dataclass(slots=True)
 class Entry:

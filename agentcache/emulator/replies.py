@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from agentcache.emulator.json_values import JsonObject, JsonValue, compact
 from agentcache.emulator.request import MessagesRequest
 from agentcache.emulator.schema_example import example_of
+from agentcache.emulator.thinking_seals import seal_of
 from agentcache.errors import EmulatorError, UnexpectedCall, UnusedReply
 from agentcache.prompt.model_facts import ModelFacts
 from agentcache.prompt.token_estimate import block_tokens, text_tokens
@@ -125,7 +126,7 @@ def answer_from(reply: ScriptedReply, request: MessagesRequest, new_id: Callable
     `new_id` makes an id for a prefix such as `toolu`. Raises `EmulatorError` when the reply has no valid shape.
     """
     blocks, stop_reason, stop_sequence, stop_details = _read_reply(reply)
-    content = tuple(_completed(block, new_id) for block in blocks)
+    content = tuple(_completed(block, request, new_id) for block in blocks)
     if stop_reason is None:
         stop_reason = "tool_use" if any(block["type"] == "tool_use" for block in content) else "end_turn"
     answer = _counted(
@@ -168,7 +169,7 @@ def _read_reply(reply: object) -> tuple[list[JsonObject], str | None, str | None
     )
 
 
-def _completed(block: JsonObject, new_id: Callable[[str], str]) -> JsonObject:
+def _completed(block: JsonObject, request: MessagesRequest, new_id: Callable[[str], str]) -> JsonObject:
     kind = block["type"]
     if kind == "text":
         return {"citations": None, **block}
@@ -183,7 +184,8 @@ def _completed(block: JsonObject, new_id: Callable[[str], str]) -> JsonObject:
     if kind == "server_tool_use":
         return {"type": kind, "id": block.get("id") or new_id("srvtoolu"), "input": {}, **block}
     if kind == "thinking":
-        return {"signature": new_id("sig"), **block}
+        signature = seal_of(request) if request.facts.thinking_bound_to_prefix else new_id("sig")
+        return {"signature": signature, **block}
     return dict(block)
 
 

@@ -16,12 +16,13 @@ CHUNK_CHARS = 24
 PING: JsonObject = {"type": "ping"}
 
 
-def events_of(message: JsonObject, *, cut_input: str | None = None) -> Iterator[JsonObject]:
+def events_of(message: JsonObject, *, first_usage: JsonObject, cut_input: str | None = None) -> Iterator[JsonObject]:
     """Yield the events that carry `message`, a complete Messages reply.
 
+    `first_usage` is the usage when the answer begins: of the first round, where server tools led to more.
     `cut_input` is what was written of the last tool call's input when `max_tokens` ended it.
     """
-    yield {"type": "message_start", "message": _started(message)}
+    yield {"type": "message_start", "message": _started(message, first_usage)}
     content = message["content"]
     blocks = content if isinstance(content, list) else []
     for index, block in enumerate(blocks):
@@ -46,10 +47,9 @@ def sse(event: JsonObject) -> bytes:
     return f"event: {event['type']}\ndata: {compact(event)}\n\n".encode()
 
 
-def _started(message: JsonObject) -> JsonObject:
-    usage = message["usage"]
-    first = {**usage, "output_tokens": 1} if isinstance(usage, dict) else {}
-    first.pop("output_tokens_details", None)
+def _started(message: JsonObject, usage: JsonObject) -> JsonObject:
+    later = {"output_tokens_details", "server_tool_use"}
+    first = {key: value for key, value in usage.items() if key not in later} | {"output_tokens": 1}
     return {**message, "content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None, "usage": first}
 
 
@@ -60,6 +60,7 @@ def _delta_usage(usage: JsonValue) -> JsonObject:
         "cache_read_input_tokens",
         "output_tokens",
         "output_tokens_details",
+        "server_tool_use",
     )
     return {key: usage[key] for key in kept if key in usage} if isinstance(usage, dict) else {}
 

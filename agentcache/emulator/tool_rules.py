@@ -72,7 +72,7 @@ def read_tool_choice(value: JsonValue, tools: tuple[JsonObject, ...], facts: Mod
         read_bool(choice["disable_parallel_tool_use"], f"tool_choice.{kind}.disable_parallel_tool_use")
     if not tools and kind != "none":
         raise ApiError("tool_choice: tool_choice may only be specified while providing tools")
-    if kind in {"any", "tool"} and not facts.forced_tool_choice:
+    if kind in {"any", "tool"} and facts.known and not facts.forced_tool_choice:
         raise ApiError('tool_choice: type "tool" and "any" are not supported for this model.')
     if kind == "tool":
         require(choice, "tool_choice.tool", ("name",))

@@ -25,6 +25,7 @@ from agentcache.emulator.markers import place_markers
 from agentcache.emulator.model_rules import check_model_rules
 from agentcache.emulator.refusals import ApiError, extra_input, not_played
 from agentcache.emulator.request import MessagesRequest
+from agentcache.emulator.thinking_seals import check_seals
 from agentcache.emulator.tool_rules import read_tool_choice, read_tools
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
@@ -94,7 +95,7 @@ def read_request(
     )
     choice = read_tool_choice(fields.get("tool_choice"), tools, facts)
     check_model_rules(fields, facts, max_tokens=None if counting else max_tokens, tool_choice=choice)
-    return MessagesRequest(
+    request = MessagesRequest(
         body=fields,
         facts=facts,
         tools=tools,
@@ -105,6 +106,8 @@ def read_request(
         max_tokens=max_tokens,
         stream=fields.get("stream") is True,
     )
+    check_seals(request)
+    return request
 
 
 def _check_names(fields: JsonObject, betas: frozenset[str], allowed: frozenset[str]) -> None:

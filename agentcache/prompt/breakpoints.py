@@ -11,14 +11,13 @@ What a plan promises
   them, or one on a block that takes none, is `BreakpointError`. The policy's own give way to the author's;
 - nothing is written that no later call could read: without `tail_continues` nothing behind the system prompt, and
   without `prefix_recurs` either, nothing at all;
-- **the look-back invariant.** Let W be the longest prefix in `reuse.written` that this layout contains and that ends
-  on a markable block. If the plan keeps any breakpoint of its own besides the author's (that is, whenever the author
-  left a slot), some kept breakpoint stands on W's last block or at most 19 positions behind it, so the API's look-back
-  of 20 positions finds W if it still lives. A turn may add any number of positions behind W in one go: the breakpoint
-  that finds W need not be the tail. And if the conversation continues, the tail is kept as well, or (with a single
-  free slot) the last block within reach of W stands in for it; so W of the next call is this call's tail or its
-  stand-in, and the next call finds that one, and so on for as long as the conversation grows. Not covered: prefixes
-  that the API has dropped, and a conversation whose earlier messages were changed; no marker helps there.
+- the look-back invariant: let W be the longest prefix in `reuse.written` that this layout contains. Whenever the
+  author's marks leave a slot, some kept breakpoint stands on W's last block or at most 19 positions behind it, so the
+  API's look-back of 20 positions finds W if it still lives. A turn may add any number of positions behind W in one
+  go: the breakpoint that finds W need not be the tail. And if the conversation continues, the tail is kept as well,
+  or, with a single free slot, the last block within reach of W in its place. So the W of the next call is this call's
+  tail or its stand-in, the next call finds that one, and so on for as long as the conversation grows. Not covered are
+  entries that the API has dropped and conversations whose earlier messages were changed: no marker helps there.
 
 Policies: `layers` marks the end of each layer and the moving tail; `automatic` leaves the tail to the API's own
 top-level marker and adds an anchor only where the look-back needs one; `off` sends no marker at all.
@@ -27,6 +26,7 @@ top-level marker and adds an anchor only where the look-back needs one; `off` se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -101,12 +101,13 @@ class Plan:
 class Reuse:
     """What is known of the calls before and after this one."""
 
-    written: frozenset[str] = frozenset()
+    written: AbstractSet[str] = frozenset()
     """Prefix digests that earlier calls marked and wrote."""
     tail_continues: bool = True
     """Whether another call may extend these messages."""
     prefix_recurs: bool = True
-    """Whether another run may use the same tools and system prompt."""
+    """Whether another run may use the same tools and system prompt. Layers are marked all the same in a conversation
+    that continues: a further marker costs nothing there, and it is what is left when the messages are lost."""
     conversation: str | None = None
 
 
@@ -265,12 +266,9 @@ def _keep_reachable(draft: _Draft, found: int | None, layers: Sequence[Breakpoin
         anchor = next((point for point in layers if point.block == found), _anchor(layout, found))
     if anchor is not None and tail is not None and draft.free_slots == 1:
         reached = furthest_in_reach(layout, anchor.block, until=tail.block)
-        anchor = replace(
-            _anchor(layout, reached), reason=f"in place of the tail: as far as {anchor.where} is found from"
-        )
-        draft.refuse(
-            tail, "over_four", f"the one free slot goes to {anchor.where}, from which the earlier write is found"
-        )
+        reason = f"in place of the tail: the last block that finds the earlier write on {anchor.where}"
+        anchor = replace(_anchor(layout, reached), reason=reason)
+        draft.refuse(tail, "over_four", f"the one free slot goes to {anchor.where}, which finds the earlier write")
         tail = None
     draft.kept.extend(point for point in (anchor, tail) if point is not None)
 
@@ -292,7 +290,7 @@ def _keep_layers(draft: _Draft, found: int | None, layers: Sequence[Breakpoint],
 
 
 def _anchor(layout: Layout, index: int) -> Breakpoint:
-    reason = f"anchor on an earlier write that lies more than {REACH_POSITIONS} positions before the tail"
+    reason = f"anchor on an earlier write that nothing else reaches within {REACH_POSITIONS} positions"
     return _point(layout, index, reason, origin="anchor")
 
 

@@ -27,8 +27,9 @@ _LAYERS = ", ".join(layer.value for layer in Stability)
 def read_prompt(path: str | os.PathLike[str]) -> Prompt:
     """Return the prompt that a directory holds; `Prompt.from_dir` says which files count.
 
-    Hidden files and directories are left out. A template of the directory hides one of the same name in the sibling
-    directory `shared`.
+    Hidden files and directories are left out. Templates to include come from the directory itself and from a `shared`
+    beside it or beside the directory above (`prompts/review/planner` sees `prompts/review/shared` and
+    `prompts/shared`); of two with one name the nearer is taken.
 
     Raises `TargetError` for a directory that is not there, cannot be read or holds no section, for a file in it that
     is neither a section nor included by another template, and for an agent.toml that cannot be used; `TemplateError`
@@ -45,8 +46,7 @@ def read_prompt(path: str | os.PathLike[str]) -> Prompt:
     sections = {
         layer: [_section(root, name, texts[name]) for name in names if _layer(name) is layer] for layer in Stability
     }
-    shared = Path(os.path.abspath(root)).parent / "shared"  # not resolved: a link to a directory stands where it stands
-    includes = dict(_templates(shared, "shared/")) if shared.is_dir() else {}
+    includes = _shared(root)
     includes |= {name: text for name, text in texts.items() if name not in names}
     _check_strays(root, [section for layer in sections.values() for section in layer], includes)
     return Prompt(
@@ -104,6 +104,15 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         message = f"{path} is no UTF-8 text (byte {error.start}); save it as UTF-8"
         raise TemplateError(message, template=path.as_posix()) from error
+
+
+def _shared(root: Path) -> dict[str, str]:
+    here = Path(os.path.abspath(root))  # not resolved: a link to a directory stands where it stands
+    texts: dict[str, str] = {}
+    for above in (here.parent.parent, here.parent):
+        if (above / "shared").is_dir():
+            texts |= dict(_templates(above / "shared", "shared/"))
+    return texts
 
 
 def _check_strays(root: Path, sections: list[Section], includes: Mapping[str, str]) -> None:

@@ -29,10 +29,11 @@ _AMPLE = Console(width=10_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """One way of drawing: whether names share a column, how token counts read, which columns there are."""
+    """One way of drawing: how token counts read, how airy, whether names share a column, which columns there are."""
 
-    stacked: bool
     tokens: Callable[[int], str]
+    airy: bool = False
+    stacked: bool = False
     brief: bool = False
 
 
@@ -43,17 +44,20 @@ def to_table(summary: Summary, *, width: int = 100) -> Table:
     lacks unpriced calls is shown as `≥`, or as `unpriced` when no call of the row has a price; the caption says why.
     """
     layouts = (
-        _Layout(stacked=False, tokens=_exact),
-        _Layout(stacked=False, tokens=_shortened),
-        _Layout(stacked=True, tokens=_shortened),
-        _Layout(stacked=True, tokens=_shortened, brief=True),
+        _Layout(tokens=_exact, airy=True),
+        _Layout(tokens=_exact),
+        _Layout(tokens=_shortened),
+        _Layout(tokens=_shortened, stacked=True, airy=True),
+        _Layout(tokens=_shortened, stacked=True, brief=True, airy=True),
+        _Layout(tokens=_shortened, stacked=True, brief=True),
     )
     drawn = (_drawn(summary, layout) for layout in layouts)
     return next((table for table in drawn if _width(table) <= width), _drawn(summary, layouts[-1]))
 
 
 def _drawn(summary: Summary, layout: _Layout) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    gap = 1 if layout.airy else 0
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, show_edge=False, padding=(0, gap, 0, 0), pad_edge=False)
     names = _name_headings(summary, layout)
     numbers = _number_columns(layout)
     for heading, footer in zip(names, ("total", ""), strict=False):

@@ -7,7 +7,7 @@ the row is written even while the run is being cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -19,6 +19,7 @@ from agentcache.prompt.breakpoints import Breakpoint
 from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime import call_rows
 from agentcache.runtime.call_watch import CallWatch
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
@@ -182,20 +183,10 @@ class Caller:
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
         for row in priced:
             context.charge(row)
-            await _despite_cancellation(self.ledger.add_call(row))
+            await despite_cancellation(self.ledger.add_call(row))
         for row in priced:
             context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
 
 
 def _reason(error: BaseException) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
-
-
-async def _despite_cancellation(work: Awaitable[None]) -> None:
-    """Finish `work` even when the caller is cancelled meanwhile, then let the cancellation through."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise

@@ -47,7 +47,8 @@ def render_system(
     Raises `MissingVariable` when the run does not bring what a section needs, `SettingsError` for what none needs.
     """
     _require(agent, Stability.SEMI_STATIC, semi_static, "return it from `semi_static`")
-    _require(agent, Stability.SESSION, session, "pass it in `session`")
+    # What a semi-static function brings is known only now, and any less stable layer may use it.
+    _require(agent, Stability.SESSION, {**semi_static, **session}, "pass it in `session`")
     _refuse_shadows(agent, session, {**static, **semi_static}, "session")
     known: dict[str, JsonValue] = {}
     sections: list[RenderedSection] = []
@@ -65,7 +66,7 @@ def render_turn(
     agent: Agent[OutputT], variables: Mapping[str, JsonValue], turn: Mapping[str, JsonValue]
 ) -> list[JsonObject]:
     """Return the turn layer as text blocks; they stand before the input in the newest user message."""
-    _require(agent, Stability.TURN, turn, "pass it in `turn`")
+    _require(agent, Stability.TURN, {**variables, **turn}, "pass it in `turn`")
     _refuse_shadows(agent, turn, variables, "turn")
     rendered = agent.renderer.render(Stability.TURN, {**variables, **turn})
     return [{"type": "text", "text": section.text} for section in rendered]

@@ -26,7 +26,7 @@ _SILENT = frozenset({"title", "discriminator", "$defs", "type", "additionalPrope
 _Definitions = Mapping[str, JsonValue]
 
 
-class _CannotSay(Exception):  # noqa: N818  # leaves this module as `None`
+class _CannotSay(Exception):  # leaves this module as `None`
     """The subset has no words for this part of a schema."""
 
 

@@ -33,6 +33,7 @@ def log_call(line: JsonObject, *, where: str) -> TrafficCall:
         request=request,
         response=response if isinstance(response, dict) else None,
         headers={key: str(value) for key, value in headers.items()} if isinstance(headers, dict) else {},
+        billed_output=True,
     )
 
 

@@ -78,7 +78,7 @@ class _Trace:
                 "model": self._model(call, agents[agent]),
                 "max_tokens": MAX_TOKENS,
                 **prompts[agent],
-                "messages": list(messages),
+                "messages": [message for message in messages if message["content"]],
             }
             usage = call.get("usage")
             yield TrafficCall(
@@ -153,7 +153,9 @@ class _Trace:
 
     def _message(self, message: JsonObject) -> JsonObject:
         blocks = _objects(message["content"])
-        sent: JsonObject = {"role": message["role"], "content": [_sent(block) for block in blocks]}
+        # The API takes no empty text, so no client can have sent one; a message of nothing else was not sent.
+        content: list[JsonValue] = [_sent(block) for block in blocks if block.get("type") != "text" or block["text"]]
+        sent: JsonObject = {"role": message["role"], "content": content}
         self._speakers[id(sent)] = any(_is_a_persons(block) for block in blocks)
         return sent
 

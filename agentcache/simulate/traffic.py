@@ -34,6 +34,8 @@ class TrafficCall:
     request: JsonObject
     response: JsonObject | None
     headers: Mapping[str, str]
+    billed_output: bool = False
+    """Whether the recorded `output_tokens` are what was billed: a request log's are, a transcript's are not."""
 
     @property
     def response_usage(self) -> JsonObject | None:

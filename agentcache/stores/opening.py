@@ -24,8 +24,9 @@ DEFAULT_PATH = ".agentcache/ledger.db"
 
 _IN_MEMORY = frozenset({"memory:", "sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///:memory:"})
 _DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite",
+    "sqlite+aiosqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
@@ -60,7 +61,7 @@ async def open_ledger(url: str | None = None) -> Ledger:
 def normal_url(url: str | None) -> URL:
     """Return the URL with the driver that is used for it. Raises `StoreError` for one that means nothing here.
 
-    `sqlite:///x.db`, `sqlite+aiosqlite:///x.db` and `x.db` are the same; so are `postgres://`, `postgresql://` and
+    `x.db`, `sqlite:///x.db` and `sqlite+aiosqlite:///x.db` are the same; so are `postgres://`, `postgresql://` and
     `postgresql+asyncpg://`. A `~` at the start of a path is the home directory.
     """
     from sqlalchemy import URL, make_url  # start-up time, as above
@@ -70,7 +71,7 @@ def normal_url(url: str | None) -> URL:
     if "://" not in text:
         if not text.endswith(_FILE_ENDINGS):
             raise StoreError(f"{_shown(text)!r} names no database; give {_FORMS}")
-        return URL.create("sqlite+aiosqlite", database=_expanded(text))
+        return URL.create("sqlite", database=_expanded(text))
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError) as error:
@@ -79,7 +80,11 @@ def normal_url(url: str | None) -> URL:
     if driver is None or not parsed.database:
         lack = "names no database" if driver else f"asks for {parsed.drivername!r}, which is not supported"
         raise StoreError(f"{_shown(text)!r} {lack}; give {_FORMS}")
-    database = _expanded(parsed.database) if driver.startswith("sqlite") else parsed.database
+    if parsed.query and driver == "sqlite":
+        raise StoreError(
+            f"{_shown(text)!r} has options, and a SQLite ledger takes none; leave out what follows the '?'"
+        )
+    database = _expanded(parsed.database) if driver == "sqlite" else parsed.database
     return parsed.set(drivername=driver, database=database)
 
 

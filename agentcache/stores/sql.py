@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TypeVar
 
 from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.stores import rows, schema
-from agentcache.stores.engines import for_writing, make_engine, store_error
+from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import StoredConversation, conversation_changed
-
-_T = TypeVar("_T")
 
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
@@ -37,9 +34,12 @@ async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
 
     Raises `StoreError` when it cannot be opened or is no ledger, `SchemaTooNew` when a newer agentcache wrote it.
     """
-    ledger = SqlLedger(make_engine(url), where=where)
+    ledger = SqlLedger(database_at(url), where=where)
     try:
         await ledger.prepare()
+    except (TypeError, ValueError) as error:  # the drivers' answer to options of the URL that they do not know
+        await ledger.close()
+        raise store_error(error, where=where, doing="open the ledger") from error
     except BaseException:
         await ledger.close()
         raise
@@ -59,8 +59,8 @@ class _Write:
 class SqlLedger:
     """A `Ledger` in a database. It belongs to the event loop that opened it."""
 
-    def __init__(self, engine: AsyncEngine, *, where: str) -> None:
-        self._reading, self._writing, self._where = engine, for_writing(engine), where
+    def __init__(self, database: Database, *, where: str) -> None:
+        self._database, self._where = database, where
         self._waiting: list[_Write] = []
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -68,8 +68,9 @@ class SqlLedger:
 
     async def prepare(self) -> None:
         """Bring the database to today's schema, one transaction a step."""
-        while not await self._transact(self._reading, is_current, "open the ledger"):
-            await self._transact(self._writing, lambda connection: apply_next(connection, now=time.time()), "migrate")
+        with self._told("open the ledger"):
+            while not await self._database.read(is_current):
+                await self._database.write(lambda connection: apply_next(connection, now=time.time()))
 
     async def start_run(self, run: RunRecord) -> None:
         """Add a run."""
@@ -145,7 +146,7 @@ class SqlLedger:
     async def _close(self) -> None:
         if self._writer is not None:
             await self._writer
-        await self._reading.dispose()
+        await self._database.close()
         for done in self._abandoned:
             done.result()
 
@@ -177,15 +178,16 @@ class SqlLedger:
                 await self._commit(batch)
             except BaseException as error:
                 # Nobody may wait for ever: whatever ended the writer ends everybody who waits for it.
-                self._writer = None
-                _fail([*batch, *self._waiting], StoreError(f"{self._where}: the writer of the ledger ended: {error!r}"))
+                unwritten, self._waiting, self._writer = [*batch, *self._waiting], [], None
+                _fail(unwritten, StoreError(f"{self._where}: the writer of the ledger ended: {error!r}"))
                 raise
         self._writer = None
 
     async def _commit(self, batch: Sequence[_Write]) -> None:
         """Write a batch in one transaction. Where one row is at fault, the others are written without it."""
         try:
-            results = await self._transact(self._writing, lambda connection: _apply(connection, batch), "write")
+            with self._told("write"):
+                results = await self._database.write(lambda connection: _apply(connection, batch))
         except StoreError as error:
             if len(batch) == 1 or not _is_fault_of_a_row(error.__cause__):
                 _fail(batch, error)
@@ -199,14 +201,14 @@ class SqlLedger:
 
     async def _read(self, statement: Executable) -> Sequence[RowMapping]:
         self._check_open()
-        return await self._transact(
-            self._reading, lambda connection: connection.execute(statement).mappings().all(), "read"
-        )
+        with self._told("read"):
+            return await self._database.read(lambda connection: connection.execute(statement).mappings().all())
 
-    async def _transact(self, engine: AsyncEngine, work: Callable[[Connection], _T], doing: str) -> _T:
+    @contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """Turn what a database raises into a `StoreError`."""
         try:
-            async with engine.begin() as connection:
-                return await connection.run_sync(work)
+            yield
         except (SQLAlchemyError, OSError) as error:
             raise store_error(error, where=self._where, doing=doing) from error
 

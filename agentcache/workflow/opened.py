@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from agentcache.accounting.usage import RunRecord, RunStatus
 from agentcache.errors import LimitReached
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, RunFinished, RunStarted
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.results import RunResult
@@ -71,8 +72,7 @@ async def opened_run(
         raise
     finally:
         ended_at = clock()
-        # A cancelled run still closes its row: the ledger is written before the cancellation goes on.
-        await asyncio.shield(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
+        await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
         emit(
             RunFinished(
                 run_id=run.run_id,

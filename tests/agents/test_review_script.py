@@ -263,6 +263,14 @@ def test_what_is_no_mistake_is_not_reported(role, text):
     assert titles("app/a.py", text, role) == {}
 
 
+def test_a_file_that_was_shown_in_part_is_not_called_invalid():
+    assert titles("a.py", "x = 'yyyy [cut: 900 more characters]\n", "correctness") == {}
+
+
+def test_odd_escapes_in_a_file_are_no_warning_of_ours():
+    assert titles("a.py", "x = '\\d'\n", "correctness") == {}
+
+
 def test_a_test_without_an_assertion_is_found_and_one_that_raises_is_not():
     text = "def test_a():\n    f()\n\n\ndef test_b():\n    with pytest.raises(ValueError):\n        f()\n"
     assert list(titles("tests/test_a.py", text, "tests").values()) == [(1,)]

@@ -103,7 +103,7 @@ async def test_the_report_says_at_its_top_that_a_script_wrote_it_and_counts_its_
     report = (await reviewed(project(tmp_path, SHOP))).report
     assert SCRIPT_NOTICE in report.splitlines()[:4]
     assert "5 of 6 readable files were given to a reviewer" in report
-    assert "- security: 4 files in 1 batches" in report
+    assert "| security | 4 | 1 |" in report
 
 
 async def test_every_member_works_through_the_tools_and_is_in_the_ledger(tmp_path):
@@ -152,7 +152,7 @@ async def test_a_directory_of_binary_files_costs_nothing_and_says_so(tmp_path):
     (tmp_path / "logo.png").write_bytes(b"\x89PNG\0\0")
     done = await reviewed(tmp_path)
     assert done.calls == []
-    assert "It holds 1 files, none of them readable text." in done.report
+    assert "It holds no readable text (files found: 1)." in done.report
 
 
 async def test_a_project_in_other_languages_is_reviewed(tmp_path):
@@ -176,7 +176,7 @@ async def test_documentation_alone_is_planned_and_not_reviewed(tmp_path):
 async def test_many_files_are_reviewed_in_batches(tmp_path):
     files = {f"pkg/m{number:03}.py": f"def f{number}(a=[]):\n    return a\n" for number in range(60)}
     done = await reviewed(project(tmp_path, files))
-    assert "- correctness: 60 files in 5 batches" in done.report
+    assert "| correctness | 60 | 5 |" in done.report
     assert "| 1 | medium | `pkg/m000.py:1` and 59 more | Calls share one mutable default value |" in done.report
 
 

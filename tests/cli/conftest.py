@@ -22,6 +22,9 @@ from pydantic import BaseModel
 from agentcache import Agent, Prompt, Run, tool, workflow
 
 
+TIMES = 2
+
+
 class Verdict(BaseModel):
     word: str
     score: float
@@ -62,6 +65,11 @@ async def measure(run: Run, path: Path) -> dict[str, int]:
 async def broken(run: Run) -> str:
     await run.ask(support, "first")
     return str(1 / 0)
+
+
+@workflow
+async def opaque(run: Run) -> object:
+    return Run
 
 
 def emulated_replies(request):

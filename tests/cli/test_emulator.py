@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ Cli = Callable[..., Result]
 @pytest.fixture
 def served(team: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running `agentcache emulator` with a script, and its address."""
-    command = [sys.executable, "-c", "from agentcache.cli import main; main()", "emulator", "--replies", "team.py:calm"]
+    command = [sys.executable, "-c", "from agentcache.cli import main; main()", "emulator"]
+    command += ["--replies", "team.py:calm", "--faults", "529@2"]
     with subprocess.Popen(command, cwd=team, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()
@@ -25,7 +27,7 @@ def served(team: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def test_it_answers_messages_with_its_script(served: tuple[subprocess.Popen[str], str]) -> None:
+def test_it_answers_messages_with_its_script_and_fails_as_told(served: tuple[subprocess.Popen[str], str]) -> None:
     _, base_url = served
     body = {"model": "claude-haiku-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
     headers = {"content-type": "application/json", "x-api-key": "any", "anthropic-version": "2023-06-01"}
@@ -35,6 +37,8 @@ def test_it_answers_messages_with_its_script(served: tuple[subprocess.Popen[str]
         reply = json.load(response)
 
     assert reply["content"][0]["text"] == "calm"
+    with pytest.raises(urllib.error.HTTPError, match="529"):
+        urllib.request.urlopen(request, timeout=30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -46,6 +50,13 @@ def test_it_stops_well_when_asked(served: tuple[subprocess.Popen[str], str], num
 
     assert process.returncode == 0
     assert stderr.splitlines()[-1] == "stopped"
+
+
+def test_a_fault_that_means_nothing_is_one_sentence(cli: Cli) -> None:
+    result = cli("emulator", "--faults", "sometimes")
+
+    assert result.exit_code == 2
+    assert "'sometimes' is no fault" in result.stderr
 
 
 def test_a_port_that_is_taken_is_one_sentence(served: tuple[subprocess.Popen[str], str], cli: Cli) -> None:

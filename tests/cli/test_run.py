@@ -32,7 +32,7 @@ def test_the_table_at_the_end_names_the_agent(cli: Cli) -> None:
 
     assert "it is on its way" in result.stdout
     [row] = [line for line in result.stdout.splitlines() if line.startswith("support")]
-    assert row.split()[1] == "2"
+    assert "2" in row.split()
 
 
 def test_progress_goes_to_stderr_as_plain_lines(cli: Cli) -> None:
@@ -88,6 +88,16 @@ def test_variables_of_session_and_turn_come_from_the_command_line(cli: Cli) -> N
     assert "It is noon." in json.dumps(request["messages"])
 
 
+def test_a_conversation_goes_on_in_the_next_command(cli: Cli) -> None:
+    words = ("--emulate", "--conversation", "c-42", "--keep-text", "--record-requests", "log.jsonl")
+
+    cli("run", "team.py:support", "hello", *words)
+    cli("run", "team.py:support", "again", *words)
+
+    second = json.loads(Path("log.jsonl").read_text().splitlines()[1])["request"]
+    assert [message["role"] for message in second["messages"]] == ["user", "assistant", "user"]
+
+
 def test_the_ledger_can_be_reported_afterwards(cli: Cli) -> None:
     cli("run", "team.py:support", "hello", "--emulate")
 
@@ -128,6 +138,15 @@ def test_an_error_in_the_workflow_names_its_line(cli: Cli) -> None:
     assert "support" in result.stdout
 
 
+def test_a_result_without_json_form_is_shown_as_text_and_an_error_as_json(cli: Cli) -> None:
+    shown = cli("run", "team.py:opaque", "--emulate")
+    refused = cli("run", "team.py:opaque", "--emulate", "--json")
+
+    assert (shown.exit_code, refused.exit_code) == (0, 1)
+    assert "<class 'agentcache.workflow.run.Run'>" in shown.stdout
+    assert "the result is of type type, which has no JSON form" in str(_object(refused)["error"])
+
+
 def test_a_script_that_fails_is_told_as_itself(cli: Cli) -> None:
     result = cli("run", "team.py:support", "hello", "--emulate", "team.py:failing")
 
@@ -150,13 +169,18 @@ def test_without_a_key_the_sentence_says_what_to_set(shell: Shell) -> None:
     [
         (("nowhere.py:support", "hello"), "there is no file 'nowhere.py'"),
         (("team.py:suport", "hello"), "did you mean 'support'?"),
-        (("team.py:Verdict", "hello"), "not an Agent or a workflow"),
+        (("team.py:Verdict", "hello"), "not an Agent or a workflow; decorate it with @workflow"),
+        (
+            ("team.py:TIMES", "hello"),
+            "is of type int, not an Agent or a workflow; it defines both, broken, greeter",
+        ),
         (("team.py:support",), "agent 'support' takes one INPUT, but 0 were given"),
         (("team.py:both",), "workflow 'both' takes WORD [TIMES], but 0 INPUTs were given"),
         (("team.py:both", "hi", "many"), "'many' is no int for TIMES"),
         (("team.py:both", "hi", "--session", "a=b"), "leave out --session"),
         (("team.py:greeter", "hello"), "needs 'customer'"),
         (("team.py:greeter", "hello", "--session", "Ana"), "--session 'Ana' is not of the form name=value"),
+        (("team.py:support", "hello", "--conversation", "c-42"), "add --keep-text to keep it"),
         (("team.py:support", "hello", "--db", "mongodb://x"), "mongodb"),
         (("team.py:support", "hello", "--db", "."), "names no database"),
     ],

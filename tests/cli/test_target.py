@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentcache import Agent, Workflow
-from agentcache.cli.target import load_replies, load_runnable
+from agentcache.cli.target import load_replies, load_target
 from agentcache.errors import TargetError
 
 AGENT = """
@@ -28,10 +28,16 @@ def _write(path: str, text: str) -> Path:
     return file.resolve()
 
 
+def _agent(text: str) -> str:
+    agent = load_target(text).value
+    assert isinstance(agent, Agent)
+    return agent.name
+
+
 def test_a_file_target_gives_the_agent_and_its_module() -> None:
     _write("care.py", AGENT)
 
-    target = load_runnable("care.py:support")
+    target = load_target("care.py:support")
 
     assert isinstance(target.value, Agent)
     assert target.value.name == "support"
@@ -41,55 +47,57 @@ def test_a_file_target_gives_the_agent_and_its_module() -> None:
 def test_a_workflow_is_a_target_too() -> None:
     _write("flow.py", "from agentcache import workflow\n@workflow\nasync def review(run): return 1\n")
 
-    assert isinstance(load_runnable("flow.py:review").value, Workflow)
+    assert isinstance(load_target("flow.py:review").value, Workflow)
 
 
 def test_a_module_target_is_found_in_the_working_directory() -> None:
     _write("teams/care.py", AGENT)
 
-    assert load_runnable("teams.care:support").name == "support"
+    assert _agent("teams.care:support") == "support"
 
 
 def test_a_file_in_a_package_may_import_its_siblings_by_their_full_name() -> None:
-    _write("agents/__init__.py", "")
-    _write("agents/words.py", "GREETING = 'Be kind.'")
-    _write("agents/care.py", AGENT + "from agents.words import GREETING\nfrom .words import GREETING as same\n")
+    _write("crew/__init__.py", "")
+    _write("crew/words.py", "GREETING = 'Be kind.'")
+    _write("crew/care.py", AGENT + "from crew.words import GREETING\nfrom .words import GREETING as same\n")
 
-    assert load_runnable("agents/care.py:support").module.__name__ == "agents.care"
+    assert load_target("crew/care.py:support").module.__name__ == "crew.care"
 
 
 def test_a_file_in_a_package_can_be_run_from_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    _write("repo/agents/__init__.py", "")
-    _write("repo/agents/words.py", "GREETING = 'Be kind.'")
-    target = _write("repo/agents/care.py", AGENT + "from agents.words import GREETING\n")
+    _write("repo/crew/__init__.py", "")
+    _write("repo/crew/words.py", "GREETING = 'Be kind.'")
+    target = _write("repo/crew/care.py", AGENT + "from crew.words import GREETING\n")
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
 
-    assert load_runnable(f"{target}:support").name == "support"
+    assert _agent(f"{target}:support") == "support"
 
 
 def test_a_script_may_import_what_lies_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     _write("scripts/01_beside.py", AGENT + "import neighbour\n")
     _write("scripts/neighbour.py", "")
 
-    assert load_runnable("scripts/01_beside.py:support").name == "support"
+    assert _agent("scripts/01_beside.py:support") == "support"
 
 
 def test_a_script_named_like_a_loaded_module_is_still_the_script() -> None:
     _write("json.py", AGENT)
 
-    assert load_runnable("json.py:support").name == "support"
+    assert _agent("json.py:support") == "support"
     assert hasattr(sys.modules["json"], "dumps")
 
 
 def test_two_packages_of_one_name_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("here", "there"):
-        _write(f"{place}/agents/__init__.py", "")
-        _write(f"{place}/agents/care.py", AGENT)
-    load_runnable("here/agents/care.py:support")
+        _write(f"{place}/crew/__init__.py", "")
+        _write(f"{place}/crew/care.py", AGENT)
+    load_target("here/crew/care.py:support")
 
-    with pytest.raises(TargetError, match=r"is module 'agents\.care', but .*here/agents/care\.py of that name"):
-        load_runnable("there/agents/care.py:support")
+    with pytest.raises(
+        TargetError, match=r"is in package 'crew', but .*here/crew/__init__\.py is imported under that name"
+    ):
+        load_target("there/crew/care.py:support")
 
 
 @pytest.mark.parametrize("target", ["support", "care.py", ":support", "care.py:", "care.py:two words"])
@@ -97,48 +105,37 @@ def test_a_target_has_a_source_and_a_name(target: str) -> None:
     with pytest.raises(
         TargetError, match=re.escape(f"target {target!r} is not of the form module:name or file.py:name")
     ):
-        load_runnable(target)
+        load_target(target)
 
 
 def test_a_missing_file_names_the_one_that_was_meant() -> None:
     _write("care.py", AGENT)
 
     with pytest.raises(TargetError, match=r"there is no file 'kare\.py'; did you mean care\.py\?"):
-        load_runnable("kare.py:support")
+        load_target("kare.py:support")
 
 
 def test_a_missing_module_is_told_from_a_missing_import() -> None:
     _write("broken.py", "import not_installed_at_all\n")
 
     with pytest.raises(TargetError, match="there is no module 'nowhere'"):
-        load_runnable("nowhere:support")
+        load_target("nowhere:support")
     with pytest.raises(TargetError, match=r"broken\.py, line 1 cannot be imported: ModuleNotFoundError"):
-        load_runnable("broken:support")
+        load_target("broken:support")
 
 
 def test_a_missing_name_gives_close_ones() -> None:
     _write("care.py", AGENT)
 
     with pytest.raises(TargetError, match=r"care\.py has no 'suport'; did you mean 'support'\?"):
-        load_runnable("care.py:suport")
+        load_target("care.py:suport")
 
 
 def test_a_name_like_nothing_gives_what_there_is() -> None:
     _write("care.py", AGENT)
 
     with pytest.raises(TargetError, match="has no 'xyz'; it defines support"):
-        load_runnable("care.py:xyz")
-
-
-def test_an_object_that_is_neither_agent_nor_workflow_is_refused() -> None:
-    _write("care.py", AGENT)
-
-    with pytest.raises(TargetError, match="is of type int, not an Agent or a workflow; it defines support"):
-        load_runnable("care.py:number")
-    with pytest.raises(
-        TargetError, match="is of type function, not an Agent or a workflow; decorate it with @workflow"
-    ):
-        load_runnable("care.py:helper")
+        load_target("care.py:xyz")
 
 
 @pytest.mark.parametrize(
@@ -157,16 +154,16 @@ def test_an_import_that_fails_says_where(body: str, sentence: str) -> None:
     _write("care.py", body)
 
     with pytest.raises(TargetError, match=sentence):
-        load_runnable("care.py:support")
+        load_target("care.py:support")
 
 
 def test_a_failed_import_can_be_tried_again_after_mending() -> None:
     _write("care.py", "raise ValueError('no luck')\n")
     with pytest.raises(TargetError):
-        load_runnable("care.py:support")
+        load_target("care.py:support")
     _write("care.py", AGENT + "# mended\n")
 
-    assert load_runnable("care.py:support").name == "support"
+    assert _agent("care.py:support") == "support"
 
 
 def test_replies_are_a_function_or_a_list() -> None:

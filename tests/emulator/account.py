@@ -119,8 +119,8 @@ def text(count: int, word: str = "w", *, ttl: str | None = None) -> Body:
     return mark({"type": "text", "text": words(count, word)}, ttl)
 
 
-def mark(block: Body, ttl: str | None = "5m") -> Body:
-    return block if ttl is None else {**block, "cache_control": {"type": "ephemeral", "ttl": ttl}}
+def mark(block: Mapping[str, object], ttl: str | None = "5m") -> Body:
+    return {**block} if ttl is None else {**block, "cache_control": {"type": "ephemeral", "ttl": ttl}}
 
 
 def tool(name: str, count: int = 1, *, ttl: str | None = None) -> Body:

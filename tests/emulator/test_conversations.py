@@ -28,7 +28,6 @@ EMPTY = "messages.{}: all messages must have non-empty content except for the op
     ("messages", "message"),
     [
         ([], "messages: at least one message is required"),
-        ([assistant(text(1))], 'messages: first message must use the "user" role'),
         ([{"role": "robot", "content": "hi"}], "messages.0.role: Input should be 'user', 'assistant' or 'system'"),
         ([{"content": "hi"}], "messages.0.role: Field required"),
         ([{"role": "user"}], "messages.0.content: Field required"),
@@ -112,6 +111,14 @@ def test_calls_and_results_that_do_not_pair(messages: list[Body], message: str) 
     assert error(user(text(1)), *messages, tools=LOOK) == message
 
 
+def test_what_recorded_calls_show_to_be_accepted() -> None:
+    assert accepted(assistant(text(1)), user(text(1)))
+    again = [assistant(call_tool(0)), user(result(0))]
+    assert accepted(user(text(1)), *again, *again, tools=LOOK)
+    forced: dict[str, Any] = {"tools": LOOK, "tool_choice": {"type": "any"}, "thinking": {"type": "adaptive"}}
+    assert accepted(user(text(1)), **forced)
+
+
 def test_results_may_be_spread_over_consecutive_user_messages_and_be_followed_by_text() -> None:
     assert accepted(
         user(text(1)), assistant(call_tool(0), call_tool(1)), user(result(1)), user(result(0), text(1)), tools=LOOK
@@ -136,7 +143,7 @@ def test_where_a_system_message_may_stand() -> None:
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
-        ([NOTE, user(text(1))], 'first message must use the "user" role'),
+        ([NOTE, user(text(1))], "must follow a user message"),
         ([user(text(1)), assistant(text(1)), NOTE], "must follow a user message or a server tool result"),
         ([user(text(1)), NOTE, user(text(1))], "must be last or be followed by an assistant message"),
         ([user(text(1)), assistant(call_tool(0)), NOTE, user(result(0))], "must follow a user message"),

@@ -92,7 +92,7 @@ async def test_the_sdk_retries_through_planned_faults() -> None:
         serve(faults=faults) as emulator,
         AsyncAnthropic(base_url=emulator.base_url, api_key="t", max_retries=3) as sdk,
     ):
-        sdk._calculate_retry_timeout = lambda *_args, **_kwargs: 0.0  # type: ignore[method-assign, assignment]
+        sdk._calculate_retry_timeout = lambda *_args, **_kwargs: 0.0  # type: ignore[method-assign]
         answer = await sdk.messages.create(**HELLO)
         assert answer.stop_reason == "end_turn"
         assert len(emulator.statement.lines) == 1

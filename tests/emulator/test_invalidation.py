@@ -166,7 +166,7 @@ def test_consecutive_messages_of_one_role_are_one_turn() -> None:
 
 
 def test_the_order_of_keys_counts_only_inside_rendered_values() -> None:
-    def body(schema: dict[str, object], arguments: dict[str, object]) -> Body:
+    def body(schema: Any, arguments: dict[str, object]) -> Body:
         return request(
             user(text(2000)),
             assistant({"type": "tool_use", "id": "toolu_0", "name": "look", "input": arguments}),

@@ -74,7 +74,11 @@ def without(name: str) -> Body:
             'tool_choice: type "tool" and "any" are not supported for this model.',
         ),
         (
-            with_fields(tools=[tool("x")], tool_choice={"type": "any"}, thinking={"type": "adaptive"}),
+            {
+                **with_fields(tools=[tool("x")], tool_choice={"type": "any"}),
+                "thinking": {"type": "enabled", "budget_tokens": 1024},
+                "max_tokens": 2000,
+            },
             "Thinking may not be enabled when tool_choice forces tool use.",
         ),
         (
@@ -115,7 +119,10 @@ def test_a_field_that_does_not_fit(body: Body, message: str) -> None:
         ),
         (with_fields(thinking={"type": "disabled"}, model="claude-opus-5-5"), "it always thinks"),
         (with_fields(thinking={"type": "adaptive"}, model="claude-haiku-4-5"), "is not supported for this model"),
-        (with_fields(thinking={"type": "adaptive"}, temperature=0.5), "may only be set to 1 when thinking is enabled"),
+        (
+            {**with_fields(thinking={"type": "enabled", "budget_tokens": 1024}, temperature=0.5), "max_tokens": 2000},
+            "may only be set to 1 when thinking is enabled",
+        ),
         (with_fields(output_config={"effort": "xhigh"}), "this model takes low, medium, high, max"),
         (with_fields(speed="fast"), "has no fast mode"),
         (with_fields(tools=[{"type": "mcp_toolset"}]), "is not played"),

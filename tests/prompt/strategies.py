@@ -30,7 +30,11 @@ model_facts = st.sampled_from([0, 0, 350, 600, 4096]).map(facts_with_minimum)
 
 
 def _tool(name, description, deferred, mark):
-    tool = {"name": name, "description": description, "input_schema": {"type": "object", "properties": {}}}
+    tool: dict[str, object] = {
+        "name": name,
+        "description": description,
+        "input_schema": {"type": "object", "properties": {}},
+    }
     if deferred:
         return {**tool, "defer_loading": True}
     return tool if mark is None else {**tool, "cache_control": {"type": "ephemeral", "ttl": mark}}
@@ -62,7 +66,8 @@ def turns(draw, number):
     kinds = draw(
         st.lists(st.sampled_from(["thinking", "text", "tool_use", "tool_use"]), max_size=draw(st.sampled_from([3, 45])))
     )
-    said, results = [], []
+    said: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     for place, kind in enumerate([*kinds, "text"]):
         label = f"{number}.{place}"
         if kind == "thinking":
@@ -100,7 +105,9 @@ class Judge:
     def send(self, request):
         """Return index of the last block read (-1 for none) and of the last block marked, and write at the markers."""
         blocks = flat_blocks(request)
-        hashes, positions, at = [], [], -1
+        hashes: list[str] = []
+        positions: list[tuple[int, object]] = []
+        at = -1
         for level, role, block in blocks:
             kind = block.get("type")
             run = (kind, level) if self.collapse and kind in {"tool_use", "tool_result"} else object()

@@ -1,4 +1,4 @@
-"""Every promise of DESIGN section 5 as a property, for every policy, and the choices in words by example."""
+"""Which breakpoints are kept and which are refused, case by case."""
 
 from __future__ import annotations
 
@@ -6,185 +6,17 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from agentcache.errors import BreakpointError, SettingsError
-from agentcache.prompt.breakpoints import MAX_BREAKPOINTS, Plan, Reuse, plan
+from agentcache.prompt.breakpoints import Plan, Reuse, plan
+from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
-from agentcache.prompt.wire import CallSettings, to_request
-
-from .strategies import (
-    Judge,
-    can_carry,
-    conversations,
-    facts_with_minimum,
-    flat_blocks,
-    markers,
-    model_facts,
-    section_lists,
-    tool_lists,
-    without_markers,
-)
-
-SETTINGS = CallSettings(max_tokens=100)
-policies = st.sampled_from(["layers", "automatic", "off"])
-reuses = st.builds(Reuse, tail_continues=st.booleans(), prefix_recurs=st.booleans())
-no_marks = st.none()
-some_marks = st.sampled_from([None] * 12 + ["5m", "1h"])
-
-
-def author_marks(tools, system):
-    return [tool for tool in tools if "cache_control" in tool] + [s for s in system if s.breakpoint]
-
-
-# ------------------------------------------------------------------------------------------------- one request
-
-
-@given(model_facts, tool_lists(), section_lists(), conversations(), reuses, policies)
-@settings(max_examples=150)
-def test_no_request_carries_a_marker_that_the_api_refuses_or_ignores(facts, tools, system, calls, reuse, policy):
-    layout = lay_out(facts=facts, tools=tools, system=system, messages=calls[-1])
-    assume(len(author_marks(tools, system)) <= MAX_BREAKPOINTS)
-    planned = plan(layout, facts, reuse, policy=policy)
-    request = to_request(layout, planned, SETTINGS)
-    lifetimes = markers(request)
-    assert len(lifetimes) == len(planned.kept) <= MAX_BREAKPOINTS
-    assert lifetimes == sorted(lifetimes, key=["1h", "5m"].index)
-    assert all(can_carry(block) for _, _, block in flat_blocks(request) if "cache_control" in block)
-    assert all(point.prefix_tokens >= facts.minimum_prefix_tokens for point in planned.kept)
-
-
-@given(model_facts, tool_lists(), section_lists(), conversations(), reuses, policies)
-@settings(max_examples=100)
-def test_an_authors_mark_is_kept_or_refused_with_a_reason_and_never_lost(facts, tools, system, calls, reuse, policy):
-    layout = lay_out(facts=facts, tools=tools, system=system, messages=calls[0])
-    asked = author_marks(tools, system)
-    assume(len(asked) <= MAX_BREAKPOINTS)
-    planned = plan(layout, facts, reuse, policy=policy)
-    assert sum(point.origin == "author" for point in planned.asked) == len(asked)
-    for refused in planned.refused:
-        assert refused.detail
-        if refused.origin == "author":
-            short = refused.prefix_tokens < facts.minimum_prefix_tokens
-            assert refused.refusal == ("policy_off" if policy == "off" else "under_minimum")
-            assert short or policy == "off"
-
-
-@given(model_facts, tool_lists(), section_lists(), conversations(), reuses, policies)
-@settings(max_examples=50)
-def test_equal_input_gives_an_equal_plan(facts, tools, system, calls, reuse, policy):
-    assume(len(author_marks(tools, system)) <= MAX_BREAKPOINTS)
-    plans = [
-        plan(lay_out(facts=facts, tools=tools, system=system, messages=calls[0]), facts, reuse, policy=policy)
-        for _ in range(2)
-    ]
-    assert plans[0] == plans[1]
-    assert json.dumps(plans[0].to_json()) == json.dumps(plans[1].to_json())
-
-
-@given(tool_lists(marked=no_marks), section_lists(marked=no_marks), conversations(), policies)
-@settings(max_examples=50)
-def test_a_one_shot_prompt_writes_nothing(tools, system, calls, policy):
-    facts = facts_with_minimum(0)
-    layout = lay_out(facts=facts, tools=tools, system=system, messages=calls[0])
-    planned = plan(layout, facts, Reuse(tail_continues=False, prefix_recurs=False), policy=policy)
-    assert planned.kept == ()
-    assert {point.refusal for point in planned.refused} <= {"cannot_pay"}
-
-
-@given(
-    tool_lists(marked=no_marks),
-    section_lists(marked=no_marks),
-    conversations(),
-    st.sampled_from(["layers", "automatic"]),
-)
-@settings(max_examples=50)
-def test_messages_that_nobody_extends_are_not_written(tools, system, calls, policy):
-    facts = facts_with_minimum(0)
-    layout = lay_out(facts=facts, tools=tools, system=system, messages=calls[-1])
-    planned = plan(layout, facts, Reuse(tail_continues=False), policy=policy)
-    assert all(layout.blocks[point.block].level != "messages" for point in planned.kept)
-
-
-# ---------------------------------------------------------------------------------- a conversation that grows
-
-
-@given(
-    st.booleans(),
-    tool_lists(marked=some_marks),
-    section_lists(marked=some_marks),
-    conversations(),
-    st.sampled_from(["layers", "automatic"]),
-    st.sampled_from([0, 600]),
-)
-@settings(max_examples=200, deadline=None)
-def test_a_growing_conversation_reads_all_that_was_written(collapse, tools, system, calls, policy, minimum):
-    assume(len(author_marks(tools, system)) < MAX_BREAKPOINTS)
-    facts, judge = facts_with_minimum(minimum), Judge(collapse=collapse)
-    written, layout, last_marked = frozenset(), None, -1
-    for messages in calls:
-        layout = lay_out(
-            facts=facts,
-            tools=tools,
-            system=system,
-            messages=messages,
-            previous=layout,
-            collapse_tool_runs=collapse,
-        )
-        planned = plan(layout, facts, Reuse(written=written), policy=policy)
-        read, marked = judge.send(to_request(layout, planned, SETTINGS))
-        assert read == judge.deepest
-        assert read >= last_marked
-        assert marked > last_marked or layout.prefix_tokens < minimum
-        written, last_marked = frozenset(point.prefix_digest for point in planned.kept), marked
-
-
-@given(
-    tool_lists(marked=no_marks),
-    section_lists(marked=no_marks),
-    conversations(),
-    st.sampled_from(["layers", "automatic"]),
-)
-@settings(max_examples=50, deadline=None)
-def test_the_last_call_of_a_conversation_reads_what_was_written_and_writes_nothing_new(tools, system, calls, policy):
-    facts, judge = facts_with_minimum(0), Judge()
-    *growing, last = calls
-    written, layout = frozenset(), None
-    for messages in growing:
-        layout = lay_out(facts=facts, tools=tools, system=system, messages=messages, previous=layout)
-        planned = plan(layout, facts, Reuse(written=written), policy=policy)
-        judge.send(to_request(layout, planned, SETTINGS))
-        written = frozenset(point.prefix_digest for point in planned.kept)
-    layout = lay_out(facts=facts, tools=tools, system=system, messages=last, previous=layout)
-    planned = plan(layout, facts, Reuse(written=written, tail_continues=False), policy=policy)
-    read, marked = judge.send(to_request(layout, planned, SETTINGS))
-    assert read == marked == judge.deepest
-
-
-@given(model_facts, tool_lists(marked=some_marks), section_lists(marked=some_marks), conversations(), policies)
-@settings(max_examples=50, deadline=None)
-def test_calls_that_share_a_prefix_get_the_same_bytes_for_it(facts, tools, system, calls, policy):
-    assume(len(author_marks(tools, system)) <= MAX_BREAKPOINTS)
-    layout, sent = None, []
-    for messages in calls:
-        layout = lay_out(facts=facts, tools=tools, system=system, messages=messages, previous=layout)
-        sent.append(without_markers(to_request(layout, plan(layout, facts, policy=policy), SETTINGS)))
-    for earlier, later in zip(sent, sent[1:], strict=False):
-        assert json.dumps([earlier.get("tools"), earlier.get("system")]) == json.dumps(
-            [later.get("tools"), later.get("system")]
-        )
-        assert json.dumps(later["messages"][: len(earlier["messages"])]) == json.dumps(earlier["messages"])
-
-
-# ------------------------------------------------------------------------------------------------- by example
-
 
 OPUS = replace(facts_for("claude-opus-5-5"), minimum_prefix_tokens=0)
-TOOL = {"name": "find", "description": "Find a thing.", "input_schema": {"type": "object"}}
+TOOL: JsonObject = {"name": "find", "description": "Find a thing.", "input_schema": {"type": "object"}}
 
 
 def section(stability, *, name=None, words=100, mark=None):
@@ -218,7 +50,7 @@ def written_by(planned: Plan) -> Reuse:
 def test_layers_marks_the_end_of_each_layer_and_the_tail():
     planned = planned_for([user(*texts(2))])
     assert places(planned.kept) == ["system[0]", "system[1]", "system[2]", "messages[0].content[1]"]
-    assert [point.reason for point in planned.kept][0] == "end of the static layer"
+    assert planned.kept[0].reason == "end of the static layer"
     assert {point.ttl for point in planned.kept} == {"5m"}
     assert planned.automatic is None
 
@@ -381,3 +213,18 @@ def test_the_plan_as_json_keeps_places_and_reasons_and_no_text():
     assert told["asked"] == ["system[0]", "system[1]", "system[2]", "messages[0].content[0]"]
     assert set(told["kept"][0]) == {"where", "ttl", "tokens", "digest", "reason", "origin"}
     assert "word" not in json.dumps(told)
+
+
+def test_automatic_anchors_on_a_shared_prefix_too_and_on_the_block_that_can_carry_it():
+    tools = [TOOL, {**TOOL, "name": "rare", "defer_loading": True}]
+    layout = lay_out(facts=OPUS, tools=tools, system=[], messages=[user(*texts(30))])
+    shared = Reuse(written=frozenset({layout.blocks[0].prefix_digest}))
+    assert places(plan(layout, OPUS, shared, policy="automatic").kept) == ["tools[0]", "messages[0].content[29]"]
+
+
+def test_a_prefix_that_nobody_could_have_written_gets_no_anchor():
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    messages = [user(*texts(1)), {"role": "assistant", "content": [thought, *texts(30)]}, user(*texts(1, "y"))]
+    layout = lay_out(facts=OPUS, tools=[], system=[], messages=messages)
+    claimed = Reuse(written=frozenset({layout.blocks[1].prefix_digest}))
+    assert places(plan(layout, OPUS, claimed).kept) == ["messages[2].content[0]"]

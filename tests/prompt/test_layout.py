@@ -15,8 +15,7 @@ from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.token_estimate import block_tokens, closing_tokens, request_tokens
-
-from .strategies import conversations, section_lists, tool_lists
+from tests.prompt.strategies import conversations, section_lists, tool_lists
 
 OPUS = facts_for("claude-opus-5-5")
 TOOL = {"name": "find", "description": "Find a thing.", "input_schema": {"type": "object", "properties": {}}}
@@ -198,7 +197,7 @@ def test_older_models_lose_earlier_thinking_with_the_next_question_but_not_with_
 
 
 @given(tool_lists(), section_lists(), conversations())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_tokens_add_up(tools, system, calls):
     layout = laid(calls[-1], tools=tools, system=system)
     total = 0
@@ -217,6 +216,14 @@ def test_a_layout_counts_what_the_request_counts():
         "messages": messages,
     }
     assert laid(messages).total_tokens == request_tokens(request, OPUS)
+
+
+@given(tool_lists(), section_lists(), conversations())
+@settings(max_examples=30, deadline=None)
+def test_any_layout_counts_what_its_request_counts(tools, system, calls):
+    layout = laid(calls[-1], tools=tools, system=system)
+    request = {"tools": layout.tools, "system": layout.system, "messages": layout.messages}
+    assert layout.total_tokens == request_tokens(request, OPUS)
 
 
 def test_tokens_are_told_by_section():
@@ -247,6 +254,13 @@ def test_a_layout_built_on_the_earlier_one_is_the_layout_built_afresh(model, too
     for messages in calls:
         layout = laid(messages, tools=tools, system=system, facts=facts, previous=layout)
         assert layout == laid(messages, tools=tools, system=system, facts=facts)
+
+
+def test_a_run_that_an_earlier_layout_ended_in_goes_on():
+    messages = [user(text("q")), assistant(call("x"), call("y")), user(result("x")), user(result("y"), text("next"))]
+    grown = laid(messages, previous=laid(messages[:3]))
+    assert [block.position for block in grown.blocks][-3:] == [5, 5, 6]
+    assert grown == laid(messages)
 
 
 def test_unchanged_pieces_keep_their_blocks():

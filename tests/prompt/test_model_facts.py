@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from anthropic.types.model_param import ModelParam
 
-from agentcache.prompt.model_facts import ModelFacts, all_facts, facts_for, price_modifiers
+from agentcache.prompt.model_facts import ModelFacts, Prices, all_facts, facts_for, price_modifiers
 
 SDK_MODELS = [name for part in get_args(ModelParam) for name in get_args(part)]
 
@@ -83,21 +83,27 @@ def test_an_unknown_name_is_taken_conservatively_and_never_by_its_looks(name):
     assert facts.efforts == ()
 
 
+def prices_of(model, **when) -> Prices:
+    prices = facts_for(model).prices_for(**when)
+    assert prices is not None
+    return prices
+
+
 def test_sonnet_5_5_reads_became_cheaper_on_the_7th_of_october_2026():
-    facts = facts_for("claude-sonnet-5-5")
-    reads = [facts.prices_for(on=day).read_usd for day in ("2026-09-28", "2026-10-06", "2026-10-07", None)]
+    reads = [
+        prices_of("claude-sonnet-5-5", on=day).read_usd for day in ("2026-09-28", "2026-10-06", "2026-10-07", None)
+    ]
     assert reads == [Decimal("0.20"), Decimal("0.20"), Decimal("0.10"), Decimal("0.10")]
 
 
 def test_haiku_5_5_charges_every_token_more_past_100_000():
-    facts = facts_for("claude-haiku-5-5")
-    short, long = facts.prices_for(prompt_tokens=100_000), facts.prices_for(prompt_tokens=100_001)
+    short, long = (prices_of("claude-haiku-5-5", prompt_tokens=tokens) for tokens in (100_000, 100_001))
     assert (short.input_usd, short.read_usd, short.output_usd) == (Decimal("0.10"), Decimal("0.01"), Decimal("0.50"))
     assert (long.input_usd, long.read_usd, long.output_usd) == (Decimal("0.50"), Decimal("0.05"), Decimal("2.50"))
 
 
 def test_fast_mode_has_its_own_prices_or_none():
-    fast = facts_for("claude-opus-5-5").prices_for(fast=True)
+    fast = prices_of("claude-opus-5-5", fast=True)
     assert (fast.input_usd, fast.read_usd, fast.output_usd) == (Decimal(8), Decimal("0.40"), Decimal(40))
     assert facts_for("claude-sonnet-5-5").prices_for(fast=True) is None
 

@@ -134,6 +134,12 @@ def test_even_a_use_that_does_without_may_not_reach_into_a_less_stable_layer() -
         needs(prompt)
 
 
+def test_an_optional_variable_that_nobody_declares_belongs_to_no_layer() -> None:
+    includes = {"tone.j2": "{{ tone | default('dry') }}"}
+    prompt = Prompt(static="{% include 'tone.j2' %}", session="{% include 'tone.j2' %}", includes=includes)
+    assert needs(prompt) == {}
+
+
 # What a template uses
 
 
@@ -152,11 +158,12 @@ def test_even_a_use_that_does_without_may_not_reach_into_a_less_stable_layer() -
         ("{% if a %}{% set b = 1 %}{% else %}{% set b = 2 %}{% endif %}{{ b }}", {"a"}),
         ("{% if a %}{% set b = 1 %}{% elif c %}{{ b }}{% endif %}", {"a", "b", "c"}),
         ("{% for a in b if a > c recursive %}{{ a }}{{ loop.index }}{% else %}{{ a }}{% endfor %}", {"a", "b", "c"}),
-        ("{% for a, (b, c) in d %}{{ a }}{{ b }}{{ c }}{% set e = 1 %}{% endfor %}{{ b }}{{ e }}{{ loop }}", {"b", "d", "e", "loop"}),
+        ("{% for a, (b, c) in d %}{{ a }}{{ b }}{{ c }}{% set e = 1 %}{% endfor %}{{ b }}{{ e }}", {"b", "d", "e"}),
+        ("{% for a in [1] %}{% endfor %}{{ loop }}", {"loop"}),
         ("{% with a = b, c = a %}{{ a }}{{ c }}{% endwith %}{{ c }}", {"a", "b", "c"}),
         ("{% filter replace(a, 'b') %}{% set c = 1 %}{{ d }}{% endfilter %}{{ c }}", {"a", "c", "d"}),
         ("{% autoescape false %}{{ a }}{% endautoescape %}", {"a"}),
-        ("{% macro m(a, b=c, d=a) %}{{ a }}{{ b }}{{ e }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(f) }}", {"c", "e", "f"}),
+        ("{% macro m(a, b=c, d=a) %}{{ a }}{{ b }}{{ e }}{{ varargs }}{{ kwargs }}{% endmacro %}", {"c", "e"}),
         ("{% macro m() %}{{ a }}{{ m }}{% endmacro %}{% set a = 1 %}{{ m() }}", set()),
         ("{% macro m() %}{{ caller(1) }}{% endmacro %}{% call(a) m() %}{{ a }}{{ b }}{% endcall %}{{ a }}", {"a", "b"}),
         ("{% set a = 1 %}{% block x %}{{ a }}{{ b }}{{ super }}{% endblock %}{{ self.x() }}", {"b"}),
@@ -177,7 +184,8 @@ def test_an_include_sees_what_is_defined_where_it_stands() -> None:
 
 def test_a_child_template_defines_for_its_parent_and_replaces_its_blocks() -> None:
     includes = {
-        "frame.j2": "{% set colour = 1 %}{{ title }}{% block body %}{{ a }}{% endblock %}{% block end %}{{ b }}{% endblock %}",
+        "frame.j2": "{% set colour = 1 %}{{ title }}"
+        "{% block body %}{{ a }}{% endblock %}{% block end %}{{ b }}{% endblock %}",
         "middle.j2": "{% extends 'frame.j2' %}{% block end %}{{ super() }}{{ c }}{% endblock %}",
     }
     child = "{% extends 'middle.j2' %}{% set title = 'T' %}{% block body %}{{ colour }}{{ d }}{% endblock %}"

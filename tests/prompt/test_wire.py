@@ -20,8 +20,7 @@ from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.wire import CallSettings, to_request
-
-from .strategies import conversations, flat_blocks, section_lists, tool_lists, without_markers
+from tests.prompt.strategies import conversations, flat_blocks, section_lists, tool_lists, without_markers
 
 OPUS = replace(facts_for("claude-opus-5-5"), minimum_prefix_tokens=0)
 TOOL = {"name": "find", "description": "Find a thing.", "input_schema": {"type": "object"}}

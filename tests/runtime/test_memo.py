@@ -205,12 +205,12 @@ async def test_what_was_under_way_during_an_invalidation_is_not_kept(memo: Memo)
 async def test_an_invalidation_that_comes_while_the_store_writes_is_not_overtaken(clock: Clock):
     class SlowStore(InMemoryMemoStore):
         async def put(self, entry: MemoEntry) -> None:
-            await memo.invalidate("orders")
+            await invalidated.invalidate("orders")
             await InMemoryMemoStore.put(self, entry)
 
-    memo = Memo(SlowStore(), clock=clock)
-    await memo.get_or_call(find_order, {"order_id": "17"}, Counted())
-    assert await memo.entries() == []
+    invalidated = Memo(SlowStore(), clock=clock)
+    await invalidated.get_or_call(find_order, {"order_id": "17"}, Counted())
+    assert await invalidated.entries() == []
 
 
 async def test_the_memo_counts_what_it_saved(memo: Memo, clock: Clock):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import BaseModel
 
@@ -16,11 +18,13 @@ class Verdict(BaseModel):
     sound: bool
 
 
-def step(content: list[dict], stop_reason: str | None, *, output: OutputSpec = TEXT, repairs_left: int = 1) -> Step:
+def step(
+    content: list[dict[str, Any]], stop_reason: str | None, *, output: OutputSpec = TEXT, repairs_left: int = 1
+) -> Step:
     return next_step(content, stop_reason, output=output, repairs_left=repairs_left, agent="judge")
 
 
-def text(words: str) -> dict:
+def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
 
 
@@ -37,7 +41,8 @@ def test_thinking_is_not_part_of_the_answer():
 
 
 def test_tool_use_runs_every_tool_block_in_order():
-    first, second = ({"type": "tool_use", "id": f"t{n}", "name": "look", "input": {}} for n in (1, 2))
+    first: dict[str, Any] = {"type": "tool_use", "id": "t1", "name": "look", "input": {}}
+    second = {**first, "id": "t2"}
     assert step([text("let me see"), first, second], "tool_use") == RunTools(blocks=(first, second))
 
 

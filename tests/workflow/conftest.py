@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from agentcache import Agent, Event, Prompt, Runtime
 from agentcache.emulator.server import Emulator, serve
 
+Request = dict[str, Any]
+
 RULES = "Answer briefly and say where you looked. " * 120  # well above every model's minimum but 4,096
 
 
-def agent(**changes: object) -> Agent:
-    declared = {"name": "clerk", "model": "claude-sonnet-5-5", "prompt": Prompt(static=RULES)}
+def agent(**changes: Any) -> Agent[Any]:
+    """Declare the agent of most tests, with changes."""
+    declared: dict[str, Any] = {"name": "clerk", "model": "claude-sonnet-5-5", "prompt": Prompt(static=RULES)}
     return Agent(**{**declared, **changes})
 
 
@@ -27,12 +31,12 @@ class Stage:
     emulator: Emulator
     events: list[Event] = field(default_factory=list)
 
-    def told(self, kind: type) -> list:
+    def told(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
 @asynccontextmanager
-async def staged(replies: object, *, store: str = "memory:", **options: object) -> AsyncIterator[Stage]:
+async def staged(replies: Any, *, store: str = "memory:", **options: Any) -> AsyncIterator[Stage]:
     """Open an emulator with `replies` and a runtime that talks to it."""
     events: list[Event] = []
     served = {name: options.pop(name) for name in ("faults", "clock", "latency") if name in options}
@@ -44,5 +48,5 @@ async def staged(replies: object, *, store: str = "memory:", **options: object) 
 
 
 @pytest.fixture
-def stage() -> Callable:
+def stage() -> Callable[..., Any]:
     return staged

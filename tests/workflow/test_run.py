@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from agentcache import Refused, Run, workflow
-from tests.workflow.conftest import agent
+from tests.workflow.conftest import Request, agent
 
 
 async def test_a_workflow_nests_its_runs_and_sums_them_up(stage):
@@ -38,7 +39,7 @@ async def test_a_map_keeps_order_and_writes_the_shared_prefix_once(stage):
 
 
 async def test_when_one_of_a_map_fails_the_others_are_cancelled(stage):
-    async def script(request: dict) -> object:
+    async def script(request: Request) -> Any:
         if "bad" in request["messages"][-1]["content"][-1]["text"]:
             return {"content": [], "stop_reason": "refusal"}
         await asyncio.sleep(30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -29,7 +30,7 @@ from agentcache import (
 from agentcache.accounting.usage import Usage
 from agentcache.emulator.messages_api import MessagesApi
 from agentcache.emulator.server import serve
-from tests.workflow.conftest import RULES, agent
+from tests.workflow.conftest import RULES, Request, agent
 
 
 @tool
@@ -38,7 +39,7 @@ def order_state(number: int) -> str:
     return f"order {number} is on its way"
 
 
-def asks_for_order(request: dict) -> object:
+def asks_for_order(request: Request) -> Any:
     """Ask for the order tool first, then answer with what it said."""
     last = request["messages"][-1]["content"]
     results = [block for block in last if block["type"] == "tool_result"]
@@ -90,7 +91,7 @@ async def test_a_tool_loop_reads_what_the_call_before_wrote(stage):
 async def test_assistant_content_goes_back_byte_for_byte(stage):
     odd = {"zeta": 1, "alpha": {"b": 2.5, "a": "é"}, "number": 17}
 
-    def script(request: dict) -> object:
+    def script(request: Request) -> Any:
         if len(request["messages"]) > 1:
             return "done"
         return [{"type": "text", "text": " spaced "}, {"type": "tool_use", "name": "order_state", "input": odd}]
@@ -121,12 +122,12 @@ async def test_an_answer_that_does_not_fit_is_repaired_in_the_same_conversation(
 
 
 async def test_bad_tool_arguments_go_back_to_the_model_as_an_error_result(stage):
-    def script(request: dict) -> object:
+    def script(request: Request) -> Any:
         if len(request["messages"]) > 1:
             return request["messages"][-1]["content"][0]
         return [{"type": "tool_use", "name": "order_state", "input": {"number": "seventeen"}}]
 
-    def answers(request: dict) -> object:
+    def answers(request: Request) -> Any:
         reply = script(request)
         return reply if isinstance(reply, list) else f"{reply['is_error']}: {reply['content']}"
 
@@ -145,7 +146,7 @@ async def test_a_conversation_continues_where_it_ended(stage):
 
 
 async def test_a_run_that_fails_leaves_its_conversation_as_it_was(stage):
-    def script(request: dict) -> object:
+    def script(request: Request) -> Any:
         if request["messages"][-1]["content"][-1]["text"] == "fail":
             return {"content": [{"type": "text", "text": "cut"}], "stop_reason": "max_tokens"}
         return f"{len(request['messages'])} messages"
@@ -180,7 +181,7 @@ async def test_variables_of_a_session_and_a_turn_come_with_the_run(stage):
 async def test_a_semi_static_snapshot_is_taken_once_per_window(stage):
     taken: list[int] = []
 
-    async def briefing() -> dict:
+    async def briefing() -> dict[str, str]:
         taken.append(1)
         return {"news": f"edition {len(taken)}"}
 
@@ -198,7 +199,7 @@ async def test_a_semi_static_snapshot_is_taken_once_per_window(stage):
 
 
 async def test_a_limit_on_turns_ends_a_run_that_never_stops(stage):
-    def forever(request: dict) -> object:
+    def forever(request: Request) -> Any:
         return [{"type": "tool_use", "name": "order_state", "input": {"number": 1}}]
 
     async with stage(forever) as on:
@@ -244,7 +245,7 @@ async def test_a_request_that_the_api_refuses_is_a_row_that_cost_nothing(stage):
 async def test_cancelling_a_run_closes_its_rows(stage):
     started = asyncio.Event()
 
-    async def slow(request: dict) -> str:
+    async def slow(request: Request) -> str:
         started.set()
         await asyncio.sleep(30)
         return "late"
@@ -264,7 +265,7 @@ async def test_cancelling_a_run_closes_its_rows(stage):
 async def test_an_unknown_model_runs_and_is_unpriced_never_free():
     api = MessagesApi(seed="x", accept_unknown_models=True)
     async with serve(lambda request: "ok", api=api) as emulator:
-        events: list = []
+        events: list[Any] = []
         async with Runtime("memory:", base_url=emulator.base_url, on_event=events.append) as runtime:
             result = await runtime.run(agent(model="claude-next-9"), "hello")
     assert result.cost_usd is None
@@ -281,7 +282,7 @@ async def test_a_stream_yields_text_as_it_comes_and_ends_with_the_output(stage):
 
 
 async def test_leaving_a_stream_early_cancels_the_run(stage):
-    async def slow(request: dict) -> str:
+    async def slow(request: Request) -> str:
         await asyncio.sleep(30)
         return "late"
 

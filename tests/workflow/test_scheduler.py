@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agentcache.prompt.breakpoints import Breakpoint
+from agentcache.prompt.model_facts import Ttl
 from agentcache.workflow.scheduler import WarmOnceGate
 
 
@@ -15,7 +16,7 @@ class HandClock:
         return self.now
 
 
-def mark(digest: str, ttl: str = "5m") -> Breakpoint:
+def mark(digest: str, ttl: Ttl = "5m") -> Breakpoint:
     return Breakpoint(
         where="system[0]", block=0, ttl=ttl, prefix_tokens=2000, prefix_digest=digest, reason="test", origin="policy"
     )

@@ -1,0 +1,158 @@
+"""What differs between SQLite and PostgreSQL: who runs a transaction, how a connection is set up, what an error means.
+
+Knows no tables. A transaction is a function of a connection: SQLite runs it in a thread of its own, since its calls
+block and hopping between threads for every statement costs more than the statement; PostgreSQL runs it on the event
+loop.
+
+SQLite is set up in one hook: write-ahead log (readers never wait for the writer), a long wait for other writers,
+foreign keys, and `synchronous=NORMAL` (a commit survives the end of the process; the last ones may be lost when the
+machine itself goes down). Its transactions begin explicitly, since the driver's own begin cannot take the write lock
+first; without that, two processes that read and then write would fail instead of waiting for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from agentcache.errors import StoreError
+
+_T = TypeVar("_T")
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a SQLite connection waits for the writer of another process."""
+
+_ADVICE = (
+    ("not a database", "it is no SQLite database; move it away, or name another file"),
+    ("malformed", "it is damaged; move it away, or name another file"),
+    ("unable to open", "check that its directory exists and can be written"),
+    ("readonly", "it cannot be written; check its permissions, or name another file"),
+    ("locked", f"another program has kept it locked for more than {BUSY_TIMEOUT_S:.0f} s; end that one first"),
+    ("disk is full", "make room on the disk"),
+    ("already exists", "it has tables of another program with our names; name a database of its own"),
+    ("does not exist", "make it on the server first, or name another one in the URL"),
+    ("FOREIGN KEY", "the run that the row belongs to is not there; start_run comes first"),
+    ("foreign key", "the run that the row belongs to is not there; start_run comes first"),
+    ("UNIQUE", "a row of this id is there already; every row needs an id of its own"),
+    ("unique", "a row of this id is there already; every row needs an id of its own"),
+    ("password", "check user and password in the URL"),
+    ("Connect call failed", "check host and port in the URL, and that the server runs"),
+    ("not known", "check the host in the URL"),
+    ("unexpected keyword argument", "take that option out of the URL"),
+)
+
+
+class Database(Protocol):
+    """Runs transactions: each is committed when its function returns, and rolled back when it raises."""
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Return what `work` returns, from one consistent state of the database; it writes nothing."""
+        ...
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Return what `work` returns once it is committed; of those who write, one at a time is in there."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        ...
+
+
+def database_at(url: URL) -> Database:
+    """Return the database of a normal URL (`opening.normal_url`); nothing is opened yet.
+
+    Raises `ModuleNotFoundError` when PostgreSQL's driver is not installed.
+    """
+    return SqliteDatabase(url) if url.get_backend_name() == "sqlite" else PostgresDatabase(url)
+
+
+class SqliteDatabase:
+    """A file. One thread and one connection write; readers have connections of their own."""
+
+    def __init__(self, url: URL) -> None:
+        self._reading = _sqlite_engine(url, begin="BEGIN")
+        self._writing = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="agentcache-ledger")
+        self._connection: Connection | None = None
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Run `work` in any thread."""
+
+        def transaction() -> _T:
+            with self._reading.begin() as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(transaction)
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Run `work` in the writer's thread."""
+
+        def transaction() -> _T:
+            if self._connection is None:
+                self._connection = self._writing.connect()
+            with self._connection.begin():
+                return work(self._connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+    async def close(self) -> None:
+        """Close every connection and end the thread."""
+
+        def let_go() -> None:
+            if self._connection is not None:
+                self._connection.close()
+            self._writing.dispose()
+            self._reading.dispose()
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, let_go)
+        self._thread.shutdown(wait=False)
+
+
+class PostgresDatabase:
+    """A server."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine: AsyncEngine = create_async_engine(url, pool_pre_ping=True)
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Run `work` on a connection of the pool."""
+        return await self.write(work)
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Run `work` on a connection of the pool."""
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()
+
+
+def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:
+    """Return the `StoreError` for a database's error: what failed, where, and what to do about it."""
+    cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0] or type(error).__name__
+    advice = next((text for fragment, text in _ADVICE if fragment in cause), None)
+    return StoreError(f"{where}: cannot {doing}: {cause}" + (f"; {advice}" if advice else ""))
+
+
+def _sqlite_engine(url: URL, *, begin: str) -> Engine:
+    engine = create_engine(url, connect_args={"isolation_level": None})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()

@@ -1,0 +1,103 @@
+"""How a database comes to today's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy.exc import OperationalError
+
+from agentcache.errors import SchemaTooNew
+from agentcache.stores import schema
+from agentcache.stores.migrations import MIGRATIONS, Migration, apply_next, is_current
+
+FIRST = Migration(name="0001_first", statements=["CREATE TABLE one (id INTEGER)"])
+SECOND = Migration(name="0002_second", statements=["CREATE TABLE two (id INTEGER)", "CREATE INDEX two_ids ON two (id)"])
+BROKEN = Migration(name="0002_broken", statements=["CREATE TABLE two (id INTEGER)", "CREATE NONSENSE"])
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = create_engine(f"sqlite:///{tmp_path}/x.db")
+    yield opened
+    opened.dispose()
+
+
+def tables(connection: Connection) -> list[str]:
+    return sorted(inspect(connection).get_table_names())
+
+
+def test_steps_are_applied_in_order_and_recorded(engine: Engine):
+    with engine.begin() as connection:
+        apply_next(connection, now=1.5, migrations=[FIRST, SECOND])
+        assert tables(connection) == ["one", "schema_migrations"]
+        assert not is_current(connection, [FIRST, SECOND])
+        apply_next(connection, now=2.5, migrations=[FIRST, SECOND])
+        recorded = connection.execute(schema.schema_migrations.select()).all()
+
+        assert is_current(connection, [FIRST, SECOND])
+        assert tables(connection) == ["one", "schema_migrations", "two"]
+        assert [tuple(row) for row in recorded] == [("0001_first", 1.5), ("0002_second", 2.5)]
+
+
+def test_an_older_database_gets_what_it_lacks(engine: Engine):
+    with engine.begin() as connection:
+        apply_next(connection, now=1.0, migrations=[FIRST])
+    with engine.begin() as connection:
+        apply_next(connection, now=2.0, migrations=[FIRST, SECOND])
+
+    with engine.begin() as connection:
+        assert is_current(connection, [FIRST, SECOND])
+
+
+def test_a_current_database_is_left_as_it_is(engine: Engine):
+    with engine.begin() as connection:
+        apply_next(connection, now=1.0, migrations=[FIRST])
+        apply_next(connection, now=2.0, migrations=[FIRST])
+
+        assert len(connection.execute(schema.schema_migrations.select()).all()) == 1
+
+
+def test_a_step_that_fails_leaves_no_record(engine: Engine):
+    with engine.begin() as connection:
+        apply_next(connection, now=1.0, migrations=[FIRST])
+    with pytest.raises(OperationalError), engine.begin() as connection:
+        apply_next(connection, now=2.0, migrations=[FIRST, BROKEN])
+
+    with engine.begin() as connection:
+        assert not is_current(connection, [FIRST, BROKEN])
+
+
+def test_a_step_that_is_not_known_here_was_made_by_a_newer_agentcache(engine: Engine):
+    with engine.begin() as connection:
+        apply_next(connection, now=1.0, migrations=[FIRST])
+        apply_next(connection, now=1.0, migrations=[FIRST, SECOND])
+
+        with pytest.raises(SchemaTooNew, match="0002_second"):
+            is_current(connection, [FIRST])
+        with pytest.raises(SchemaTooNew, match="0002_second"):
+            apply_next(connection, now=2.0, migrations=[FIRST])
+
+
+def test_all_steps_together_make_the_schema_that_queries_see(engine: Engine):
+    with engine.begin() as connection:
+        while not is_current(connection):
+            apply_next(connection, now=1.0)
+        found = inspect(connection)
+
+        assert set(found.get_table_names()) == set(schema.metadata.tables)
+        for name, table in schema.metadata.tables.items():
+            columns = {column["name"]: column["nullable"] for column in found.get_columns(name)}
+            assert columns == {column.name: column.nullable for column in table.columns}
+            assert found.get_pk_constraint(name)["constrained_columns"] == [c.name for c in table.primary_key]
+            assert {tuple(key["constrained_columns"]) for key in found.get_foreign_keys(name)} == {
+                tuple(constraint.column_keys) for constraint in table.foreign_key_constraints
+            }
+
+
+def test_names_of_steps_are_unique_and_in_order():
+    names = [migration.name for migration in MIGRATIONS]
+
+    assert names == sorted(set(names))

@@ -1,0 +1,160 @@
+"""The ledger in a real SQLite file: group commits, what survives, other processes, broken files."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from agentcache.accounting.usage import CallRecord, RunRecord, Usage
+from agentcache.errors import StoreError
+from agentcache.stores.databases import database_at
+from agentcache.stores.opening import normal_url, open_ledger
+
+RUN = RunRecord(run_id="run_1", parent_run_id=None, name="review", agent=None, started_at=1.0)
+CALL = CallRecord(
+    call_id="call_1", run_id="run_1", agent="reviewer", model="claude-sonnet-5-5", sent_at=2.0, usage=Usage()
+)
+
+
+async def test_the_ledger_is_there_after_it_was_closed(tmp_path: Path):
+    path = str(tmp_path / "ledger.db")
+    first = await open_ledger(path)
+    await first.start_run(RUN)
+    await first.add_call(CALL)
+    await first.close()
+
+    second = await open_ledger(f"sqlite:///{path}")
+
+    assert (await second.runs(), await second.calls()) == ([RUN], [CALL])
+    await second.close()
+
+
+async def test_closing_writes_what_is_still_waiting(tmp_path: Path):
+    ledger = await open_ledger(str(tmp_path / "ledger.db"))
+    await ledger.start_run(RUN)
+    waiting = [asyncio.ensure_future(ledger.add_call(replace(CALL, call_id=f"call_{n}"))) for n in range(50)]
+    await asyncio.sleep(0)
+
+    await ledger.close()
+    await asyncio.gather(*waiting)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        assert raw.execute("SELECT count(*) FROM calls").fetchone() == (50,)
+
+
+async def test_closing_tells_of_a_write_that_failed_unheard(tmp_path: Path):
+    ledger = await open_ledger(str(tmp_path / "ledger.db"))
+    orphan = asyncio.ensure_future(ledger.add_call(replace(CALL, run_id="run_9")))
+    await asyncio.sleep(0)
+    orphan.cancel()
+    await asyncio.gather(orphan, return_exceptions=True)
+
+    with pytest.raises(StoreError, match="start_run comes first"):
+        await ledger.close()
+
+
+async def test_rows_that_come_together_share_a_commit(tmp_path: Path):
+    ledger = await open_ledger(str(tmp_path / "ledger.db"))
+    await ledger.start_run(RUN)
+    commits = 0
+
+    def count(_: Connection) -> None:
+        nonlocal commits
+        commits += 1
+
+    event.listen(Engine, "commit", count)
+    try:
+        await asyncio.gather(*(ledger.add_call(replace(CALL, call_id=f"call_{n}")) for n in range(300)))
+    finally:
+        event.remove(Engine, "commit", count)
+    await ledger.close()
+
+    assert commits <= 3
+
+
+async def test_connections_are_set_up_for_many_readers_and_one_writer(tmp_path: Path):
+    def settings(connection: Connection) -> list[object]:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    database = database_at(normal_url(str(tmp_path / "ledger.db")))
+
+    assert await database.read(settings) == await database.write(settings) == ["wal", 1, 1, 30_000]
+    await database.close()
+
+
+async def test_the_tables_can_be_read_by_anyone(tmp_path: Path):
+    ledger = await open_ledger(str(tmp_path / "ledger.db"))
+    await ledger.start_run(RUN)
+    await ledger.add_call(replace(CALL, cost_usd=Decimal("0.0000001"), plan={"policy": "off", "kept": []}))
+    await ledger.close()
+
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw:
+        columns = "cost_usd, typeof(cost_usd), typeof(sent_at), typeof(output_tokens), plan, request"
+        row = raw.execute(f"SELECT {columns} FROM calls").fetchone()
+
+    assert row == ("0.0000001", "text", "real", "integer", '{"kept":[],"policy":"off"}', None)
+
+
+WRITER = """
+import asyncio, sys
+from dataclasses import replace
+from agentcache.accounting.usage import CallRecord, RunRecord, Usage
+from agentcache.stores.opening import open_ledger
+
+async def main(path, name):
+    ledger = await open_ledger(path)
+    await ledger.start_run(RunRecord(run_id=name, parent_run_id=None, name=name, agent=None, started_at=1.0))
+    call = CallRecord(call_id="", run_id=name, agent=name, model="m", sent_at=2.0, usage=Usage(output_tokens=1))
+    for batch in range(10):
+        rows = [replace(call, call_id=f"{name}_{batch}_{n}") for n in range(10)]
+        await asyncio.gather(*map(ledger.add_call, rows))
+    await ledger.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_processes_write_into_one_file_at_once(tmp_path: Path):
+    """Four of them, from the first moment on: they make the file and its schema at once, too."""
+    path = tmp_path / "ledger.db"
+    names = [f"process_{number}" for number in range(4)]
+
+    ended = await asyncio.gather(*(write_in_another_process(path, name) for name in names))
+
+    assert ended == [(0, "")] * 4
+    ledger = await open_ledger(str(path))
+    assert [len(await ledger.calls(agent=name)) for name in names] == [100] * 4
+    await ledger.close()
+
+
+async def write_in_another_process(path: Path, name: str) -> tuple[int | None, str]:
+    """Return the exit code and what the process complained of."""
+    root = Path(__file__).parents[2]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WRITER, str(path), name), cwd=root, stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await process.communicate()
+    return process.returncode, told.decode()
+
+
+async def test_a_reader_does_not_wait_for_a_writer_of_another_program(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    ledger = await open_ledger(str(path))
+    await ledger.start_run(RUN)
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        again = await open_ledger(str(path))
+        assert await again.runs() == [RUN]
+        await again.close()
+        other.execute("ROLLBACK")
+    await ledger.close()

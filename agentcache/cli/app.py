@@ -18,6 +18,7 @@ from agentcache.cli.optional_script import OptionalScriptCommand
 from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
+from agentcache.cli.simulate import simulate
 from agentcache.errors import AgentCacheError
 from agentcache.version import __version__
 
@@ -63,4 +64,5 @@ app.command(cls=OptionalScriptCommand)(run)
 app.command()(report)
 app.command()(show)
 app.command()(models)
+app.command()(simulate)
 app.command()(emulator)

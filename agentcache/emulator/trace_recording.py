@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from agentcache.emulator.json_values import JsonObject, JsonValue, digest
@@ -26,6 +26,8 @@ _EXTRAS = frozenset({"synth", "approx", "from"})
 _CALLS = frozenset({"tool_use", "server_tool_use"})
 
 _SHOWN_CHARS = 60
+
+_sorted_json: Callable[[object], str] = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class _Telling:
     """All that the assistant said and called, however it was cut into blocks and turns."""
     texts: tuple[_Text, ...] = ()
     results: tuple[str, ...] = ()
+    """What the tools answered, as it was written."""
 
     def with_message(self, message: JsonObject) -> _Telling:
         """Return the conversation with one message more."""
@@ -53,12 +56,12 @@ class _Telling:
             said = self.said.copy()
             for block in blocks:
                 said.update(_said(block))
-            return replace(self, said=said)
+            return _Telling(said, self.texts, self.results)
         if message.get("role") != "user":
             return self
         texts = tuple(text for block in blocks if block.get("type") == "text" and (text := _text(block)).bare)
         results = tuple(_result(block) for block in blocks if block.get("type") == "tool_result")
-        return replace(self, texts=self.texts + texts, results=self.results + results)
+        return _Telling(self.said, self.texts + texts, self.results + results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,25 +190,26 @@ class _Match:
 
 def _match(recorded: _Telling, written: str) -> _Match:
     """Look for the texts of `recorded` in what the user of a request has `written`."""
-    found = missing = position = 0
+    found = missing = end = optional_end = 0
     for text in recorded.texts:
-        at = written.find(text.bare, position)
-        if at >= 0:
-            found += len(text.bare)
-            position = at + len(text.bare) if text.required else position
-        elif text.required:
+        at = written.find(text.bare, end if text.required else max(end, optional_end))
+        if at < 0 and text.required:
             return _Match(found, missing, text)
-        else:
+        if at < 0:
             missing -= len(text.bare)
+            continue
+        found += len(text.bare)
+        optional_end = at + len(text.bare)
+        end = optional_end if text.required else end  # what may be missing must not push what may not
     return _Match(found, missing)
 
 
 def _told_apart(equal: Sequence[_Candidate], asked: _Telling, system: str) -> list[_Candidate]:
     """Return the candidates whose tool results, and then whose system prompt, are most like the request's."""
-    results = set(asked.results)
+    results = {_without_space(result) for result in asked.results}
     ranks = [
         (
-            sum(result in results for result in candidate.before.results),
+            sum(_without_space(result) in results for result in candidate.before.results),
             bool(candidate.system) and candidate.system in system,
         )
         for candidate in equal
@@ -228,7 +232,7 @@ def _said(block: JsonObject) -> bytes:
     if block.get("type") == "text":
         return _bare(block.get("text")).encode()
     if block.get("type") in _CALLS:
-        return f"\0{block.get('name')}\0{json.dumps(block.get('input'), sort_keys=True)}\0".encode()
+        return f"\0{block.get('name')}\0{_sorted_json(block.get('input'))}\0".encode()
     return b""
 
 
@@ -241,12 +245,16 @@ def _text(block: JsonObject) -> _Text:
 
 
 def _result(block: JsonObject) -> str:
-    return _bare(block.get("content"))
+    return "".join(str(inner.get("text", "")) for inner in blocks_of(block.get("content")))
 
 
 def _bare(content: JsonValue) -> str:
     """Return the text of a string or of text blocks without white space."""
-    return "".join("".join(str(block.get("text", "")).split()) for block in blocks_of(content))
+    return "".join(_without_space(str(block.get("text", ""))) for block in blocks_of(content))
+
+
+def _without_space(text: str) -> str:
+    return "".join(text.split())
 
 
 def _sent(block: JsonObject) -> JsonObject:

@@ -14,7 +14,7 @@ from agentcache.emulator.markers import MAX_MARKERS
 from agentcache.emulator.prompt_cache import CachePrompt, Lookup, Marker, PromptCache
 from agentcache.prompt.breakpoints import Plan
 from agentcache.simulate.cases import Case
-from agentcache.simulate.policies import ReplayPolicy
+from agentcache.simulate.policies import RECORDED, ReplayPolicy, policy_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,11 @@ class Replay:
     refused: int = 0
     _cache: PromptCache = field(init=False)
     _unread: UnreadWrites = field(init=False)
+
+    @classmethod
+    def of(cls, name: str) -> Replay:
+        """Return a fresh replay of the policy with this name. Raises `TargetError` for an unknown one."""
+        return cls(name=name, policy=None if name == RECORDED else policy_named(name))
 
     def __post_init__(self) -> None:
         self._cache = PromptCache(self.settings)

@@ -13,10 +13,11 @@ from decimal import Decimal
 
 from agentcache.accounting.pricing import cost_usd
 from agentcache.accounting.usage import BilledPart, Usage
-from agentcache.prompt.breakpoints import Breakpoint, Plan, RefusedBreakpoint, Reuse
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.layout import Block, Layout
+from agentcache.prompt.plans import Breakpoint, Plan, RefusedBreakpoint
 from agentcache.prompt.rendering import plain_variables
+from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.output import OutputSpec

@@ -72,7 +72,7 @@ class EmulatorApp:
             return
         fault = self._faults.next_fault() if _asks_model(call) else None
         if fault is not None and fault.kind == "reset":
-            self.reset_connection(scope.get("client"))
+            await self._end_connection(scope, receive)
             return
         refusal = fault.refusal() if fault is not None else None
         begun = self.api.refuse(refusal, arrived.at) if refusal is not None else self.api.begin(call, arrived)
@@ -83,7 +83,12 @@ class EmulatorApp:
         try:
             await _while_connected(self._answer(begun, fault, arrived, send), receive)
         except _ConnectionEnded:
-            self.reset_connection(scope.get("client"))
+            await self._end_connection(scope, receive)
+
+    async def _end_connection(self, scope: AsgiScope, receive: Receive) -> None:
+        """Reset the connection, and return when the server knows it: it complains about an answer left unsaid."""
+        self.reset_connection(scope.get("client"))
+        await _until_gone(receive)
 
     async def _answer(self, pending: PendingCall, fault: Fault | None, arrived: Moment, send: Send) -> None:
         try:

@@ -231,7 +231,6 @@ class _Chain:
 
     def start_level(self, name: bytes, salt: str) -> None:
         self.state = digest(self.state, name, salt.encode())
-        self._kind = ""
 
     def fold(self, content: bytes) -> None:
         """Make `content` part of the key without a position of its own."""

@@ -140,12 +140,11 @@ class _LoopServer(uvicorn.Server):
         await self.stop.wait()
         for server in self.servers:
             server.close()
+        # Calls that still run see their clients go away, and end as they would then.
         tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for server in self.servers:
             await server.wait_closed()
         listener.close()

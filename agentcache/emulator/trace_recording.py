@@ -79,13 +79,13 @@ class TraceRecording:
     def __init__(self, traces: Iterable[JsonObject]) -> None:
         """Read `traces`; raises `EmulatorError` for one that is not sound."""
         self._by_said: dict[bytes, list[_Candidate]] = defaultdict(list)
+        self._said: set[bytes] = set()
+        """All that an assistant had said and called at some point of some thread."""
         self.turns: list[RecordedTurn] = []
         for number, trace in enumerate(traces, start=1):
             name = str(trace.get("trace_id", f"trace {number}"))
             try:
-                for candidate in _candidates(trace, name):
-                    self.turns.append(candidate.turn)
-                    self._by_said[candidate.before.said.digest()].append(candidate)
+                self._add(trace, name)
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise EmulatorError(f"{name} is not a sound trace ({type(error).__name__}: {error})") from error
 
@@ -98,17 +98,34 @@ class TraceRecording:
         matches = [(_match(candidate.before, written), candidate) for candidate in self._by_said.get(said, [])]
         fitting = [(match, candidate) for match, candidate in matches if match.lacking is None]
         if not fitting:
-            return Found(prompt=prompt, turns=(), reason=_missing(matches))
+            reason = _missing(matches) if matches else self._strayed(request.get("messages"))
+            return Found(prompt=prompt, turns=(), reason=reason)
         best = max(match for match, _ in fitting)
         equal = [candidate for match, candidate in fitting if match == best]
         if len(equal) > 1:
             equal = _told_apart(equal, asked, _bare(request.get("system")))
         return Found(prompt=prompt, turns=[candidate.turn for candidate in equal])
 
+    def _add(self, trace: JsonObject, name: str) -> None:
+        threads = _Threads(_objects(trace["threads"]))
+        for candidate in _candidates(trace, name, threads):
+            self.turns.append(candidate.turn)
+            self._by_said[candidate.before.said.digest()].append(candidate)
+        self._said.update(telling.said.digest() for telling in threads.tellings())
 
-def _candidates(trace: JsonObject, name: str) -> Iterator[_Candidate]:
+    def _strayed(self, messages: JsonValue) -> str:
+        """Say where a conversation left every recorded one."""
+        told = _Telling()
+        for index, message in enumerate(blocks_of(messages)):
+            told = told.with_message(message)
+            if told.said.digest() not in self._said:
+                words = _shortened(_spoken_text(message))
+                return f"its messages[{index}], where the assistant says {words!r}, is not recorded after those before"
+        return "it goes on where the recording ends"
+
+
+def _candidates(trace: JsonObject, name: str, threads: _Threads) -> Iterator[_Candidate]:
     systems = {agent["name"]: _bare(agent.get("system")) for agent in _objects(trace["agents"])}
-    threads = _Threads(_objects(trace["threads"]))
     for number, call in enumerate(_objects(trace["calls"])):
         messages, tellings = threads.thread(str(call["thread"]))
         upto = call["in"]
@@ -153,6 +170,11 @@ class _Threads:
             if item not in self._whole:
                 self._whole[item] = self._made_whole(self._own[item])
         return self._whole[thread_id]
+
+    def tellings(self) -> Iterator[_Telling]:
+        """Yield what was told at any point of any thread."""
+        for thread_id in self._own:
+            yield from self.thread(thread_id)[1]
 
     def _made_whole(self, thread: JsonObject) -> tuple[list[JsonObject], list[_Telling]]:
         messages: list[JsonObject] = []
@@ -219,9 +241,7 @@ def _told_apart(equal: Sequence[_Candidate], asked: _Telling, system: str) -> li
 
 
 def _missing(matches: Sequence[tuple[_Match, _Candidate]]) -> str:
-    """Say why no turn answers: none follows, or the nearest one wants a text that is not there."""
-    if not matches:
-        return "no recorded turn follows what its assistant messages say and call"
+    """Say which text keeps the nearest turn from answering."""
     match, candidate = max(matches, key=lambda pair: pair[0])
     lacking = match.lacking.shown if match.lacking else ""
     return f"{candidate.turn.name} comes next, but for the user text {lacking!r}, which it does not have"
@@ -240,8 +260,17 @@ def _text(block: JsonObject) -> _Text:
     text = str(block.get("text")).strip()
     reminder = text.startswith("<system-reminder>") and text.endswith("</system-reminder>")
     required = not (block.get("synth") or block.get("approx") or reminder)
-    shown = text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
-    return _Text(bare=_bare(text), shown=shown, required=required)
+    return _Text(bare=_without_space(text), shown=_shortened(text), required=required)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+
+
+def _spoken_text(message: JsonObject) -> str:
+    """Return what an assistant message says and calls, for error messages."""
+    blocks = blocks_of(message.get("content"))
+    return " ".join(str(block.get("text") or f"[{block.get('name', block.get('type'))}]") for block in blocks)
 
 
 def _result(block: JsonObject) -> str:

@@ -19,99 +19,35 @@ What a plan promises
   tail or its stand-in, the next call finds that one, and so on for as long as the conversation grows. Not covered are
   entries that the API has dropped and conversations whose earlier messages were changed: no marker helps there.
 
-Policies: `layers` marks the end of each layer and the moving tail; `automatic` leaves the tail to the API's own
+Policies: `auto` marks what should pay in expectation, each with the lifetime that should cost least, given what is
+known of reuse; `layers` marks the end of each layer and the moving tail; `automatic` leaves the tail to the API's own
 top-level marker and adds an anchor only where the look-back needs one; `off` sends no marker at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 from agentcache.errors import BreakpointError, SettingsError
 from agentcache.prompt.blocks import Block
-from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout
-from agentcache.prompt.lookback import REACH_POSITIONS, deepest_written, furthest_in_reach, in_reach
+from agentcache.prompt.lookback import (
+    REACH_POSITIONS,
+    deepest_written,
+    furthest_in_reach,
+    in_reach,
+    layer_ends,
+    shared_ends,
+)
 from agentcache.prompt.model_facts import ModelFacts, Ttl
-from agentcache.prompt.sections import Stability
+from agentcache.prompt.payoff import Rates, choose_tail, layer_pays, layer_ttl
+from agentcache.prompt.plans import Breakpoint, Origin, Plan, Policy, Refusal, RefusedBreakpoint, wire_order
+from agentcache.prompt.reuse import NOTHING_KNOWN, PREFIX_PRIOR, Reuse
 
 MAX_BREAKPOINTS = 4
 """Markers that one request may carry, the automatic one included (spec 2.2)."""
-
-Policy: TypeAlias = Literal["layers", "automatic", "off"]
-Origin: TypeAlias = Literal["author", "policy", "anchor"]
-Refusal: TypeAlias = Literal["under_minimum", "over_four", "cannot_pay", "duplicate", "policy_off"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breakpoint:
-    """A breakpoint that was asked for. `prefix_tokens` is an estimate."""
-
-    where: str
-    block: int
-    """Index into `layout.blocks`."""
-    ttl: Ttl
-    prefix_tokens: int
-    prefix_digest: str
-    reason: str
-    origin: Origin
-    automatic: bool = False
-    """Whether the API places it (top-level `cache_control`) and the block itself carries none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedBreakpoint(Breakpoint):
-    """A breakpoint that was asked for and not kept."""
-
-    refusal: Refusal
-    detail: str
-    """The reason in words, with what took its place where something did."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The breakpoints of one request, in wire order."""
-
-    policy: Policy
-    kept: tuple[Breakpoint, ...]
-    refused: tuple[RefusedBreakpoint, ...]
-    automatic: Ttl | None
-    """Lifetime of the top-level marker; `None` when there is none."""
-
-    @property
-    def asked(self) -> tuple[Breakpoint, ...]:
-        """Everything that was asked for, kept or refused, in wire order."""
-        return tuple(sorted((*self.kept, *self.refused), key=_wire_order))
-
-    def to_json(self) -> JsonObject:
-        """Return the plan as the ledger keeps it: digests, places and counts, no prompt text."""
-        return {
-            "policy": self.policy,
-            "automatic": self.automatic,
-            "asked": [point.where for point in self.asked],
-            "kept": [_json(point) for point in self.kept],
-            "refused": [{**_json(point), "refusal": point.refusal, "detail": point.detail} for point in self.refused],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reuse:
-    """What is known of the calls before and after this one."""
-
-    written: AbstractSet[str] = frozenset()
-    """Prefix digests that earlier calls marked and wrote."""
-    tail_continues: bool = True
-    """Whether another call may extend these messages."""
-    prefix_recurs: bool = True
-    """Whether another run may use the same tools and system prompt. Layers are marked all the same in a conversation
-    that continues: a further marker costs nothing there, and it is what is left when the messages are lost."""
-    conversation: str | None = None
-
-
-NOTHING_KNOWN = Reuse()
 
 
 def plan(layout: Layout, facts: ModelFacts, reuse: Reuse = NOTHING_KNOWN, *, policy: Policy = "layers") -> Plan:
@@ -130,10 +66,14 @@ def plan(layout: Layout, facts: ModelFacts, reuse: Reuse = NOTHING_KNOWN, *, pol
         return draft.plan(policy)
     _check_authors(layout, authors)
     draft.kept.extend([point for point in authors if draft.admits(point)])
-    layers = _layer_ends(layout, draft, reuse) if policy == "layers" else []
+    layers = _shared_ends(layout, draft, reuse, policy)
     tail = _tail(layout, draft, reuse, automatic=policy == "automatic")
     found = deepest_written(layout, reuse.written, minimum_tokens=draft.minimum_tokens)
+    if policy == "auto":
+        layers, tail = _weighed(draft, facts, reuse, layers, tail)
     _keep_reachable(draft, found, layers, tail)
+    if policy == "auto" and tail is not None:
+        _keep_before_loose_end(draft, tail, reuse)
     _keep_layers(draft, found, layers, reuse)
     return draft.plan(policy)
 
@@ -182,11 +122,11 @@ class _Draft:
         )
 
     def plan(self, policy: Policy) -> Plan:
-        kept = _raised(sorted(self.kept, key=_wire_order))
+        kept = _raised(sorted(self.kept, key=wire_order))
         return Plan(
             policy=policy,
             kept=tuple(kept),
-            refused=tuple(sorted(self.refused, key=_wire_order)),
+            refused=tuple(sorted(self.refused, key=wire_order)),
             automatic=next((point.ttl for point in kept if point.automatic), None),
         )
 
@@ -220,13 +160,15 @@ def _unmarkable(block: Block) -> str:
     return f"a {block.kind} block"
 
 
-def _layer_ends(layout: Layout, draft: _Draft, reuse: Reuse) -> list[Breakpoint]:
-    """Return the end of each layer of tools and system, most stable first, as far as it could be kept."""
-    ends: dict[Stability, int] = {}
-    for index in range(layout.messages_start):
-        if layout.blocks[index].markable:
-            ends[layout.blocks[index].stability] = index
-    points = [_point(layout, ends[layer], f"end of the {layer} layer") for layer in Stability if layer in ends]
+def _shared_ends(layout: Layout, draft: _Draft, reuse: Reuse, policy: Policy) -> list[Breakpoint]:
+    """Return the ends of prefixes that others may share, most stable first, as far as they could be kept."""
+    if policy == "automatic":
+        return []
+    ends: dict[int, str] = {index: f"end of the {layer} layer" for layer, index in layer_ends(layout).items()}
+    if policy == "auto":
+        named = {index: f"end of the {name}" for name, index in shared_ends(layout).items()}
+        ends = {**{index: "where prompts part" for index in reuse.shared}, **named, **ends}
+    points = [_point(layout, index, ends[index]) for index in sorted(ends)]
     possible = [point for point in points if draft.admits(point)]
     if reuse.tail_continues or reuse.prefix_recurs:
         return possible
@@ -250,6 +192,55 @@ def _tail(layout: Layout, draft: _Draft, reuse: Reuse, *, automatic: bool) -> Br
         draft.refuse(point, "cannot_pay", "no other call will extend these messages")
         return None
     return point
+
+
+def _weighed(
+    draft: _Draft, facts: ModelFacts, reuse: Reuse, layers: Sequence[Breakpoint], tail: Breakpoint | None
+) -> tuple[list[Breakpoint], Breakpoint | None]:
+    """Return layers and tail with the lifetimes that should cost least; refuse those that should not pay."""
+    layout = draft.layout
+    rates = Rates.of(facts, prompt_tokens=layout.total_tokens)
+    outlooks = [reuse.shared.get(point.block, PREFIX_PRIOR) for point in layers]
+    if tail is not None:
+        kept_warm = [outlook.soon * point.prefix_tokens for outlook, point in zip(outlooks, layers, strict=True)]
+        choice = choose_tail(
+            new_tokens=tail.prefix_tokens - _live_tokens(draft, reuse),
+            own_tokens=tail.prefix_tokens - round(max(kept_warm, default=0)),
+            outlook=reuse.tail,
+            rates=rates,
+        )
+        if choice.ttl is None:
+            draft.refuse(tail, "does_not_pay", choice.reason)
+            tail = None
+        else:
+            tail = replace(tail, ttl=choice.ttl, reason=f"{tail.reason}: {choice.reason}")
+    kept = []
+    for outlook, point in zip(outlooks, layers, strict=True):
+        if tail is None and point.prefix_digest not in reuse.live and not layer_pays(outlook, rates):
+            draft.refuse(point, "does_not_pay", f"{outlook.soon:.0%} chance of a read within 5m ({outlook.basis})")
+        else:
+            kept.append(replace(point, ttl=layer_ttl(outlook, rates)))
+    return kept, tail
+
+
+def _live_tokens(draft: _Draft, reuse: Reuse) -> int:
+    """Return how much of the prompt can be read."""
+    live = deepest_written(draft.layout, reuse.live.keys(), minimum_tokens=draft.minimum_tokens)
+    return 0 if live is None else draft.layout.blocks[live].prefix_tokens
+
+
+def _keep_before_loose_end(draft: _Draft, tail: Breakpoint, reuse: Reuse) -> None:
+    """Where the last prompts lost their last blocks to the next ones, keep a breakpoint in front of such an end."""
+    layout = draft.layout
+    if reuse.loose_blocks == 0 or draft.free_slots == 0:
+        return
+    for index in range(tail.block - reuse.loose_blocks, layout.messages_start - 1, -1):
+        if layout.blocks[index].markable:
+            reason = f"the last prompts kept all but their last {reuse.loose_blocks} blocks"
+            point = _point(layout, index, reason, ttl=tail.ttl)
+            if not draft.keeps(index) and draft.admits(point):
+                draft.kept.append(point)
+            return
 
 
 def _keep_reachable(draft: _Draft, found: int | None, layers: Sequence[Breakpoint], tail: Breakpoint | None) -> None:
@@ -284,7 +275,7 @@ def _keep_layers(draft: _Draft, found: int | None, layers: Sequence[Breakpoint],
     kept, given_up = by_value[: draft.free_slots], by_value[draft.free_slots :]
     draft.kept.extend(kept)
     for point in given_up:
-        taken = ", ".join(other.where for other in sorted(draft.kept, key=_wire_order))
+        taken = ", ".join(other.where for other in sorted(draft.kept, key=wire_order))
         covered = "; an earlier write that reaches further covers it" if is_covered(point) else ""
         draft.refuse(point, "over_four", f"worth less than {taken}{covered}")
 
@@ -316,18 +307,3 @@ def _raised(kept: Sequence[Breakpoint]) -> list[Breakpoint]:
         else point
         for place, point in enumerate(kept)
     ]
-
-
-def _wire_order(point: Breakpoint) -> int:
-    return point.block
-
-
-def _json(point: Breakpoint) -> JsonObject:
-    return {
-        "where": point.where,
-        "ttl": point.ttl,
-        "tokens": point.prefix_tokens,
-        "digest": point.prefix_digest,
-        "reason": point.reason,
-        "origin": point.origin,
-    }

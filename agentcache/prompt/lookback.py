@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from agentcache.prompt.layout import Layout
+from agentcache.prompt.sections import Stability
 
 WINDOW_POSITIONS = 20
 """Positions that one breakpoint tests, its own included."""
@@ -47,3 +48,20 @@ def furthest_in_reach(layout: Layout, written: int, *, until: int) -> int:
         if layout.blocks[index].markable and in_reach(layout, written, index):
             return index
     return written
+
+
+def layer_ends(layout: Layout) -> dict[Stability, int]:
+    """Return the last markable block of each layer of tools and system by its index, most stable first."""
+    ends: dict[Stability, int] = {}
+    for index in range(layout.messages_start):
+        if layout.blocks[index].markable:
+            ends[layout.blocks[index].stability] = index
+    return {layer: ends[layer] for layer in Stability if layer in ends}
+
+
+def shared_ends(layout: Layout) -> dict[str, int]:
+    """Return where prefixes end that several agents or conversations may share: the tools, then each layer, by name."""
+    tools = [index for index in range(layout.messages_start) if layout.blocks[index].level == "tools"]
+    ends = {"tools": index for index in tools if layout.blocks[index].markable}
+    ends.update({layer.value: index for layer, index in layer_ends(layout).items()})
+    return ends

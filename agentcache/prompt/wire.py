@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentcache.errors import SettingsError
-from agentcache.prompt.breakpoints import Breakpoint, Plan
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, Level
 from agentcache.prompt.model_facts import Ttl
+from agentcache.prompt.plans import Breakpoint, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import Generic, Literal, TypeAlias
 from typing_extensions import TypeVar
 
 from agentcache.errors import DeclarationError, SettingsError
-from agentcache.prompt.breakpoints import Policy
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.model_facts import ModelFacts, facts_for
+from agentcache.prompt.plans import Policy
 from agentcache.prompt.rendering import Renderer
 from agentcache.prompt.sections import Prompt, Stability
 from agentcache.prompt.variables import check_variables

@@ -15,8 +15,8 @@ from typing import Protocol
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.reading import side_records
 from agentcache.accounting.usage import CallKind, CallRecord
-from agentcache.prompt.breakpoints import Breakpoint
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.plans import Breakpoint
 from agentcache.runtime import call_rows
 from agentcache.runtime.call_watch import CallWatch
 from agentcache.runtime.despite_cancellation import despite_cancellation

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentcache.errors import MissingVariable, SettingsError
-from agentcache.prompt.breakpoints import Plan, Reuse, plan
+from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.layout import Layout, Level, lay_out
+from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.wire import CallSettings, to_request
 from agentcache.runtime.agent import Agent, OutputT

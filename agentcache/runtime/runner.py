@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from agentcache.accounting.usage import CallRecord
 from agentcache.errors import SettingsError
-from agentcache.prompt.breakpoints import Reuse
 from agentcache.prompt.canonical import JsonObject, canonical_json
 from agentcache.prompt.rendering import RenderedSection, plain_value, plain_variables
+from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.calls import Answer, CallContext, Caller

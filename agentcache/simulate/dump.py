@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import IO
 
 from agentcache.errors import TargetError
-from agentcache.prompt.breakpoints import Plan
 from agentcache.prompt.canonical import JsonObject, JsonValue, json_text
+from agentcache.prompt.plans import Plan
 from agentcache.prompt.wire import CallSettings, to_request
 from agentcache.simulate.cases import Case
 from agentcache.simulate.replay import Billed

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
 from agentcache.errors import TargetError
-from agentcache.prompt.breakpoints import Breakpoint, Plan, Policy, Reuse, plan
+from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.model_facts import Ttl
+from agentcache.prompt.plans import Breakpoint, Plan, Policy
+from agentcache.prompt.reuse import Reuse
+from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.simulate.cases import Case
 
 
@@ -40,6 +43,22 @@ class Planner:
         """Return the planner's plan, given what was marked before."""
         chosen = plan(case.layout, case.facts, Reuse(written=self._written), policy=self.name)
         self._written.update(point.prefix_digest for point in chosen.kept)
+        return chosen
+
+
+@dataclass(slots=True)
+class Learner:
+    """The planner's `auto`, learning from the traffic as it comes."""
+
+    name: Policy = "auto"
+    _history: ReuseHistory = field(default_factory=ReuseHistory)
+
+    def plan(self, case: Case) -> Plan:
+        """Return the plan that should cost least, given the calls so far."""
+        reuse = self._history.before_call(case.layout, agent=case.call.agent, at_s=case.call.at_s)
+        chosen = plan(case.layout, case.facts, reuse, policy=self.name)
+        kept = [(point.block, point.ttl) for point in chosen.kept]
+        self._history.call_sent(case.layout, kept, at_s=case.call.at_s)
         return chosen
 
 
@@ -74,6 +93,8 @@ def policy_named(name: str) -> ReplayPolicy:
     }
     if name in fixed:
         return Fixed(name, *fixed[name])
+    if name == "auto":
+        return Learner()
     planned = next((policy for policy in get_args(Policy) if policy == name), None)
     if planned is not None:
         return Planner(planned)
@@ -83,7 +104,7 @@ def policy_named(name: str) -> ReplayPolicy:
 
 def policy_names() -> tuple[str, ...]:
     """Return every policy that `simulate` knows, in the order in which it shows them."""
-    return ("off", "automatic", "fixed-5m", "fixed-1h-prefix", "fixed-1h", "layers", RECORDED)
+    return ("off", "automatic", "fixed-5m", "fixed-1h-prefix", "fixed-1h", "layers", "auto", RECORDED)
 
 
 def _last_markable(layout: Layout, level: str) -> int | None:

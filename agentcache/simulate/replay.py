@@ -12,7 +12,7 @@ from agentcache.accounting.usage import Usage
 from agentcache.emulator.cache_settings import CacheSettings
 from agentcache.emulator.markers import MAX_MARKERS
 from agentcache.emulator.prompt_cache import CachePrompt, Lookup, Marker, PromptCache
-from agentcache.prompt.breakpoints import Plan
+from agentcache.prompt.plans import Plan
 from agentcache.simulate.cases import Case
 from agentcache.simulate.policies import RECORDED, ReplayPolicy, policy_named
 

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from agentcache.prompt.breakpoints import Breakpoint
 from agentcache.prompt.model_facts import TTL_SECONDS
+from agentcache.prompt.plans import Breakpoint
 
 _Key = tuple[str, str]
 

@@ -61,15 +61,17 @@ async def test_retry_after_is_sent_where_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_reset_ends_the_connection_before_any_answer(stream: bool) -> None:
+async def test_a_reset_ends_the_connection_before_any_answer(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     error, billed = await meet(Fault(kind="reset"), stream=stream)
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
     assert isinstance(error, anthropic.APIConnectionError)
     assert billed == 0
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_cut_answer_breaks_and_is_billed_all_the_same(stream: bool) -> None:
+async def test_a_cut_answer_breaks_and_is_billed_all_the_same(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     error, billed = await meet(Fault(kind="cut"), stream=stream)
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
     assert not isinstance(error, anthropic.APIStatusError)
     assert billed == 1
 

@@ -113,6 +113,14 @@ def test_two_writers_of_one_prefix_leave_one_entry_that_is_visible_from_the_earl
     assert account.begin(SHORT, now=3).lookup.charge.read_tokens == 2000
 
 
+def test_of_two_writers_with_different_lifetimes_the_longer_one_stays() -> None:
+    account = Account()
+    long, short = account.begin(LONG, now=0), account.begin(SHORT, now=1)
+    account.first_byte(long, now=2)
+    account.first_byte(short, now=3)
+    assert account.charge(SHORT, now=3000) == (0, 0, 2000, 0)
+
+
 def test_an_entry_may_outlive_its_lifetime_where_the_setting_says_so() -> None:
     account = Account(CacheSettings(extra_lifetime_s=30))
     account.charge(SHORT)

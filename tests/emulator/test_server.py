@@ -232,6 +232,26 @@ async def test_a_client_that_goes_away_before_the_first_byte_pays_nothing() -> N
         assert len(emulator.api.cache) == 0
 
 
+async def test_calls_that_still_run_are_ended_with_the_server_and_nothing_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = asyncio.Event()
+
+    async def never(_: object) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    async with serve(never) as emulator:
+        sdk = client(emulator)
+        call = asyncio.create_task(ask(sdk))
+        await asked.wait()
+    with pytest.raises(anthropic.APIConnectionError):
+        await call
+    await sdk.close()
+    assert caplog.records == []
+
+
 async def test_a_client_that_leaves_a_stream_has_paid_for_it() -> None:
     async with serve(lambda _: "word " * 200, latency=Latency(output_s_per_token=0.05)) as emulator:
         async with client(emulator) as sdk:

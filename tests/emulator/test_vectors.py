@@ -73,6 +73,13 @@ def test_v7_a_prefix_under_the_minimum_is_plain_input_and_no_error() -> None:
     assert len(account.api.cache) == 0
 
 
+def test_the_minimum_itself_is_enough() -> None:
+    exact = request(user(text(1024, ttl="5m")), model="claude-sonnet-4-5")
+    short = request(user(text(1023, ttl="5m")), model="claude-sonnet-4-5")
+    assert Account().charge(exact) == (0, 1024, 0, 0)
+    assert Account().charge(short) == (0, 0, 0, 1023)
+
+
 def test_v8_both_lifetimes_are_billed_apart() -> None:
     assert Account().charge(three_levels()) == (2000, 3000, 0, 1000)
 

@@ -9,8 +9,9 @@ from itertools import pairwise
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agentcache.prompt.breakpoints import MAX_BREAKPOINTS, Reuse, plan
+from agentcache.prompt.breakpoints import MAX_BREAKPOINTS, plan
 from agentcache.prompt.layout import lay_out
+from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.wire import CallSettings, to_request
 from tests.prompt.strategies import (
     Judge,

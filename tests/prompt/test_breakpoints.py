@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from agentcache.errors import BreakpointError, SettingsError
-from agentcache.prompt.breakpoints import Plan, Reuse, plan
+from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
+from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.sections import Stability
 
 OPUS = replace(facts_for("claude-opus-5-5"), minimum_prefix_tokens=0)
@@ -142,7 +144,7 @@ def test_a_mark_on_a_block_that_takes_none_is_an_error(block, named):
 
 
 def test_an_unknown_policy_is_an_error():
-    with pytest.raises(SettingsError, match="take one of layers, automatic, off"):
+    with pytest.raises(SettingsError, match="take one of auto, layers, automatic, off"):
         planned_for([user(*texts(1))], policy="aggressive")
 
 

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 import agentcache.prompt.wire as wire_module
 from agentcache.errors import SettingsError
-from agentcache.prompt.breakpoints import Plan, Reuse, plan
+from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
+from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.wire import CallSettings, to_request
 from tests.prompt.strategies import conversations, flat_blocks, section_lists, tool_lists, without_markers

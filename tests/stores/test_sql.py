@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -128,7 +129,7 @@ async def test_processes_write_into_one_file_at_once(tmp_path: Path):
     path = tmp_path / "ledger.db"
     names = [f"process_{number}" for number in range(4)]
 
-    ended = await asyncio.gather(*(write_in_another_process(path, name) for name in names))
+    ended = await asyncio.gather(*(in_another_process(WRITER, path, name) for name in names))
 
     assert ended == [(0, "")] * 4
     ledger = await open_ledger(str(path))
@@ -136,14 +137,39 @@ async def test_processes_write_into_one_file_at_once(tmp_path: Path):
     await ledger.close()
 
 
-async def write_in_another_process(path: Path, name: str) -> tuple[int | None, str]:
+async def in_another_process(script: str, path: Path, name: str) -> tuple[int | None, str]:
     """Return the exit code and what the process complained of."""
     root = Path(__file__).parents[2]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", WRITER, str(path), name), cwd=root, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", script, str(path), name), cwd=root, stderr=asyncio.subprocess.PIPE
     )
     _, told = await process.communicate()
     return process.returncode, told.decode()
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from agentcache.accounting.usage import RunRecord
+from agentcache.stores.opening import open_ledger
+
+async def main(path, name):
+    ledger = await open_ledger(path)
+    await ledger.start_run(RunRecord(run_id=name, parent_run_id=None, name=name, agent=None, started_at=1.0))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_row_survives_a_kill_right_after_its_writer_returned(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+
+    ended = await in_another_process(KILLED, path, "run_1")
+
+    assert ended == (-signal.SIGKILL, "")
+    ledger = await open_ledger(str(path))
+    assert [run.run_id for run in await ledger.runs()] == ["run_1"]
+    await ledger.close()
 
 
 async def test_a_reader_does_not_wait_for_a_writer_of_another_program(tmp_path: Path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from agentcache.prompt.breakpoints import Breakpoint
 from agentcache.prompt.model_facts import Ttl
+from agentcache.prompt.plans import Breakpoint
 from agentcache.workflow.scheduler import WarmOnceGate
 
 

@@ -1,0 +1,82 @@
+"""Whether a breakpoint pays, and which lifetime: sums in expectation, in units of one uncached token.
+
+All three decisions compare what is paid now with what it is likely to save until the prefix is asked for next. They
+know chances and prices; they know neither blocks nor clocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentcache.prompt.model_facts import ModelFacts, Ttl
+from agentcache.prompt.reuse import Outlook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What a token costs by how it is billed; an uncached one costs 1."""
+
+    write_5m: float = 1.25
+    write_1h: float = 2.0
+    read: float = 0.1
+
+    @classmethod
+    def of(cls, facts: ModelFacts, *, prompt_tokens: int) -> Rates:
+        """Return the model's rates for a prompt of this length; the usual ones for a model without prices."""
+        prices = facts.prices_for(prompt_tokens=prompt_tokens)
+        if prices is None:
+            return cls()
+        base = prices.input_usd
+        return cls(
+            write_5m=float(prices.write_5m_usd / base),
+            write_1h=float(prices.write_1h_usd / base),
+            read=float(prices.read_usd / base),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailChoice:
+    """What to do with the end of a prompt: write it with this lifetime, or (`None`) not at all; `reason` has the sum."""
+
+    ttl: Ttl | None
+    reason: str
+
+
+def choose_tail(*, new_tokens: int, own_tokens: int, outlook: Outlook, rates: Rates) -> TailChoice:
+    """Return whether and how to write the `new_tokens` at the end of a prompt.
+
+    own_tokens: those of the prompt that only this conversation keeps warm: what must be written anew when its entry
+    has run out before the next call.
+    """
+    lost = outlook.later * rates.write_5m * own_tokens
+    costs: dict[Ttl | None, float] = {
+        None: new_tokens + outlook.soon * rates.write_5m * new_tokens + lost,
+        "5m": rates.write_5m * new_tokens + outlook.soon * rates.read * new_tokens + lost,
+        "1h": rates.write_1h * new_tokens
+        + outlook.soon * rates.read * new_tokens
+        + outlook.later * rates.read * own_tokens,
+    }
+    ttl = min(costs, key=lambda choice: costs[choice])
+    sums = ", ".join(f"{'no write' if choice is None else choice} {cost:,.0f}" for choice, cost in costs.items())
+    chances = f"next call within 5m {outlook.soon:.0%}, within 1h {outlook.later:.0%}; {outlook.basis}"
+    return TailChoice(ttl=ttl, reason=f"expected to cost in tokens: {sums} ({chances})")
+
+
+def layer_ttl(outlook: Outlook, rates: Rates) -> Ttl:
+    """Return the lifetime of a layer's prefix in the long run.
+
+    For 5 minutes every longer silence costs a write; for the hour only those beyond it, but each costs more.
+    """
+    saved = outlook.later * (rates.write_5m - rates.read)
+    extra = outlook.gone * (rates.write_1h - rates.write_5m)
+    return "1h" if saved > extra else "5m"
+
+
+def layer_pays(outlook: Outlook, rates: Rates) -> bool:
+    """Tell whether writing a layer's prefix pays by itself, when nothing behind it is written."""
+    return outlook.soon * (1.0 - rates.read) > rates.write_5m - 1.0
+
+
+def shared_share(outlook: Outlook) -> float:
+    """Return the chance that others keep a layer's prefix warm while one conversation is silent."""
+    return outlook.soon

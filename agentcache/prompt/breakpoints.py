@@ -26,7 +26,7 @@ top-level marker and adds an anchor only where the look-back needs one; `off` se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -202,10 +202,13 @@ def _weighed(
     rates = Rates.of(facts, prompt_tokens=layout.total_tokens)
     outlooks = [reuse.shared.get(point.block, PREFIX_PRIOR) for point in layers]
     if tail is not None:
+        # What outlives a silence of more than five minutes without this call's doing: prefixes that others ask for,
+        # and what an earlier call wrote for the hour.
         kept_warm = [outlook.soon * point.prefix_tokens for outlook, point in zip(outlooks, layers, strict=True)]
+        kept_warm.append(_live_tokens(draft, [digest for digest, ttl in reuse.live.items() if ttl == "1h"]))
         choice = choose_tail(
-            new_tokens=tail.prefix_tokens - _live_tokens(draft, reuse),
-            own_tokens=tail.prefix_tokens - round(max(kept_warm, default=0)),
+            new_tokens=tail.prefix_tokens - _live_tokens(draft, reuse.live),
+            own_tokens=tail.prefix_tokens - round(max(kept_warm)),
             outlook=reuse.tail,
             rates=rates,
         )
@@ -223,10 +226,10 @@ def _weighed(
     return kept, tail
 
 
-def _live_tokens(draft: _Draft, reuse: Reuse) -> int:
-    """Return how much of the prompt can be read."""
-    live = deepest_written(draft.layout, reuse.live.keys(), minimum_tokens=draft.minimum_tokens)
-    return 0 if live is None else draft.layout.blocks[live].prefix_tokens
+def _live_tokens(draft: _Draft, live: Collection[str]) -> int:
+    """Return how much of the prompt can be read from entries with these digests."""
+    deepest = deepest_written(draft.layout, live, minimum_tokens=draft.minimum_tokens)
+    return 0 if deepest is None else draft.layout.blocks[deepest].prefix_tokens
 
 
 def _keep_before_loose_end(draft: _Draft, tail: Breakpoint, reuse: Reuse) -> None:

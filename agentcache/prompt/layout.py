@@ -251,7 +251,9 @@ class _Work:
         self.wire[self._level].extend(before.wire(self._level)[:kept])
         if self.blocks:
             end = self.blocks[-1]
-            self._digest, self._tokens, self._position = end.prefix_digest, end.prefix_tokens, end.position
+            self._digest, self._tokens = end.prefix_digest, end.prefix_tokens
+            # Without tokens nothing was rendered yet, and the first position is still to come.
+            self._position = end.position if end.prefix_tokens else -1
         self._run = last.run
         return kept
 

@@ -45,8 +45,8 @@ class TailChoice:
 def choose_tail(*, new_tokens: int, own_tokens: int, outlook: Outlook, rates: Rates) -> TailChoice:
     """Return whether and how to write the `new_tokens` at the end of a prompt.
 
-    own_tokens: those of the prompt that only this conversation keeps warm: what must be written anew when its entry
-    has run out before the next call.
+    own_tokens: those of the prompt that nothing else keeps warm: what must be written anew when a 5-minute entry has
+    run out before the next call.
     """
     lost = outlook.later * rates.write_5m * own_tokens
     costs: dict[Ttl | None, float] = {

@@ -19,7 +19,7 @@ from agentcache.prompt.reuse import PREFIX_PRIOR, TAIL_PRIOR, Outlook, Reuse
 SHORT_S = TTL_SECONDS["5m"]
 LONG_S = TTL_SECONDS["1h"]
 
-PRIOR_CALLS = 6.0
+PRIOR_CALLS = 15.0
 """How many observed silences weigh as much as the estimate that they refine."""
 
 REMEMBERED_BLOCKS = 400_000
@@ -161,7 +161,7 @@ LOOSE_AT_MOST = 4
 class ReuseHistory:
     """Follows calls in the order of time and tells what to expect of the next one.
 
-    A call continues the conversation that sent the longest part of its messages before. One history serves one
+    A call continues the conversation of its agent that sent the longest part of its messages before. One history serves one
     runtime, or one replay.
     """
 
@@ -169,7 +169,7 @@ class ReuseHistory:
         self._tails = _Watched(_Gaps(TAIL_PRIOR))
         self._prefixes = _Watched(_Gaps(PREFIX_PRIOR))
         self._layer_lines: dict[str, _Line] = {}
-        self._owners: OrderedDict[str, _Conversation] = OrderedDict()
+        self._owners: OrderedDict[tuple[str | None, str], _Conversation] = OrderedDict()
         self._entries: dict[str, tuple[Ttl, float]] = {}
         self._current: _Conversation | None = None
         self._following: dict[str, str] = {}
@@ -180,9 +180,9 @@ class ReuseHistory:
         self._tails.pass_time(at_s)
         self._prefixes.pass_time(at_s)
         keys = _tail_keys(agent, layout)
-        conversation = self._continued(layout, keys, at_s)
+        conversation = self._continued(layout, agent, keys, at_s)
         self._tails.seen(conversation.line, keys, at_s)
-        self._own(layout, conversation)
+        self._own(layout, agent, conversation)
         self._current = conversation
         ends = self._ends(layout)
         digests = [layout.blocks[at].prefix_digest for at in ends.values()]
@@ -220,10 +220,10 @@ class ReuseHistory:
         entry = self._entries.get(digest)
         return entry if entry is not None and entry[1] > at_s else None
 
-    def _continued(self, layout: Layout, keys: tuple[_Key, ...], at_s: float) -> _Conversation:
+    def _continued(self, layout: Layout, agent: str | None, keys: tuple[_Key, ...], at_s: float) -> _Conversation:
         """Return the conversation that this call continues, or a new one; note how many blocks were left behind."""
         for index in range(len(layout.blocks) - 1, layout.messages_start - 1, -1):
-            known = self._owners.get(layout.blocks[index].prefix_digest)
+            known = self._owners.get((agent, layout.blocks[index].prefix_digest))
             if known is not None:
                 loose = max(0, known.blocks - (index + 1))
                 marks = tuple(mark for mark in known.marks if mark.block <= index)
@@ -233,12 +233,12 @@ class ReuseHistory:
                 return known
         return _Conversation(line=_Line(keys, at_s))
 
-    def _own(self, layout: Layout, conversation: _Conversation) -> None:
+    def _own(self, layout: Layout, agent: str | None, conversation: _Conversation) -> None:
         for index in range(len(layout.blocks) - 1, layout.messages_start - 1, -1):
-            digest = layout.blocks[index].prefix_digest
-            if self._owners.get(digest) is conversation:
+            place = (agent, layout.blocks[index].prefix_digest)
+            if self._owners.get(place) is conversation:
                 break
-            self._owners[digest] = conversation
+            self._owners[place] = conversation
         conversation.blocks = len(layout.blocks)
         while len(self._owners) > REMEMBERED_BLOCKS:
             self._owners.popitem(last=False)
@@ -269,7 +269,7 @@ def _tail_keys(agent: str | None, layout: Layout) -> tuple[_Key, ...]:
     """Return the classes of this call, widest first: whom it answers and how long the conversation is tell most."""
     asks = _asks(layout)
     length = (len(layout.blocks) - layout.messages_start).bit_length()
-    return (_Key(), _Key(asks=asks, length=length), _Key(agent), _Key(agent, asks), _Key(agent, asks, length))
+    return (_Key(), _Key(asks=asks, length=length), _Key(agent, asks))
 
 
 def _asks(layout: Layout) -> str:

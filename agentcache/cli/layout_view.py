@@ -15,8 +15,8 @@ from agentcache.accounting.pricing import cost_usd
 from agentcache.accounting.usage import BilledPart, Usage
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.layout import Block, Layout
+from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.plans import Breakpoint, Plan, RefusedBreakpoint
-from agentcache.prompt.rendering import plain_variables
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.runtime.agent import Agent
@@ -132,7 +132,7 @@ async def _prepared(
         system=system,
         messages=[{"role": "user", "content": [*opening, {"type": "text", "text": text}]}],
         settings=agent.settings(output),
-        reuse=Reuse(tail_continues=bool(agent.toolbox) or output.schema is not None),
+        expect=lambda _: Reuse(tail_continues=bool(agent.toolbox)),
     )
 
 

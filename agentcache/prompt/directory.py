@@ -16,7 +16,8 @@ from jinja2 import meta
 
 from agentcache.errors import SettingsError, TargetError, TemplateError
 from agentcache.prompt.canonical import JsonValue
-from agentcache.prompt.rendering import parse, plain_variables, template_environment
+from agentcache.prompt.plain_values import plain_variables
+from agentcache.prompt.sandbox import parse, template_environment
 from agentcache.prompt.sections import Prompt, Section, Stability
 
 _SUFFIX = ".j2"

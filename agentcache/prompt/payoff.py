@@ -34,9 +34,13 @@ class Rates:
         )
 
 
+WORTH_A_CHANGE_TOKENS = 10
+"""What another choice than 5m must save at least, in uncached tokens: below that it is noise in the estimates."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailChoice:
-    """What to do with the end of a prompt: write it with this lifetime, or (`None`) not at all; `reason` has the sum."""
+    """What to do with the end of a prompt: write it with lifetime `ttl`, or (`None`) not at all; `reason` has the sum."""
 
     ttl: Ttl | None
     reason: str
@@ -57,6 +61,8 @@ def choose_tail(*, new_tokens: int, own_tokens: int, outlook: Outlook, rates: Ra
         + outlook.later * rates.read * own_tokens,
     }
     ttl = min(costs, key=lambda choice: costs[choice])
+    if costs["5m"] - costs[ttl] < WORTH_A_CHANGE_TOKENS:
+        ttl = "5m"
     sums = ", ".join(f"{'no write' if choice is None else choice} {cost:,.0f}" for choice, cost in costs.items())
     chances = f"next call within 5m {outlook.soon:.0%}, within 1h {outlook.later:.0%}; {outlook.basis}"
     return TailChoice(ttl=ttl, reason=f"expected to cost in tokens: {sums} ({chances})")

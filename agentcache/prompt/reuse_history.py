@@ -154,6 +154,19 @@ class _Conversation:
 PARTING = "parting at "
 LOSSES_KEPT = 4
 """An agent that appends something for one call only often does so every second call; so many calls are looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastCall:
+    """A call as a ledger remembers it. line: its conversation or run. opens: it was the first call of its run."""
+
+    line: str
+    agent: str | None
+    opens: bool
+    at_s: float
+    marks: tuple[tuple[str, Ttl], ...]
+
+
 LOOSE_AT_MOST = 4
 """A prompt that leaves out more of the last one's end than this many blocks is another conversation: a fork."""
 
@@ -189,7 +202,7 @@ class ReuseHistory:
         digests.extend(mark.digest for mark in conversation.marks)
         live = {digest: entry[0] for digest in digests if (entry := self._live_entry(digest, at_s)) is not None}
         return Reuse(
-            written=live.keys(),
+            written=frozenset(live),
             live=live,
             tail=self._tails.gaps.outlook(keys),
             shared=self._layers(layout, ends, agent, at_s),
@@ -215,6 +228,16 @@ class ReuseHistory:
         conversation.marks = tuple(still)
         if len(self._entries) > REMEMBERED_BLOCKS:
             self._entries = {digest: entry for digest, entry in self._entries.items() if entry[1] > at_s}
+
+    def learn(self, past: Iterable[PastCall]) -> None:
+        """Learn from calls of another process, in the order of time: how soon prompts came back, and what still lives."""
+        lines: dict[str, _Line] = {}
+        for call in past:
+            self._tails.pass_time(call.at_s)
+            keys = (_Key(), _Key(call.agent, "words" if call.opens else "tool"))
+            self._tails.seen(lines.setdefault(call.line, _Line(keys, call.at_s)), keys, call.at_s)
+            for digest, ttl in call.marks:
+                self._entries[digest] = (ttl, call.at_s + TTL_SECONDS[ttl])
 
     def _live_entry(self, digest: str, at_s: float) -> tuple[Ttl, float] | None:
         entry = self._entries.get(digest)

@@ -19,8 +19,9 @@ from agentcache.prompt.model_facts import Ttl
 if TYPE_CHECKING:
     from os import PathLike
 
-RESERVED_NAMES = frozenset({"messages", "tools"})
-"""The ledger counts under these names the tokens that belong to no section."""
+RESERVED_NAMES = frozenset({"messages", "output", "tools"})
+"""The ledger counts under these names the tokens of text that no author declared: `output` is the description of the
+expected answer that a call may append (runtime/requests.py)."""
 
 
 class Stability(StrEnum):

@@ -58,7 +58,7 @@ class Agent(Generic[OutputT]):
     output: `str`, or a type that pydantic validates; the answer is an instance of it.
     thinking, effort: held constant within a conversation, since changing either rewrites its cache.
     max_tokens: of one answer; default 16,384 or the model's own maximum if that is lower.
-    cache: the policy that places breakpoints (`layers`, `automatic`, `off`).
+    cache: the policy that places breakpoints (`auto`, `layers`, `automatic`, `off`).
     limits: bounds of one run of this agent; default 50 model calls.
     tool_concurrency: how many tools of one turn run at once; `None` is all.
 
@@ -76,7 +76,7 @@ class Agent(Generic[OutputT]):
     thinking: Thinking | None = None
     effort: str | None = None
     max_tokens: int | None = None
-    cache: Policy = "layers"
+    cache: Policy = "auto"
     limits: Limits = DEFAULT_LIMITS
     tool_concurrency: int | None = None
     facts: ModelFacts = field(init=False, repr=False)

@@ -6,7 +6,7 @@ that carries the layout and the plan beside the request, so that the ledger, `sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentcache.errors import MissingVariable, SettingsError
@@ -80,10 +80,13 @@ def prepare(
     system: Sequence[RenderedSection],
     messages: Sequence[JsonObject],
     settings: CallSettings,
-    reuse: Reuse,
+    expect: Callable[[Layout], Reuse],
     previous: Layout | None = None,
 ) -> PreparedCall:
-    """Return the planned request for these sections and messages. `previous` is the last layout of the conversation."""
+    """Return the planned request for these sections and messages.
+
+    `expect` tells what is known of the reuse of a layout; `previous` is the last layout of the conversation.
+    """
     layout = lay_out(
         facts=agent.facts,
         tools=[tool.definition() for tool in agent.toolbox.values()],
@@ -92,7 +95,7 @@ def prepare(
         previous=previous,
         level_salts=_salts(settings),
     )
-    planned = plan(layout, agent.facts, reuse, policy=agent.cache)
+    planned = plan(layout, agent.facts, expect(layout), policy=agent.cache)
     return PreparedCall(request=to_request(layout, planned, settings), layout=layout, plan=planned)
 
 

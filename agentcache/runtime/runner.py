@@ -12,8 +12,11 @@ from typing import TypeAlias
 from agentcache.accounting.usage import CallRecord
 from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonObject, canonical_json
-from agentcache.prompt.rendering import RenderedSection, plain_value, plain_variables
+from agentcache.prompt.layout import Layout
+from agentcache.prompt.plain_values import plain_value, plain_variables
+from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import Reuse
+from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.calls import Answer, CallContext, Caller
@@ -61,6 +64,7 @@ class Runner:
     snapshots: Snapshots
     conversations: Conversations
     memo: Memo
+    history: ReuseHistory
     clock: Callable[[], float]
     new_id: Callable[[str], str]
 
@@ -140,17 +144,19 @@ class Runner:
     ) -> Answer:
         agent, meter = run.agent, run.meter
         meter.begin_turn(at=self.clock(), run=agent.name)
-        previous = transcript.layout
+        now = self.clock()
         prepared = prepare(
             agent,
             system=system,
             messages=transcript.messages,
             settings=settings,
-            reuse=self._reuse(run, transcript),
-            previous=previous,
+            expect=lambda layout: self._expected(run, transcript, layout, now),
+            previous=transcript.layout,
         )
+        kept = prepared.plan.kept
+        self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
         transcript.layout = prepared.layout
-        transcript.marked = frozenset(point.prefix_digest for point in prepared.plan.kept)
+        transcript.marked = frozenset(point.prefix_digest for point in kept)
         context = CallContext(
             run_id=run.run_id,
             agent=agent.name,
@@ -161,10 +167,14 @@ class Runner:
         )
         return await self.caller.call(prepared, context)
 
-    def _reuse(self, run: AgentRun, transcript: Transcript) -> Reuse:
-        """Return what is known of the next call: a run without tools, schema or conversation ends with this one."""
-        continues = bool(run.agent.toolbox) or run.conversation is not None or run.output.schema is not None
-        return Reuse(written=transcript.marked, tail_continues=continues)
+    def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:
+        """Return what is known of the calls around this one.
+
+        A run without tools that is no conversation ends with its first answer, as far as anybody can tell.
+        """
+        known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
+        continues = bool(run.agent.toolbox) or run.conversation is not None
+        return replace(known, written=known.written | transcript.marked, tail_continues=continues)
 
     def _charge(self, run: AgentRun, record: CallRecord) -> None:
         run.meter.add(record)

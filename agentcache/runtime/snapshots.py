@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonValue
-from agentcache.prompt.rendering import plain_variables
+from agentcache.prompt.plain_values import plain_variables
 from agentcache.runtime.agent import Agent, OutputT, Snapshot
 
 

@@ -15,12 +15,14 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar, overload
 
 from agentcache.errors import DeclarationError, SettingsError
+from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.conversation import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
+from agentcache.runtime.past_calls import past_calls
 from agentcache.runtime.request_log import RequestLog
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
@@ -32,6 +34,10 @@ from agentcache.workflow.scheduler import WarmOnceGate
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+REMEMBERED_S = 6 * 3600.0
+"""How far back the ledger teaches a new runtime how soon prompts come back, in seconds."""
 
 
 def new_id(kind: str) -> str:
@@ -82,6 +88,8 @@ class Runtime:
             if self._record_requests is not None:
                 recorder = opening.enter_context(RequestLog.appending(self._record_requests))
             self._resources = opening.pop_all()
+        history = ReuseHistory()
+        history.learn(past_calls(await ledger.calls(since=self._clock() - REMEMBERED_S)))
         caller = Caller(
             client=client,
             ledger=ledger,
@@ -96,6 +104,7 @@ class Runtime:
             snapshots=Snapshots(clock=self._clock),
             conversations=Conversations(ledger if self._keep_text else None),
             memo=Memo(clock=self._clock),
+            history=history,
             clock=self._clock,
             new_id=new_id,
         )

@@ -51,6 +51,7 @@ def test_two_sections_of_one_name_are_refused_and_the_error_names_both() -> None
         ({"name": " "}, "named ' '"),
         ({"name": "tools"}, "'tools' is taken"),
         ({"name": "messages"}, "'messages' is taken"),
+        ({"name": "output"}, "'output' is taken"),
         ({"template": None}, "template is a NoneType"),
         ({"stability": "daily"}, "'daily' is no stability"),
         ({"breakpoint": "2h"}, "lasts '5m' or '1h', not '2h'"),

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from agentcache.errors import MissingVariable, SettingsError, TemplateError, VariableLayerError
-from agentcache.prompt.rendering import plain_value, plain_variables
+from agentcache.prompt.plain_values import plain_value, plain_variables
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.prompt.variables import check_variables
 

@@ -13,6 +13,7 @@ from agentcache.errors import (
     OutputInvalid,
     OutputTruncated,
     Overloaded,
+    PrefixMoved,
     RateLimited,
     Refused,
     ReplyMalformed,
@@ -49,8 +50,12 @@ from agentcache.runtime.events import (
 )
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.results import RunResult
+from agentcache.runtime.team import Team
+from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool, tool
+from agentcache.runtime.warm_calls import Warmed
 from agentcache.version import __version__
+from agentcache.workflow.keep_warm import KeepAlive
 from agentcache.workflow.run import Run, Workflow, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
 
@@ -69,6 +74,7 @@ __all__ = [
     "EmulatorError",
     "Event",
     "FirstToken",
+    "KeepAlive",
     "LimitReached",
     "Limits",
     "MissingVariable",
@@ -76,6 +82,7 @@ __all__ = [
     "OutputInvalid",
     "OutputTruncated",
     "Overloaded",
+    "PrefixMoved",
     "Prompt",
     "RateLimited",
     "Refused",
@@ -95,6 +102,7 @@ __all__ = [
     "Stability",
     "StoreError",
     "TargetError",
+    "Team",
     "TemplateError",
     "TextDelta",
     "ThinkingDelta",
@@ -103,11 +111,13 @@ __all__ = [
     "ToolDeclarationError",
     "ToolFailed",
     "ToolFinished",
+    "ToolResult",
     "ToolStarted",
     "Unauthenticated",
     "UnexpectedCall",
     "UnusedReply",
     "VariableLayerError",
+    "Warmed",
     "Workflow",
     "workflow",
 ]

@@ -14,6 +14,7 @@ AgentCacheError
 │   ├── OutputInvalid                the model's answer does not fit the declared output
 │   ├── Refused                      the model declined (`stop_reason: refusal`)
 │   ├── OutputTruncated              `max_tokens` or the context window ended the answer
+│   ├── PrefixMoved                  strict: what a conversation sent before is not what it would send now
 │   └── CallError                    a model call failed; carries the attempts made
 │       ├── CallRejected             the API refuses this request; the same bytes would be refused again
 │       │   └── Unauthenticated      no credentials, or credentials that the API does not accept
@@ -116,6 +117,14 @@ class Refused(RunError):
 
 class OutputTruncated(RunError):
     """`max_tokens` or the context window ended the answer before it was complete."""
+
+
+class PrefixMoved(RunError):
+    """A call was held back because its cached prefix moved, where the runtime is strict; `where` names the block."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class CallError(RunError):

@@ -2,10 +2,11 @@
 
     agentcache run agents/review.py:review path/to/code              # with a key
     agentcache run agents/review.py:review path/to/code --emulate    # offline: a script answers, and says so
+    agentcache show agents/review.py:reviewer                        # what a reviewer's request looks like, in layers
 
 This module decides who does what and what is handed on: which files go to which reviewer, in which batches, which
 findings reach the editor, and what the report says about its own coverage. What a model may see is decided in
-`source_tree.py`; how each role works stands in `prompts/review/`.
+`source_tree.py`; how each role works stands in `prompts/review/`; what answers without a model is `offline/`.
 
 Every agent of a role sends the same tools and static text for every project, so that reviews share them in the
 cache; what belongs to one project stands in the session layer, and the files of one batch in the message.
@@ -25,11 +26,11 @@ from typing import Literal, get_args
 from pydantic import BaseModel, Field
 
 from agentcache import Agent, Limits, Prompt, Run, workflow
-from agents.review_script import emulated_replies
+from agents.offline.script import emulated_replies
 from agents.review_tools import source_tools
 from agents.source_tree import SourceFile, SourceTree
 
-__all__ = ["editor", "emulated_replies", "planner", "review", "reviewers"]
+__all__ = ["editor", "emulated_replies", "planner", "review", "reviewer"]
 
 Role = Literal["correctness", "security", "performance", "tests"]
 Severity = Literal["critical", "high", "medium", "low"]
@@ -121,32 +122,31 @@ def prompt(role: str) -> Prompt:
     return Prompt.from_dir(PROMPTS / role)
 
 
-def planner(tree: SourceTree) -> Agent[ReviewPlan]:
-    """Return the agent that decides who reads what in `tree`."""
+def planner(tree: SourceTree | None = None) -> Agent[ReviewPlan]:
+    """Return the agent that decides who reads what in `tree`.
+
+    Its layout is the same for every tree. Without one the tools see this team's own prompts: enough to show it.
+    """
     return Agent(
         name="planner",
         model="claude-sonnet-5-5",
         prompt=prompt("planner"),
-        tools=source_tools(tree),
+        tools=source_tools(tree or SourceTree(PROMPTS)),
         output=ReviewPlan,
         limits=Limits(turns=30),
     )
 
 
-def reviewers(tree: SourceTree) -> dict[Role, Agent[Findings]]:
-    """Return the four agents that read `tree`."""
-    tools = source_tools(tree)
-    return {
-        role: Agent(
-            name=f"{role}-reviewer",
-            model=MODELS[role],
-            prompt=prompt(role),
-            tools=tools,
-            output=Findings,
-            limits=Limits(turns=40),
-        )
-        for role in ROLES
-    }
+def reviewer(role: Role = "correctness", tree: SourceTree | None = None) -> Agent[Findings]:
+    """Return the agent that reads `tree` as `role`; without a tree as `planner` does."""
+    return Agent(
+        name=f"{role}-reviewer",
+        model=MODELS[role],
+        prompt=prompt(role),
+        tools=source_tools(tree or SourceTree(PROMPTS)),
+        output=Findings,
+        limits=Limits(turns=40),
+    )
 
 
 def editor() -> Agent[str]:
@@ -175,9 +175,8 @@ async def review(run: Run, path: str) -> str:
     shares = [share(role, plan.assignment(role), readable) for role in ROLES]
     if not any(part.batches for part in shares):
         return f"{nothing_assigned(tree.name, plan.summary)}\n\n{coverage(tree, readable, shares, [])}\n"
-    team = reviewers(tree)
     session = about | {"summary": plan.summary}
-    answers = await run.gather(*(reviewed(run, team[part.role], part, session) for part in shares))
+    answers = await run.gather(*(reviewed(run, reviewer(part.role, tree), part, session) for part in shares))
     raw = {part.role: answer for part, answer in zip(shares, answers, strict=True)}
     kept, ungrounded = await asyncio.to_thread(grounded, tree, raw)
     report = await run.ask(editor(), editor_input(tree.name, plan.summary, kept, raw))

@@ -18,6 +18,7 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from agentcache.emulator.messages_api import HttpAnswer, HttpCall, MessagesApi
@@ -25,7 +26,7 @@ from agentcache.emulator.recorded import RecordedReplies
 from agentcache.emulator.replies import Replies, ScriptReplies
 from agentcache.emulator.server import serve
 
-JsonObject = dict[str, object]
+JsonObject = dict[str, Any]
 Variant = Callable[[], Awaitable[float]]
 """Does its work and returns the seconds that it took."""
 
@@ -38,7 +39,7 @@ MARK = {"type": "ephemeral"}
 
 def prose(draw: random.Random, tokens: int) -> str:
     """Return text of about so many tokens."""
-    return " ".join(draw.choices(WORDS, k=round(tokens / 1.7)))
+    return " ".join(draw.choices(WORDS, k=round(tokens / 2.3)))
 
 
 def text(words: str, *, mark: bool = False) -> JsonObject:
@@ -89,9 +90,8 @@ def conversation(calls: int, mean_tokens: int = 100_000) -> tuple[JsonObject, li
 def with_mark(messages: Sequence[JsonObject]) -> list[JsonObject]:
     """Return `messages` with a marker on the last block."""
     *before, last = messages
-    content = last["content"]
-    assert isinstance(content, list)
-    return [*before, {**last, "content": [*content[:-1], {**content[-1], "cache_control": MARK}]}]
+    *content, tail = last["content"]
+    return [*before, {**last, "content": [*content, {**tail, "cache_control": MARK}]}]
 
 
 def says_ok(request: object) -> str:
@@ -162,6 +162,16 @@ async def measured(variants: dict[str, Variant], rounds: int) -> dict[str, list[
     return times
 
 
+def size_of(bodies: Sequence[bytes]) -> str:
+    """Return the mean length of prompts, in bytes and in tokens as the emulator counts them."""
+    api = MessagesApi()
+    counting = [HttpCall(method="POST", path="/v1/messages", headers=HEADERS, body=body) for body in bodies]
+    for call in counting:
+        api.respond(call, says_ok, now=0.0)
+    tokens = statistics.mean(line.charge.total_tokens for line in api.statement.lines)
+    return f"on average {statistics.mean(map(len, bodies)) / 1000:,.0f} kB, {tokens:,.0f} tokens"
+
+
 def show(title: str, times: dict[str, list[float]], requests: int) -> None:
     floor = times[next(iter(times))]
     print(f"\n{title}\n{'':34} {'requests/s':>11} {'seconds':>9} {'min-max':>15} {'ratio to parsing':>17}")
@@ -198,9 +208,8 @@ async def main(rounds: int, calls: int, profile: bool) -> None:
         "in process, recorded replies": in_process(bodies, recorded),
         "over HTTP, recorded replies": over_http(bodies, recorded),
     }
-    size_kb = statistics.mean(map(len, bodies)) / 1000
-    show(f"small requests ({len(read[0]) / 1000:.0f} kB)", await measured(small, rounds), SMALL_REQUESTS)
-    show(f"a conversation of {calls} calls ({size_kb:.0f} kB on average)", await measured(long, rounds), calls)
+    show(f"small requests ({size_of(read)})", await measured(small, rounds), SMALL_REQUESTS)
+    show(f"a conversation of {calls} calls ({size_of(bodies)})", await measured(long, rounds), calls)
     if profile:
         for name, variant in (
             ("small", small["in process, every call reads"]),

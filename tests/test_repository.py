@@ -216,7 +216,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     foreign = modules - sys.stdlib_module_names - {"agentcache", "pydantic_core"}
 
     # SQLAlchemy loads its driver by name, and pydantic pins pydantic_core.
-    assert foreign - optional == declared - {"aiosqlite"}
+    assert foreign - optional == declared
 
 
 def _import_name(requirement: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.accounting.usage import CallKind, CallRecord, Usage
 
 _Place: TypeAlias = tuple[str | None, str, str]
 
@@ -38,7 +38,9 @@ def wasted_write_tokens(calls: Iterable[CallRecord]) -> dict[str, int]:
         if call.usage is None:
             continue
         memory = by_model[call.model]
-        memory.read(call, call.usage)
+        if call.kind is not CallKind.KEEP_ALIVE:
+            # A keep-alive read uses nothing: it waits for a call that does.
+            memory.read(call, call.usage)
         if call.usage.cache_write_tokens:
             written[call.call_id] = memory.write(call, call.usage)
     return {call_id: item.end - item.start - item.used for call_id, item in written.items()}

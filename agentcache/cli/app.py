@@ -19,6 +19,7 @@ from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
 from agentcache.cli.simulate import simulate
+from agentcache.cli.warm import warm
 from agentcache.errors import AgentCacheError
 from agentcache.version import __version__
 
@@ -63,6 +64,7 @@ def agentcache(
 app.command(cls=OptionalScriptCommand)(run)
 app.command()(report)
 app.command()(show)
+app.command()(warm)
 app.command()(models)
 app.command()(simulate)
 app.command()(emulator)

@@ -1,4 +1,6 @@
-"""What `agentcache show` shows: one agent's first call, laid out and planned, with the price of its prefix.
+"""What `agentcache show` shows: an agent's first call, laid out and planned, with the price of its prefix.
+
+Several agents are shown with what they share, and with what they could share and do not.
 
 Everything comes from the same functions that a run uses; nothing is sent. Variables that were not given are taken from
 the examples that the prompt's author wrote down, and are named, so that a picture is never mistaken for a measurement.
@@ -7,9 +9,10 @@ the examples that the prompt's author wrote down, and are named, so that a pictu
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 
 from agentcache.accounting.pricing import cost_usd
 from agentcache.accounting.usage import BilledPart, Usage
@@ -22,6 +25,7 @@ from agentcache.prompt.sections import Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.requests import PreparedCall, prepare, render_system, render_turn
+from agentcache.runtime.sharing import Unshared, unshared
 from agentcache.runtime.snapshots import Snapshots
 
 INPUT = "(the input)"
@@ -75,6 +79,43 @@ class LayoutView:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamView:
+    """The first calls of several agents. name: the team's; `None` for agents that belong to none."""
+
+    name: str | None
+    views: tuple[LayoutView, ...]
+    unshared: tuple[Unshared, ...]
+
+    @property
+    def shared(self) -> tuple[Block, ...]:
+        """The leading blocks of tools and system that all the agents send alike, as the first of them has them."""
+        first = self.views[0].layout
+        alike = (
+            all(
+                view.layout.model == first.model and _digest(view.layout, index) == block.prefix_digest
+                for view in self.views
+            )
+            for index, block in enumerate(first.blocks[: first.messages_start])
+        )
+        return first.blocks[: sum(takewhile(bool, alike))]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the view as plain values: every agent's own, what a team shares, what is not shared."""
+        shown: dict[str, object] = {
+            "agents": [view.to_json() for view in self.views],
+            "unshared": [finding.to_json() for finding in self.unshared],
+        }
+        if self.name is not None:
+            tokens = self.shared[-1].prefix_tokens if self.shared else 0
+            shown["team"] = {"name": self.name, "shared_blocks": len(self.shared), "shared_tokens": tokens}
+        return shown
+
+
+def _digest(layout: Layout, index: int) -> str | None:
+    return layout.blocks[index].prefix_digest if index < layout.messages_start else None
+
+
 def _block(block: Block) -> dict[str, object]:
     return {
         "where": block.where,
@@ -85,6 +126,18 @@ def _block(block: Block) -> dict[str, object]:
         "prefix_tokens": block.prefix_tokens,
         "digest": block.digest,
     }
+
+
+async def view_all(
+    agents: Sequence[Agent[object]],
+    *,
+    team: str | None,
+    session: Mapping[str, object],
+    turn: Mapping[str, object],
+) -> TeamView:
+    """Return the first calls of `agents`, at least one, and what they do not share; raises what `view` raises."""
+    views = [await view(agent, session=session, turn=turn) for agent in agents]
+    return TeamView(name=team, views=tuple(views), unshared=tuple(unshared(agents)))
 
 
 async def view(

@@ -14,6 +14,8 @@ from agentcache.errors import TargetError
 WIDE = 200
 """Columns of a table that goes to a file or a pipe, where there is no terminal edge to wrap at."""
 
+REPORT_WIDTH = 100
+"""Columns of a report's table there: what a page shows."""
 
 _ANYTHING: TypeAdapter[object] = TypeAdapter(object)
 
@@ -29,6 +31,12 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console for stdout or stderr: as wide as the terminal, or `WIDE` when there is none."""
     found = Console(stderr=stderr, highlight=False)
     return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+
+
+def table_width() -> int:
+    """Return the columns that a report's table may take: the terminal's, or 100 where there is none."""
+    found = console()
+    return found.width if found.is_terminal else REPORT_WIDTH
 
 
 def text_of(shown: RenderableType) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from agentcache.accounting.summary import Summary, summarise
 from agentcache.cli.arguments import moment
-from agentcache.cli.printing import Format, console, text_of, write_file
+from agentcache.cli.printing import Format, console, table_width, text_of, write_file
 from agentcache.cli.settings import read_settings
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.formats import to_json
@@ -55,7 +55,7 @@ def report(
     elif format_ is Format.JSON:
         typer.echo(to_json(summary))
     else:
-        console().print(to_table(summary))
+        console().print(to_table(summary, width=table_width()))
 
 
 def _text(summary: Summary, format_: Format) -> str:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from agentcache.cli.arguments import pairs
 from agentcache.cli.failures import sentence
-from agentcache.cli.printing import as_json, console
+from agentcache.cli.printing import as_json, console, table_width
 from agentcache.cli.settings import read_settings
 from agentcache.errors import RunError
 from agentcache.report.tables import to_table
@@ -101,7 +101,7 @@ def _perform(what: Order) -> Performed:
 
 
 def _print(performed: Performed, *, as_object: bool) -> None:
-    table = to_table(performed.report)
+    table = to_table(performed.report, width=table_width())
     if as_object:
         typer.echo(as_json(_as_object(performed)))
         console(stderr=True).print(table)

@@ -1,8 +1,9 @@
-"""`agentcache show`: an agent's layout as a picture."""
+"""`agentcache show`: the layout of an agent, or of a team, as a picture."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from agentcache.cli.arguments import pairs
 from agentcache.cli.printing import Format, as_json, console
 
 if TYPE_CHECKING:
-    from agentcache.cli.layout_view import LayoutView
+    from agentcache.cli.layout_view import LayoutView, TeamView
     from agentcache.prompt.layout import Block
 
 BAR_COLUMNS = 24
@@ -25,7 +26,7 @@ _COLOURS = {"static": "green", "semi_static": "cyan", "session": "yellow", "turn
 
 def show(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="module:name or file.py:name of an Agent or a workflow.")
+        str, typer.Argument(metavar="TARGET", help="module:name or file.py:name of an Agent, a Team or a workflow.")
     ],
     session: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="A session variable; may be repeated.")
@@ -36,25 +37,50 @@ def show(
     """Show an agent's layout and breakpoints.
 
     Lays the agent's first call out as a run would and prints layers, tokens, breakpoints and what the prefix costs.
-    Nothing is sent; token counts are estimates. For a workflow, the agents of its module are shown; a function is
-    called for the agent that it returns.
+    Nothing is sent; token counts are estimates. For a workflow, the agents of its module are shown; for a Team what
+    they share, and then what each adds; a function is called for the agent that it returns. Agents that could share a
+    prefix and do not are told so.
     """
     # Start-up time: templates and the planner are not needed for `--help`.
-    from agentcache.cli.layout_view import view
-    from agentcache.cli.target import load_agents
+    from agentcache.cli.layout_view import view_all
+    from agentcache.cli.target import agents_of, load_target
+    from agentcache.runtime.team import Team
 
-    layers = pairs(session or [], "--session"), pairs(turn or [], "--turn")
-    shown = [asyncio.run(view(agent, session=layers[0], turn=layers[1])) for agent in load_agents(target)]
+    given = {"session": pairs(session or [], "--session"), "turn": pairs(turn or [], "--turn")}
+    found = load_target(target)
+    team = found.value.name if isinstance(found.value, Team) else None
+    shown = asyncio.run(view_all(agents_of(found), team=team, **given))
     if format_ is Format.JSON:
-        typer.echo(as_json({"agents": [each.to_json() for each in shown]}))
+        typer.echo(as_json(shown.to_json()))
         return
-    for number, each in enumerate(shown):
+    for number, picture in enumerate(_pictures(shown)):
         if number:
             typer.echo()
-        console().print(_picture(each))
+        console().print(picture)
 
 
-def _picture(shown: LayoutView) -> RenderableType:
+def _pictures(shown: TeamView) -> Iterator[RenderableType]:
+    shared = 0
+    if shown.name is not None:
+        shared = len(shown.shared)
+        yield _shared(shown)
+    for view in shown.views:
+        yield _picture(view, behind=shared)
+    if shown.unshared:
+        yield Group(*(Text(f"not shared: {finding.message}", style="red") for finding in shown.unshared))
+
+
+def _shared(shown: TeamView) -> RenderableType:
+    """Draw what all agents of a team send first, with the breakpoints of the first agent's plan."""
+    blocks = shown.shared
+    names = ", ".join(view.agent.name for view in shown.views)
+    tokens = blocks[-1].prefix_tokens if blocks else 0
+    head = Text.assemble((shown.name or "", "bold"), f"  {tokens:,} tokens shared by {names}")
+    return Group(head, _blocks(shown.views[0], blocks)) if blocks else head
+
+
+def _picture(shown: LayoutView, *, behind: int) -> RenderableType:
+    """Draw one agent's request behind its first blocks, which stand elsewhere."""
     facts = shown.agent.facts
     known = "" if facts.known else " (unknown model: careful defaults)"
     head = Text.assemble(
@@ -62,7 +88,7 @@ def _picture(shown: LayoutView) -> RenderableType:
         f"  {shown.agent.model}{known}",
         f"  cacheable from {facts.minimum_prefix_tokens:,} tokens on, policy {shown.plan.policy}",
     )
-    parts: list[RenderableType] = [head, _blocks(shown)]
+    parts: list[RenderableType] = [head, _blocks(shown, shown.layout.blocks[behind:])]
     parts.extend(Text(f"refused {mark.where}: {mark.detail}", style="red") for mark in shown.plan.refused)
     parts.append(Text(_cost(shown)))
     if shown.assumed:
@@ -71,7 +97,7 @@ def _picture(shown: LayoutView) -> RenderableType:
     return Group(*parts)
 
 
-def _blocks(shown: LayoutView) -> Table:
+def _blocks(shown: LayoutView, blocks: Sequence[Block]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("where", "layer", "section"):
         table.add_column(name, no_wrap=True)
@@ -80,8 +106,8 @@ def _blocks(shown: LayoutView) -> Table:
     table.add_column("", no_wrap=True, width=BAR_COLUMNS)
     table.add_column("breakpoint")
     longest = max((block.tokens for block in shown.layout.blocks), default=1)
-    for number, block in enumerate(shown.layout.blocks):
-        kept = [mark for mark in shown.plan.kept if mark.block == number]
+    for block in blocks:
+        kept = [mark for mark in shown.plan.kept if mark.where == block.where]
         marks = ", ".join(f"{mark.ttl} {mark.origin}: {mark.reason}" for mark in kept)
         table.add_row(
             block.where,

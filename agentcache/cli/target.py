@@ -21,6 +21,7 @@ from agentcache.cli.failures import authors_place
 from agentcache.emulator.replies import Replies, Script, ScriptedReply
 from agentcache.errors import AgentCacheError, TargetError
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.team import Team
 from agentcache.workflow.run import Workflow
 
 Answering: TypeAlias = Replies | Script | Iterable[ScriptedReply | Script]
@@ -44,19 +45,27 @@ def not_runnable(target: Target) -> TargetError:
 
 
 def load_agents(text: str) -> list[Agent[object]]:
-    """Return the agents that `text` names: one, those of a workflow's module, or the one that a function returns.
+    """Return the agents that `text` names; raises `TargetError` like `load_target` and `agents_of`."""
+    return agents_of(load_target(text))
 
-    Raises `TargetError` like `load_target`, and when no agent comes of it.
+
+def agents_of(target: Target) -> list[Agent[object]]:
+    """Return the agents of a target: itself, those of a workflow's or a team's module, or what a function returns.
+
+    Raises `TargetError` when no agent comes of it.
     """
-    target = load_target(text)
-    if isinstance(target.value, Agent):
-        return [target.value]
-    if isinstance(target.value, Workflow):
-        found = {id(value): value for value in vars(target.module).values() if isinstance(value, Agent)}
+    value, text = target.value, target.text
+    if isinstance(value, Agent):
+        return [value]
+    if isinstance(value, Workflow | Team):
+        found = list({id(each): each for each in vars(target.module).values() if isinstance(each, Agent)}.values())
+        if isinstance(value, Team):
+            found = [agent for agent in found if value.leads(agent)]
         if found:
-            return list(found.values())
-        raise TargetError(f"{text!r} is a workflow, and its module defines no agents; name a function that returns one")
-    made = _made(target.value, text)
+            return found
+        kind, none = ("team", "agent of it") if isinstance(value, Team) else ("workflow", "agents")
+        raise TargetError(f"{text!r} is a {kind}, and its module defines no {none}; name a function that returns one")
+    made = _made(value, text)
     if not isinstance(made, Agent):
         raise TargetError(f"target {text!r} gives a {type(made).__name__}, not an Agent{_defines(target.module)}")
     return [made]

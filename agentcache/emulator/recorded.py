@@ -19,6 +19,8 @@ from agentcache.errors import EmulatorError, UnexpectedCall, UnusedReply
 class RecordedReplies:
     """Answers with recorded turns, each played once; the same prompt asked again gets the same answer again.
 
+    A prompt that was recorded more than once gets its answers in recorded order, and then the last one again.
+
     strict: a call that no turn answers, and a turn that no call asked for, are errors. Without it such a call is
     answered by an echo, and turns may be left over.
     """
@@ -29,7 +31,8 @@ class RecordedReplies:
             raise EmulatorError("the recording holds no answered call; record one, or answer with a script")
         self._recording = recording
         self._strict = strict
-        self._played: set[str] = set()
+        self._played: set[int] = set()
+        """Identities of turns: two recordings may give theirs the same names."""
         self._given: dict[bytes, RecordedTurn] = {}
         self._asked = 0
 
@@ -49,7 +52,7 @@ class RecordedReplies:
         found = self._recording.find(request)
         turn = self._choose(found)
         if turn is not None:
-            self._played.add(turn.name)
+            self._played.add(id(turn))
             self._given[found.prompt] = turn
             return turn.reply()
         if not self._strict:
@@ -59,7 +62,7 @@ class RecordedReplies:
 
     def finish(self) -> None:
         """When strict, raise `UnusedReply` if turns were never asked for."""
-        unused = [turn for turn in self._recording.turns if turn.name not in self._played]
+        unused = [turn for turn in self._recording.turns if id(turn) not in self._played]
         if unused and self._strict:
             raise UnusedReply(
                 f"{len(unused)} of {len(self._recording.turns)} recorded turns were never asked for, the first is "
@@ -68,7 +71,7 @@ class RecordedReplies:
 
     def _choose(self, found: Found) -> RecordedTurn | None:
         """Return the first turn that is left, else what this very prompt was answered before."""
-        left = [turn for turn in found.turns if turn.name not in self._played]
+        left = [turn for turn in found.turns if id(turn) not in self._played]
         if left:
             return left[0]
         if found.turns and not self._strict:

@@ -20,9 +20,12 @@ from agentcache.emulator.http_app import EmulatorApp
 from agentcache.emulator.json_values import JsonObject
 from agentcache.emulator.latency import Latency
 from agentcache.emulator.messages_api import MessagesApi
+from agentcache.emulator.positions import PromptReader
 from agentcache.emulator.replies import Replies, Script, ScriptedReply, replies_from
 from agentcache.emulator.statement import Statement
-from agentcache.errors import EmulatorError
+from agentcache.errors import EmulatorError, SettingsError
+from agentcache.prompt import token_estimate
+from agentcache.prompt.exact_tokens import ExactTokens
 
 
 class Emulator:
@@ -76,20 +79,23 @@ async def serve(
     latency: Latency | None = None,
     faults: Faults | None = None,
     keep_requests: int = 1000,
+    exact_tokens: bool = False,
 ) -> AsyncIterator[Emulator]:
     """Run an emulator in this event loop until the block ends.
 
     `replies` is a script function, a list of replies (strict: a call too many and a reply too many are errors), an
     object with `reply`, or `None` for an echo. `port` 0 takes a free one. `api` defaults to a fresh account that
-    accepts any key, `clock` to the real one, `latency` and `faults` to none.
+    accepts any key, `clock` to the real one, `latency` and `faults` to none. With `exact_tokens` the fresh account
+    counts prompts with Claude's vocabularies (`prompt.exact_tokens`) instead of estimating them.
 
-    Raises `EmulatorError` when the address cannot be bound and, at the end of a block that did not raise itself, what
-    a script raised, `UnexpectedCall` or `UnusedReply`.
+    Raises `SettingsError` when exact counts are wanted of a given `api` or cannot be had here, `EmulatorError` when the
+    address cannot be bound and, at the end of a block that did not raise itself, what a script raised, `UnexpectedCall`
+    or `UnusedReply`.
     """
     answering = replies_from(replies)
     app = EmulatorApp(
         answering,
-        api=api or MessagesApi(seed=secrets.token_hex(8)),
+        api=_account(api, exact_tokens=exact_tokens),
         clock=clock or RealClock(),
         latency=latency or Latency(),
         faults=faults or NoFaults(),
@@ -110,6 +116,17 @@ async def serve(
     if app.failures:
         raise app.failures[0]
     answering.finish()
+
+
+def _account(given: MessagesApi | None, *, exact_tokens: bool) -> MessagesApi:
+    if given is None:
+        counter = ExactTokens() if exact_tokens else token_estimate
+        return MessagesApi(seed=secrets.token_hex(8), reader=PromptReader(counter=counter))
+    if exact_tokens:
+        raise SettingsError(
+            "`exact_tokens` is for a fresh account; give `api` a reader=PromptReader(counter=ExactTokens())"
+        )
+    return given
 
 
 class _LoopServer(uvicorn.Server):

@@ -54,6 +54,8 @@ class Block:
     markable: bool
     position: int
     """Look-back position: runs of tool_use and of tool_result share one."""
+    parting: bool = False
+    """Whether the prefix that ends here is declared to be other agents' too, who go on differently."""
 
 
 def block_digest(block: Mapping[str, JsonValue], role: str | None) -> str:

@@ -18,6 +18,7 @@ What a plan promises
   or, with a single free slot, the last block within reach of W in its place. So the W of the next call is this call's
   tail or its stand-in, the next call finds that one, and so on for as long as the conversation grows. Not covered are
   entries that the API has dropped and conversations whose earlier messages were changed: no marker helps there.
+  `auto` alone may leave the tail unwritten because it should not pay; W is then the longest prefix in `reuse.live`.
 
 Policies: `auto` marks what should pay in expectation, each with the lifetime that should cost least, given what is
 known of reuse; `layers` marks the end of each layer and the moving tail; `automatic` leaves the tail to the API's own
@@ -71,6 +72,9 @@ def plan(layout: Layout, facts: ModelFacts, reuse: Reuse = NOTHING_KNOWN, *, pol
     found = deepest_written(layout, reuse.written, minimum_tokens=draft.minimum_tokens)
     if policy == "auto":
         layers, tail = _weighed(draft, facts, reuse, layers, tail)
+        if tail is None:
+            # Where nothing new is written, a marker on an entry that has run out would write it once more.
+            found = deepest_written(layout, reuse.live, minimum_tokens=draft.minimum_tokens)
     _keep_reachable(draft, found, layers, tail)
     if policy == "auto" and tail is not None:
         _keep_before_loose_end(draft, tail, reuse)
@@ -164,11 +168,13 @@ def _shared_ends(layout: Layout, draft: _Draft, reuse: Reuse, policy: Policy) ->
     """Return the ends of prefixes that others may share, most stable first, as far as they could be kept."""
     if policy == "automatic":
         return []
-    ends: dict[int, str] = {index: f"end of the {layer} layer" for layer, index in layer_ends(layout).items()}
+    ends: dict[int, str] = {}
     if policy == "auto":
-        named = {index: f"end of the {name}" for name, index in shared_ends(layout).items()}
-        ends = {**{index: "where prompts part" for index in reuse.shared}, **named, **ends}
-    points = [_point(layout, index, ends[index]) for index in sorted(ends)]
+        ends = dict.fromkeys(reuse.shared, "where prompts part")
+        ends.update({index: f"end of the {name}" for name, index in shared_ends(layout).items()})
+    ends.update({index: f"end of the {layer} layer" for layer, index in layer_ends(layout).items()})
+    in_front = [index for index in sorted(ends) if index < layout.messages_start and layout.blocks[index].markable]
+    points = [_point(layout, index, ends[index]) for index in in_front]
     possible = [point for point in points if draft.admits(point)]
     if reuse.tail_continues or reuse.prefix_recurs:
         return possible
@@ -185,7 +191,7 @@ def _tail(layout: Layout, draft: _Draft, reuse: Reuse, *, automatic: bool) -> Br
     else:
         return None
     reason = "moving tail, left to the API" if automatic else "moving tail of the messages"
-    point = replace(_point(layout, index, reason), automatic=automatic)
+    point = _point(layout, index, reason, automatic=automatic)
     if not draft.admits(point):
         return None
     if not reuse.tail_continues:
@@ -205,7 +211,7 @@ def _weighed(
         # What outlives a silence of more than five minutes without this call's doing: prefixes that others ask for,
         # and what an earlier call wrote for the hour.
         kept_warm = [outlook.soon * point.prefix_tokens for outlook, point in zip(outlooks, layers, strict=True)]
-        kept_warm.append(_live_tokens(draft, [digest for digest, ttl in reuse.live.items() if ttl == "1h"]))
+        kept_warm.append(_live_tokens(draft, {digest for digest, ttl in reuse.live.items() if ttl == "1h"}))
         choice = choose_tail(
             new_tokens=tail.prefix_tokens - _live_tokens(draft, reuse.live),
             own_tokens=tail.prefix_tokens - round(max(kept_warm)),
@@ -222,7 +228,8 @@ def _weighed(
         if tail is None and point.prefix_digest not in reuse.live and not layer_pays(outlook, rates):
             draft.refuse(point, "does_not_pay", f"{outlook.soon:.0%} chance of a read within 5m ({outlook.basis})")
         else:
-            kept.append(replace(point, ttl=layer_ttl(outlook, rates)))
+            ttl = layer_ttl(outlook, rates)
+            kept.append(point if point.ttl == ttl else replace(point, ttl=ttl))
     return kept, tail
 
 
@@ -288,7 +295,15 @@ def _anchor(layout: Layout, index: int) -> Breakpoint:
     return _point(layout, index, reason, origin="anchor")
 
 
-def _point(layout: Layout, index: int, reason: str, *, origin: Origin = "policy", ttl: Ttl = "5m") -> Breakpoint:
+def _point(
+    layout: Layout,
+    index: int,
+    reason: str,
+    *,
+    origin: Origin = "policy",
+    ttl: Ttl = "5m",
+    automatic: bool = False,
+) -> Breakpoint:
     block = layout.blocks[index]
     return Breakpoint(
         where=block.where,
@@ -298,6 +313,7 @@ def _point(layout: Layout, index: int, reason: str, *, origin: Origin = "policy"
         prefix_digest=block.prefix_digest,
         reason=reason,
         origin=origin,
+        automatic=automatic,
     )
 
 

@@ -8,10 +8,10 @@ the next turn cheap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import is_
+from operator import eq, is_
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -44,13 +44,11 @@ _SourceT = TypeVar("_SourceT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """One tool, section or message as it came in, and where the chain of blocks stood behind it."""
+    """Where the chain of blocks stood behind one tool, section or message."""
 
-    source: object
     blocks_end: int
     run: str
     """Kind of the collapsed run that the piece ends in; empty when it ends in none."""
-    thinking_stripped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,12 @@ class Sources:
 
     identity: str
     """Model, tokenizer and platform behaviour; pieces of another identity are of no use."""
+    values: Mapping[Level, tuple[object, ...]]
+    """Tools, sections and messages as they came in."""
     pieces: Mapping[Level, tuple[_Piece, ...]]
+    """One for each of them."""
+    stripped: int
+    """In front of which message thinking was stripped."""
     starts: Mapping[Level, tuple[str, int]]
     """For each level the prefix that it begins behind and the index of its first block."""
 
@@ -101,9 +104,13 @@ class Layout:
     def section_tokens(self) -> dict[str, int]:
         """Return estimated tokens per section name; `tools` and `messages` count what belongs to no section."""
         counts: dict[str, int] = {}
-        for block in self.blocks:
+        for block in self.blocks[: self.messages_start]:
             name = block.section or block.level
             counts[name] = counts.get(name, 0) + block.tokens
+        if len(self.blocks) > self.messages_start:
+            # No block of a message belongs to a section, so their sum needs no walk through a long conversation.
+            ahead = self.blocks[self.messages_start - 1].prefix_tokens if self.messages_start else 0
+            counts["messages"] = self.prefix_tokens - ahead
         return counts
 
 
@@ -120,6 +127,7 @@ def lay_out(
     previous: Layout | None = None,
     level_salts: Mapping[Level, str] = NO_SALTS,
     collapse_tool_runs: bool = True,
+    shared_tools: int = 0,
     counter: TokenCounter = _ESTIMATOR,
 ) -> Layout:
     """Return the blocks of one request.
@@ -132,15 +140,17 @@ def lay_out(
     level_salts: what else the API renders at a level (thinking, effort, tool choice, output format), in any form that
     is equal when they are equal; prefixes under other salts are other prefixes.
     collapse_tool_runs: false for platforms that count every tool_use and tool_result as a position of its own.
+    shared_tools: how many leading tools are a team's; where others follow, prompts part behind them.
 
     Raises `BreakpointError` for a mark that no request can carry, and `SettingsError` for a message that is none.
     """
-    identity = f"{facts.canonical} {facts.tokenizer} {facts.keeps_all_thinking} {collapse_tool_runs}"
+    parting_tools = shared_tools if shared_tools < len(tools) else 0
+    identity = f"{facts.canonical} {facts.tokenizer} {facts.keeps_all_thinking} {collapse_tool_runs} {parting_tools}"
     before = previous if previous is not None and previous.sources.identity == identity else None
     work = _Work(facts, counter, collapse_tool_runs, before)
     work.enter("tools", level_salts)
     for index, tool in work.unread(tools):
-        work.add_tool(index, tool)
+        work.add_tool(index, tool, parting=index + 1 == parting_tools)
     work.enter("system", level_salts)
     for index, section in work.unread(system):
         work.add_section(index, section)
@@ -159,6 +169,8 @@ def lay_out(
         closing_tokens=closing_tokens(facts),
         sources=Sources(
             identity=identity,
+            values={"tools": tuple(tools), "system": tuple(system), "messages": tuple(messages)},
+            stripped=stripped,
             pieces={level: tuple(pieces) for level, pieces in work.pieces.items()},
             starts=work.starts,
         ),
@@ -193,20 +205,21 @@ class _Work:
         kept = self._take_over(before, sources, stripped) if before is not None and in_step else 0
         return enumerate(islice(sources, kept, None), start=kept)
 
-    def add_tool(self, index: int, tool: JsonObject) -> None:
+    def add_tool(self, index: int, tool: JsonObject, *, parting: bool) -> None:
         """Append one tool definition."""
         where = f"tools[{index}]"
         bare, mark = without_mark(tool, where)
         rendered = bare.get("defer_loading") is not True
         extra = tool_prompt_tokens(self._facts) if rendered and self._tokens == 0 else 0
-        self._append(bare, index=index, where=where, mark=mark, rendered=rendered, extra_tokens=extra)
-        self._close(tool, bare)
+        self._append(bare, index=index, where=where, mark=mark, rendered=rendered, extra_tokens=extra, parting=parting)
+        self._close(bare)
 
     def add_section(self, index: int, section: RenderedSection) -> None:
         """Append one section as a text block."""
         wire: JsonObject = {"type": "text", "text": section.text}
-        self._append(wire, index=index, where=f"system[{index}]", mark=section.breakpoint, section=section)
-        self._close(section, wire)
+        where = f"system[{index}]"
+        self._append(wire, index=index, where=where, mark=section.breakpoint, section=section, parting=section.parting)
+        self._close(wire)
 
     def add_message(self, index: int, message: JsonObject, *, thinking_stripped: bool) -> None:
         """Append the blocks of one message."""
@@ -231,17 +244,14 @@ class _Work:
             )
             opening = 0 if rendered else opening
         unchanged = isinstance(message["content"], list) and all(map(is_, wire, content))
-        self._close(message, message if unchanged else {**message, "content": wire}, thinking_stripped)
+        self._close(message if unchanged else {**message, "content": wire})
 
     def _take_over(self, before: Layout, sources: Sequence[object], stripped: int) -> int:
         """Copy the leading pieces that `before` has too, and return how many they are."""
-        earlier, by_value = before.sources.pieces[self._level], self._level == "system"
-        kept = 0
-        for piece, source in zip(earlier, sources, strict=False):
-            same = piece.source is source or (by_value and piece.source == source)
-            if not same or piece.thinking_stripped != (kept < stripped):
-                break
-            kept += 1
+        earlier = before.sources.pieces[self._level]
+        kept = _alike(before.sources.values[self._level], sources, same=eq if self._level == "system" else is_)
+        if self._level == "messages" and before.sources.stripped != stripped:
+            kept = min(kept, before.sources.stripped, stripped)
         if kept == 0:
             return 0
         last, start = earlier[kept - 1], len(self.blocks)
@@ -269,6 +279,7 @@ class _Work:
         section: RenderedSection | None = None,
         rendered: bool = True,
         extra_tokens: int = 0,
+        parting: bool = False,
     ) -> None:
         """Append one block. One that is not rendered moves neither the chain nor the position and counts nothing."""
         kind = wire.get("type")
@@ -300,14 +311,20 @@ class _Work:
                 mark=mark,
                 markable=rendered and is_markable(wire),
                 position=max(0, self._position),
+                parting=parting,
             )
         )
 
-    def _close(self, source: object, wire: JsonObject, thinking_stripped: bool = False) -> None:
+    def _close(self, wire: JsonObject) -> None:
         self.wire[self._level].append(wire)
-        self.pieces[self._level].append(
-            _Piece(source=source, blocks_end=len(self.blocks), run=self._run, thinking_stripped=thinking_stripped)
-        )
+        self.pieces[self._level].append(_Piece(blocks_end=len(self.blocks), run=self._run))
+
+
+def _alike(first: Sequence[object], second: Sequence[object], *, same: Callable[[object, object], bool]) -> int:
+    """Return how many leading values are the same; fast where all are."""
+    if all(map(same, first, second)):
+        return min(len(first), len(second))
+    return next(place for place, pair in enumerate(zip(first, second, strict=False)) if not same(*pair))
 
 
 _STABILITY: Mapping[Level, Stability] = {

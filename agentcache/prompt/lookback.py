@@ -51,17 +51,28 @@ def furthest_in_reach(layout: Layout, written: int, *, until: int) -> int:
 
 
 def layer_ends(layout: Layout) -> dict[Stability, int]:
-    """Return the last markable block of each layer of tools and system by its index, most stable first."""
+    """Return the index of the last markable block of each layer of tools and system, last layer first."""
     ends: dict[Stability, int] = {}
-    for index in range(layout.messages_start):
-        if layout.blocks[index].markable:
-            ends[layout.blocks[index].stability] = index
-    return {layer: ends[layer] for layer in Stability if layer in ends}
+    last: Stability | None = None
+    for index in range(layout.messages_start - 1, -1, -1):
+        block = layout.blocks[index]
+        if block.markable and block.stability is not last:
+            last = block.stability
+            ends.setdefault(last, index)
+    return ends
 
 
 def shared_ends(layout: Layout) -> dict[str, int]:
-    """Return where prefixes end that several agents or conversations may share: the tools, then each layer, by name."""
-    tools = [index for index in range(layout.messages_start) if layout.blocks[index].level == "tools"]
-    ends = {"tools": index for index in tools if layout.blocks[index].markable}
+    """Return where prefixes end that several agents or conversations may share: the block's index by its name.
+
+    Where a team's prompts part is known when it is declared; else the end of the tools is taken for it. Then comes
+    each layer. A block at which two of them end has the later name alone, so that a prefix is counted once.
+    """
+    ahead = [(index, block) for index, block in enumerate(layout.blocks[: layout.messages_start]) if block.markable]
+    ends = {"shared sections" if block.section else "shared tools": index for index, block in ahead if block.parting}
+    tools = [index for index, block in ahead if block.level == "tools"]
+    if tools and not ends:
+        ends["tools"] = tools[-1]
     ends.update({layer.value: index for layer, index in layer_ends(layout).items()})
-    return ends
+    named = {index: name for name, index in ends.items()}
+    return {name: index for index, name in named.items()}

@@ -1,14 +1,16 @@
-"""Whether a breakpoint pays, and which lifetime: sums in expectation, in units of one uncached token.
+"""Whether a breakpoint pays, which lifetime, and whether to keep a prefix alive: sums in units of one uncached token.
 
-All three decisions compare what is paid now with what it is likely to save until the prefix is asked for next. They
-know chances and prices; they know neither blocks nor clocks.
+All decisions compare what is paid now with what it is likely to save until the prefix is asked for next. They know
+chances and prices; they know neither blocks nor clocks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from agentcache.prompt.model_facts import ModelFacts, Ttl
+from agentcache.prompt.model_facts import ModelFacts, Prices, Ttl
 from agentcache.prompt.reuse import Outlook
 
 
@@ -24,14 +26,17 @@ class Rates:
     def of(cls, facts: ModelFacts, *, prompt_tokens: int) -> Rates:
         """Return the model's rates for a prompt of this length; the usual ones for a model without prices."""
         prices = facts.prices_for(prompt_tokens=prompt_tokens)
-        if prices is None:
-            return cls()
-        base = prices.input_usd
-        return cls(
-            write_5m=float(prices.write_5m_usd / base),
-            write_1h=float(prices.write_1h_usd / base),
-            read=float(prices.read_usd / base),
-        )
+        return cls() if prices is None else _rates(prices)
+
+
+@lru_cache(maxsize=256)
+def _rates(prices: Prices) -> Rates:
+    base = prices.input_usd
+    return Rates(
+        write_5m=float(prices.write_5m_usd / base),
+        write_1h=float(prices.write_1h_usd / base),
+        read=float(prices.read_usd / base),
+    )
 
 
 WORTH_A_CHANGE_TOKENS = 10
@@ -40,7 +45,7 @@ WORTH_A_CHANGE_TOKENS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailChoice:
-    """What to do with the end of a prompt: write it with lifetime `ttl`, or (`None`) not at all; `reason` has the sum."""
+    """What to do with the end of a prompt: write it for `ttl`, or (`None`) not at all; `reason` has the sum."""
 
     ttl: Ttl | None
     reason: str
@@ -86,3 +91,44 @@ def layer_pays(outlook: Outlook, rates: Rates) -> bool:
 def shared_share(outlook: Outlook) -> float:
     """Return the chance that others keep a layer's prefix warm while one conversation is silent."""
     return outlook.soon
+
+
+KEEP_ALIVE_MARGIN = 1.5
+"""How many times its price a keep-alive read must be expected to save: the chances come from few long silences, and
+with less of a margin families whose long silences seldom end lost money by reads in recorded traffic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepAliveChoice:
+    """Whether to read a silent prefix now, so that it lives for one more lifetime; `reason` has the sum.
+
+    reads: how many reads, this one included, are worth their price if the silence goes on; 0 is to let it expire.
+    """
+
+    reads: int
+    reason: str
+
+
+def choose_keep_alive(
+    *, read_tokens: int, own_tokens: int, uncached_tokens: int = 0, chances: Sequence[float], rates: Rates
+) -> KeepAliveChoice:
+    """Return whether to rent (a read now) or to buy (a write when the next call comes).
+
+    read_tokens: the prefix, which every keep-alive reads. own_tokens: those of it that must be written anew once it
+    has expired, because nothing else keeps them alive. uncached_tokens: what is sent behind the prefix with every
+    read and paid in full. chances: for each lifetime from now on, the chance that a silence which reached it ends
+    inside it; beyond the last one nothing is expected. Raises `ValueError` for a chance outside 0 to 1.
+    """
+    if not all(0.0 <= chance <= 1.0 for chance in chances):
+        raise ValueError(f"chances lie between 0 and 1: {chances}")
+    price = rates.read * read_tokens + uncached_tokens
+    saved = max(0.0, rates.write_5m - rates.read) * own_tokens
+    gain, reads = 0.0, 0
+    for chance in reversed(chances):
+        # What one read is worth: what it saves if the silence ends in time, and else that there can be a next one.
+        worth = chance * saved + (1.0 - chance) * gain
+        gain, reads = (worth - price, reads + 1) if worth > KEEP_ALIVE_MARGIN * price else (0.0, 0)
+    told = ", ".join(f"{chance:.0%}" for chance in chances[: max(1, reads)]) or "none"
+    verdict = f"up to {reads} reads should save {gain:,.0f}" if reads else "a write later is cheaper"
+    sums = f"a read costs {price:,.0f} tokens, a lost prefix {saved:,.0f}"
+    return KeepAliveChoice(reads=reads, reason=f"{sums}; chance of a call per lifetime: {told}; {verdict}")

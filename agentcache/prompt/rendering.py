@@ -28,6 +28,8 @@ class RenderedSection:
     text: str
     breakpoint: Ttl | None
     """The author's explicit mark behind this section; `None` leaves it to the planner."""
+    parting: bool = False
+    """Whether other agents send the same bytes up to here, and others behind it."""
 
 
 class Renderer:
@@ -60,7 +62,13 @@ class Renderer:
         names = self._names[stability]
         plain = plain_variables({name: variables[name] for name in variables if names is None or name in names})
         return tuple(
-            RenderedSection(name=section.name, stability=stability, text=text, breakpoint=section.breakpoint)
+            RenderedSection(
+                name=section.name,
+                stability=stability,
+                text=text,
+                breakpoint=section.breakpoint,
+                parting=section.parting,
+            )
             for section, template in self._layers[stability]
             if (text := _text_of(template, plain, section, stability))
         )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.lookback import shared_ends
 from agentcache.prompt.model_facts import TTL_SECONDS, Ttl
-from agentcache.prompt.reuse import PREFIX_PRIOR, TAIL_PRIOR, Outlook, Reuse
+from agentcache.prompt.reuse import PAUSED_PRIOR, PREFIX_PRIOR, TAIL_PRIOR, Outlook, Reuse
 
 SHORT_S = TTL_SECONDS["5m"]
 LONG_S = TTL_SECONDS["1h"]
@@ -32,6 +32,8 @@ class _Key(NamedTuple):
     agent: str | None = None
     asks: str | None = None
     length: int | None = None
+    paused: bool = False
+    """Whether somebody speaks who was silent for longer than 5 minutes before."""
 
 
 WINDOWS_S = (SHORT_S, 600.0, 1200.0, LONG_S)
@@ -48,12 +50,18 @@ class _Counts:
 
     reached: list[int] = field(default_factory=lambda: [0] * len(WINDOWS_S))
     ended: list[int] = field(default_factory=lambda: [0] * len(WINDOWS_S))
+    closed: list[int] = field(default_factory=lambda: [0] * len(WINDOWS_S))
+    """How many of those that reached a window were known to be over."""
 
-    def refine(self, chances: list[float]) -> list[float]:
-        """Return the chance per window that a silence which reached it ends inside it, given what was counted."""
+    def refine(self, chances: list[float], *, still_open: bool = False) -> list[float]:
+        """Return the chance per window that a silence which reached it ends inside it, given what was counted.
+
+        still_open: of a silence that is not known to be over.
+        """
+        counted = zip(chances, self.reached, self.ended, self.closed, strict=True)
         return [
-            (ended + PRIOR_CALLS * before) / (reached + PRIOR_CALLS)
-            for before, reached, ended in zip(chances, self.reached, self.ended, strict=True)
+            (ended + PRIOR_CALLS * before) / (reached - (closed if still_open else 0) + PRIOR_CALLS)
+            for before, reached, ended, closed in counted
         ]
 
 
@@ -66,22 +74,37 @@ class _Gaps:
 
     def outlook(self, keys: Iterable[_Key]) -> Outlook:
         """Return the estimate for a call of these classes, widest first: each narrower class refines the last."""
-        chances, seen = _chances(self.prior), 0
-        for key in keys:
+        # Who paused once pauses again: such calls are told apart from all others.
+        own = tuple(keys)
+        paused = tuple(key for key in own if key.paused)
+        prior = PAUSED_PRIOR if paused else self.prior
+        chances, seen = _chances(prior), 0
+        for key in paused or own:
             counted = self.counts.get(key)
             if counted is not None:
                 chances, seen = counted.refine(chances), counted.reached[0]
         silent = 1.0 - chances[0]
         for chance in chances[1:]:
             silent *= 1.0 - chance
-        basis = f"{seen} calls of its kind seen" if seen else self.prior.basis
+        basis = f"{seen} calls of its kind seen" if seen else prior.basis
         return Outlook(soon=chances[0], later=1.0 - chances[0] - silent, basis=basis)
 
+    def open_chances(self, keys: Iterable[_Key]) -> list[float]:
+        """Return the chance per window that a silence which reached it, and is not known to be over, ends inside it."""
+        chances = _chances(self.prior)
+        for key in keys:
+            counted = self.counts.get(key)
+            if counted is not None:
+                chances = counted.refine(chances, still_open=True)
+        return chances
+
     def count(self, line: _Line, window: int, *, ended: bool) -> None:
-        """Count that a silence reached a window, or that it ended inside it."""
+        """Count that a silence reached a window, and whether it ended inside it."""
         for key in line.keys:
             counted = self.counts.setdefault(key, _Counts())
-            (counted.ended if ended else counted.reached)[window] += 1
+            counted.reached[window] += 1
+            counted.ended[window] += ended
+            counted.closed[window] += line.closed
 
 
 def _chances(prior: Outlook) -> list[float]:
@@ -98,6 +121,8 @@ class _Line:
     keys: tuple[_Key, ...]
     seen_at_s: float
     window: int = 0
+    closed: bool = False
+    """Whether it is known to be over."""
 
 
 @dataclass(slots=True)
@@ -111,9 +136,8 @@ class _Watched:
     def seen(self, line: _Line, keys: tuple[_Key, ...], at_s: float) -> None:
         """Count the silence of `line` that ends now, and let the next one begin."""
         if self.lines[line.window].pop(id(line), None) is not None:
-            self.gaps.count(line, line.window, ended=False)
             self.gaps.count(line, line.window, ended=True)
-        line.keys, line.seen_at_s, line.window = keys, at_s, 0
+        line.keys, line.seen_at_s, line.window, line.closed = keys, at_s, 0, False
         self.lines[0][id(line)] = line
 
     def pass_time(self, now_s: float) -> None:
@@ -145,6 +169,7 @@ class _Mark:
 class _Conversation:
     line: _Line
     blocks: int = 0
+    paused: bool = False
     losses: tuple[int, ...] = ()
     """How many blocks at the end each of its last prompts lost to the next one."""
     marks: tuple[_Mark, ...] = ()
@@ -158,9 +183,13 @@ LOSSES_KEPT = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastCall:
-    """A call as a ledger remembers it. line: its conversation or run. opens: it was the first call of its run."""
+    """A call as a ledger remembers it.
 
-    line: str
+    line: its conversation or run; `None` for a warm-up or keep-alive, which teaches only what still lives. opens: it
+    was the first call of its run.
+    """
+
+    line: str | None
     agent: str | None
     opens: bool
     at_s: float
@@ -174,8 +203,8 @@ LOOSE_AT_MOST = 4
 class ReuseHistory:
     """Follows calls in the order of time and tells what to expect of the next one.
 
-    A call continues the conversation of its agent that sent the longest part of its messages before. One history serves one
-    runtime, or one replay.
+    A call continues the conversation of its agent that sent the longest part of its messages before. One history
+    serves one runtime, or one replay.
     """
 
     def __init__(self) -> None:
@@ -194,20 +223,36 @@ class ReuseHistory:
         self._prefixes.pass_time(at_s)
         keys = _tail_keys(agent, layout)
         conversation = self._continued(layout, agent, keys, at_s)
+        conversation.paused = conversation.paused or at_s - conversation.line.seen_at_s >= SHORT_S
+        if conversation.paused and _asks(layout) == "words":
+            keys = (*keys, _Key(paused=True), _Key(agent, paused=True))
         self._tails.seen(conversation.line, keys, at_s)
         self._own(layout, agent, conversation)
         self._current = conversation
-        ends = self._ends(layout)
-        digests = [layout.blocks[at].prefix_digest for at in ends.values()]
+        self._learn_partings(layout)
+        lines = self._layer_keys(layout, agent)
+        for index, names in lines.items():
+            digest = layout.blocks[index].prefix_digest
+            self._prefixes.seen(self._layer_lines.setdefault(digest, _Line(names, at_s)), names, at_s)
+        digests = [layout.blocks[at].prefix_digest for at in lines]
         digests.extend(mark.digest for mark in conversation.marks)
         live = {digest: entry[0] for digest in digests if (entry := self._live_entry(digest, at_s)) is not None}
         return Reuse(
             written=frozenset(live),
             live=live,
             tail=self._tails.gaps.outlook(keys),
-            shared=self._layers(layout, ends, agent, at_s),
+            shared={index: self._prefixes.gaps.outlook(names) for index, names in lines.items()},
             loose_blocks=max(conversation.losses, default=0),
         )
+
+    def now_known(self, layout: Layout, *, agent: str | None, at_s: float) -> Reuse:
+        """Return what is known of this prompt at `at_s`, when nobody asks for it: of its layers and of live entries."""
+        self._prefixes.pass_time(at_s)
+        lines = self._layer_keys(layout, agent)
+        found = {block.prefix_digest: self._live_entry(block.prefix_digest, at_s) for block in layout.blocks}
+        live = {digest: entry[0] for digest, entry in found.items() if entry is not None}
+        shared = {index: self._prefixes.gaps.outlook(names) for index, names in lines.items()}
+        return Reuse(written=frozenset(live), live=live, shared=shared)
 
     def call_sent(self, layout: Layout, kept: Iterable[tuple[int, Ttl]], *, at_s: float) -> None:
         """Learn which blocks (by index) the call that `before_call` announced was sent with as breakpoints."""
@@ -229,13 +274,42 @@ class ReuseHistory:
         if len(self._entries) > REMEMBERED_BLOCKS:
             self._entries = {digest: entry for digest, entry in self._entries.items() if entry[1] > at_s}
 
+    def return_chances(self, layout: Layout, *, agent: str | None, at_s: float, silent_s: float) -> tuple[float, ...]:
+        """Return the chances that this prompt, silent for `silent_s` now and not known to be over, is asked for again.
+
+        One for each lifetime of 5 minutes from the one that begins next up to the hour, each given that the silence
+        reached it. Learns that time has passed.
+        """
+        self._tails.pass_time(at_s)
+        chances = self._tails.gaps.open_chances(_tail_keys(agent, layout))
+        first = max(1, round(silent_s / SHORT_S))
+        return tuple(_within_lifetime(chances, step * SHORT_S) for step in range(first, int(LONG_S / SHORT_S)))
+
+    def conversation_of(self, layout: Layout, *, agent: str | None) -> object | None:
+        """Return what stands for the conversation that ended with this prompt last; `None` when it is unknown."""
+        return self._owners.get((agent, layout.blocks[-1].prefix_digest)) if layout.blocks else None
+
+    def conversation_over(self, layout: Layout, *, agent: str | None) -> None:
+        """Learn that no call can continue this prompt."""
+        known = self._owners.get((agent, layout.blocks[-1].prefix_digest)) if layout.blocks else None
+        if known is not None:
+            known.line.closed = True
+
+    def read_or_written(self, marks: Iterable[tuple[str, Ttl]], *, at_s: float) -> None:
+        """Learn that prefixes (digest and lifetime) were warmed or kept alive; no agent asked for them."""
+        for digest, ttl in marks:
+            live = self._live_entry(digest, at_s)
+            lifetime = ttl if live is None else live[0]
+            self._entries[digest] = (lifetime, at_s + TTL_SECONDS[lifetime])
+
     def learn(self, past: Iterable[PastCall]) -> None:
-        """Learn from calls of another process, in the order of time: how soon prompts came back, and what still lives."""
+        """Learn from another process's calls, in the order of time: how soon they came back, and what still lives."""
         lines: dict[str, _Line] = {}
         for call in past:
             self._tails.pass_time(call.at_s)
             keys = (_Key(), _Key(call.agent, "words" if call.opens else "tool"))
-            self._tails.seen(lines.setdefault(call.line, _Line(keys, call.at_s)), keys, call.at_s)
+            if call.line is not None:
+                self._tails.seen(lines.setdefault(call.line, _Line(keys, call.at_s)), keys, call.at_s)
             for digest, ttl in call.marks:
                 self._entries[digest] = (ttl, call.at_s + TTL_SECONDS[ttl])
 
@@ -266,26 +340,38 @@ class ReuseHistory:
         while len(self._owners) > REMEMBERED_BLOCKS:
             self._owners.popitem(last=False)
 
-    def _ends(self, layout: Layout) -> dict[str, int]:
-        """Return the blocks of tools and system at which a prefix ends that others may ask for, by name."""
-        ends = shared_ends(layout)
+    def _learn_partings(self, layout: Layout) -> None:
+        """Learn where prompts part inside tools and system: at a block that two of them continue differently."""
         for index, block in enumerate(layout.blocks[: layout.messages_start]):
             behind = layout.blocks[index + 1].prefix_digest if index + 1 < layout.messages_start else ""
             if self._following.setdefault(block.prefix_digest, behind) != behind:
                 self._partings.add(block.prefix_digest)
+
+    def _ends(self, layout: Layout) -> dict[str, int]:
+        """Return the blocks of tools and system at which a prefix ends that others may ask for, by name."""
+        ends = shared_ends(layout)
+        for index, block in enumerate(layout.blocks[: layout.messages_start]):
             if block.prefix_digest in self._partings and block.markable and index not in ends.values():
                 ends[f"{PARTING}{block.where}"] = index
         return ends
 
-    def _layers(self, layout: Layout, ends: dict[str, int], agent: str | None, at_s: float) -> dict[int, Outlook]:
-        outlooks: dict[int, Outlook] = {}
-        for name, index in ends.items():
+    def _layer_keys(self, layout: Layout, agent: str | None) -> dict[int, tuple[_Key, ...]]:
+        """Return the classes of each prefix of tools and system that others may ask for, by its last block."""
+        keys: dict[int, tuple[_Key, ...]] = {}
+        for name, index in self._ends(layout).items():
             kind = PARTING if name.startswith(PARTING) else name
-            keys = (_Key(asks=kind), _Key(agent, kind))
-            line = self._layer_lines.setdefault(layout.blocks[index].prefix_digest, _Line(keys, at_s))
-            self._prefixes.seen(line, keys, at_s)
-            outlooks[index] = self._prefixes.gaps.outlook(keys)
-        return outlooks
+            keys[index] = (_Key(asks=kind), _Key(agent, kind))
+        return keys
+
+
+def _within_lifetime(chances: list[float], silent_s: float) -> float:
+    """Return the chance that a silence of this length ends within 5 minutes, spread evenly over its window."""
+    begin = 0.0
+    for end, chance in zip(WINDOWS_S, chances, strict=True):
+        if silent_s < end:
+            return float(1.0 - (1.0 - chance) ** (SHORT_S / (end - begin)))
+        begin = end
+    return 0.0
 
 
 def _tail_keys(agent: str | None, layout: Layout) -> tuple[_Key, ...]:

@@ -51,6 +51,7 @@ class Section:
     stability: `None` takes the layer that the section is declared under.
     breakpoint: the author's explicit mark behind this section, with its lifetime; `None` leaves it to the planner.
     source: the file that the text was read from, for messages; `None` for text declared in Python.
+    parting: up to the end of this section other agents send the same bytes, and others behind it; a `Team` sets it.
 
     Raises `DeclarationError` for an empty or reserved name, a template that is no text, or an unknown stability or
     lifetime.
@@ -61,6 +62,7 @@ class Section:
     stability: Stability | None = None
     breakpoint: Ttl | None = None
     source: str | None = None
+    parting: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():

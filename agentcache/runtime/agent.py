@@ -51,7 +51,8 @@ class Agent(Generic[OutputT]):
     name: stands in the ledger and in reports; letters, digits, `_`, `.`, `-`.
     model: a Claude model id. One that is not in the facts table runs with conservative defaults and is unpriced.
     prompt: its layered sections.
-    tools: functions made with `@tool`; sent in the order of their names.
+    tools: functions made with `@tool`; sent in the order of their names, once made with `shared_tools` in front.
+    shared_tools: those that other agents send first too, as a `Team` gives them.
     variables: values of the static layer.
     semi_static: values that change now and then; a function is asked at most once per `refresh`.
     refresh: how long a snapshot holds, `"30m"` or seconds; `None` keeps the first for the runtime's life.
@@ -79,6 +80,7 @@ class Agent(Generic[OutputT]):
     cache: Policy = "auto"
     limits: Limits = DEFAULT_LIMITS
     tool_concurrency: int | None = None
+    shared_tools: tuple[Tool, ...] | list[Tool] = ()
     facts: ModelFacts = field(init=False, repr=False)
     renderer: Renderer = field(init=False, repr=False)
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)
@@ -95,12 +97,14 @@ class Agent(Generic[OutputT]):
             raise DeclarationError(f"agent {self.name!r}: prompt is a {type(self.prompt).__name__}, not a Prompt")
         facts = facts_for(self.model)
         _check_settings(self, facts)
-        tools = ordered_tools(self.tools)
+        shared = ordered_tools(self.shared_tools)
+        tools = ordered_tools(self.tools, shared=shared)
         known = None if callable(self.semi_static) else frozenset(self.semi_static or {})
         needs = check_variables(self.prompt, static=frozenset(self.variables), semi_static=known)
         derived: dict[str, object] = {
             "facts": facts,
             "tools": tools,
+            "shared_tools": shared,
             "toolbox": MappingProxyType({item.name: item for item in tools}),
             "needs": needs,
             "renderer": Renderer(self.prompt),

@@ -67,6 +67,18 @@ class CallContext:
     charge: Callable[[CallRecord], None]
 
 
+class CallFollower(Protocol):
+    """Follows agents' own calls, so that what they cached can be kept alive; `workflow/keep_warm.py` has it."""
+
+    def call_begins(self, context: CallContext) -> None:
+        """Note that a call is about to be sent."""
+        ...
+
+    def call_answered(self, prepared: PreparedCall, context: CallContext, row: CallRecord) -> None:
+        """Note that it was answered; `row` is its row in the ledger."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A reply and the id of the row that it has in the ledger."""
@@ -106,11 +118,15 @@ class Caller:
     new_id: Callable[[str], str]
     keep_text: bool = False
     recorder: RequestRecorder | None = None
+    follower: CallFollower | None = None
     written: WrittenPrefixes = field(default_factory=WrittenPrefixes)
 
     async def call(self, prepared: PreparedCall, context: CallContext) -> Answer:
         """Send one call and return its answer. Every row is charged and kept before this returns or raises."""
         digests = tuple(point.prefix_digest for point in prepared.plan.kept)
+        follower = self.follower if context.kind is CallKind.MESSAGE else None
+        if follower is not None:
+            follower.call_begins(context)
         async with self.gate.entered(prepared.layout.model, prepared.plan.kept) as prefix_is_readable:
             row = self._row(prepared, context, digests)
             watch = CallWatch(context.emit, row, clock=self.clock, on_first_token=prefix_is_readable)
@@ -125,7 +141,9 @@ class Caller:
         self.written.add(row.model, digests)
         self._record(prepared, context, reply)
         final = call_rows.answered(row, reply, keep_text=self.keep_text)
-        await self._keep([*self._broken(row, watch), final], watch, context)
+        kept = await self._keep([*self._broken(row, watch), final], watch, context)
+        if follower is not None:
+            follower.call_answered(prepared, context, kept[final.call_id])
         return Answer(call_id=row.call_id, reply=reply)
 
     def _record(self, prepared: PreparedCall, context: CallContext, reply: Reply) -> None:
@@ -151,7 +169,7 @@ class Caller:
             turn=context.turn,
             sent_at=self.clock(),
             usage=None,
-            plan=prepared.plan.to_json(),
+            plan=prepared.plan_json(),
             section_tokens=layout.section_tokens(),
             prefix_digests=digests,
             found_digests=() if found is None else (found,),
@@ -179,13 +197,15 @@ class Caller:
             return [*broken[:-1], last]
         return [*broken, end]
 
-    async def _keep(self, rows: list[CallRecord], watch: CallWatch, context: CallContext) -> None:
+    async def _keep(self, rows: list[CallRecord], watch: CallWatch, context: CallContext) -> dict[str, CallRecord]:
+        """Charge, keep and tell rows with what the server billed beside them; return them priced, by id."""
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
         for row in priced:
             context.charge(row)
             await despite_cancellation(self.ledger.add_call(row))
         for row in priced:
             context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
+        return {row.call_id: row for row in priced}
 
 
 def _reason(error: BaseException) -> str:

@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from agentcache.prompt.canonical import JsonObject, JsonValue
-from agentcache.prompt.layout import Layout
+from agentcache.prompt.layout import Layout, lay_out
+from agentcache.prompt.model_facts import facts_for
+from agentcache.runtime.sent_prefix import SentPrefix, sent_from_json, sent_to_json
 from agentcache.stores.protocols import ConversationStore, StoredConversation
 
 
@@ -41,12 +43,12 @@ class HeldSettings:
 
 @dataclass(slots=True, kw_only=True)
 class Transcript:
-    """Messages as they were sent and received, byte for byte, and what the planner learned from the last call."""
+    """Messages as they were sent and received, byte for byte, and what the last call sent in front of them."""
 
     messages: list[JsonObject] = field(default_factory=list)
     layout: Layout | None = None
-    marked: frozenset[str] = frozenset()
-    """Digests of the prefixes that the last call marked."""
+    """That of the last call; after loading, with the answer to it."""
+    sent: SentPrefix | None = None
     settings: HeldSettings | None = None
     """Those of the first call."""
     version: int = 0
@@ -92,22 +94,45 @@ class Conversations:
         stored = await self._store.load_conversation(conversation_id) if self._store else None
         if stored is None:
             return Transcript()
-        held = stored.state.get("settings")
+        messages = list(stored.messages)
+        sent = sent_from_json(stored.state.get("sent"))
         return Transcript(
-            messages=list(stored.messages), settings=HeldSettings.from_json(held), version=stored.version or 0
+            messages=messages,
+            layout=None if sent is None else _laid_out(sent, stored.state.get("tools"), messages),
+            sent=sent,
+            settings=HeldSettings.from_json(stored.state.get("settings")),
+            version=stored.version or 0,
         )
 
     async def _save(self, conversation_id: str, transcript: Transcript, agent: str) -> None:
         if self._store is None:
             return
-        held = None if transcript.settings is None else transcript.settings.to_json()
         kept = await self._store.save_conversation(
             StoredConversation(
                 conversation_id=conversation_id,
                 agent=agent,
                 messages=tuple(transcript.messages),
-                state={"settings": held},
+                state=_state(transcript),
                 version=transcript.version,
             )
         )
         transcript.version = kept.version or 0
+
+
+def _state(transcript: Transcript) -> dict[str, JsonValue]:
+    return {
+        "settings": None if transcript.settings is None else transcript.settings.to_json(),
+        "sent": None if transcript.sent is None else sent_to_json(transcript.sent),
+        "tools": [] if transcript.layout is None else list(transcript.layout.tools),
+    }
+
+
+def _laid_out(sent: SentPrefix, tools: JsonValue, messages: list[JsonObject]) -> Layout:
+    """Return the layout of what was sent, as the process had it that sent it: the next call is compared with it."""
+    return lay_out(
+        facts=facts_for(sent.model),
+        tools=[tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else [],
+        system=sent.system,
+        messages=messages,
+        level_salts=sent.salts,
+    )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agentcache.accounting.usage import CallKind, CallRecord
+from agentcache.accounting.usage import SIDE_KINDS, CallKind, CallRecord
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.model_facts import Ttl
 from agentcache.prompt.reuse_history import PastCall
 
 
 def past_calls(rows: Iterable[CallRecord]) -> Iterator[PastCall]:
-    """Yield the agents' own answered calls, in the order of the rows (by the time they were sent)."""
+    """Yield answered calls, warm-ups and keep-alives among them, in the order of the rows (by the time of sending)."""
     for row in rows:
-        if row.kind is CallKind.MESSAGE and row.usage is not None and row.error is None:
+        if row.kind not in SIDE_KINDS and row.usage is not None and row.error is None:
             yield PastCall(
-                line=row.conversation or row.run_id,
+                line=(row.conversation or row.run_id) if row.kind is CallKind.MESSAGE else None,
                 agent=row.agent,
                 opens=row.turn <= 1,
                 at_s=row.sent_at,

@@ -7,7 +7,7 @@ that carries the layout and the plan beside the request, so that the ledger, `sh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentcache.errors import MissingVariable, SettingsError
 from agentcache.prompt.breakpoints import plan
@@ -15,7 +15,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
-from agentcache.prompt.reuse import Reuse
+from agentcache.prompt.reuse import NOTHING_KNOWN, Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.wire import CallSettings, to_request
 from agentcache.runtime.agent import Agent, OutputT
@@ -31,6 +31,14 @@ class PreparedCall:
     request: JsonObject
     layout: Layout
     plan: Plan
+    reuse: Reuse = NOTHING_KNOWN
+    """What the plan was told of the calls around this one."""
+    notes: JsonObject = field(default_factory=dict)
+    """What else was decided about the prefix of this call, by name."""
+
+    def plan_json(self) -> JsonObject:
+        """Return the plan as the ledger keeps it, the notes beside the breakpoints."""
+        return {**self.plan.to_json(), **self.notes}
 
 
 def render_system(
@@ -74,6 +82,26 @@ def render_turn(
     return [{"type": "text", "text": section.text} for section in rendered]
 
 
+def lay_out_call(
+    agent: Agent[OutputT],
+    *,
+    system: Sequence[RenderedSection],
+    messages: Sequence[JsonObject],
+    settings: CallSettings,
+    previous: Layout | None = None,
+) -> Layout:
+    """Return the blocks of one call of `agent`; `previous` is the last layout of the conversation."""
+    return lay_out(
+        facts=agent.facts,
+        tools=[tool.definition() for tool in agent.toolbox.values()],
+        system=system,
+        messages=messages,
+        previous=previous,
+        level_salts=level_salts(settings),
+        shared_tools=len(agent.shared_tools),
+    )
+
+
 def prepare(
     agent: Agent[OutputT],
     *,
@@ -87,20 +115,14 @@ def prepare(
 
     `expect` tells what is known of the reuse of a layout; `previous` is the last layout of the conversation.
     """
-    layout = lay_out(
-        facts=agent.facts,
-        tools=[tool.definition() for tool in agent.toolbox.values()],
-        system=system,
-        messages=messages,
-        previous=previous,
-        level_salts=_salts(settings),
-    )
-    planned = plan(layout, agent.facts, expect(layout), policy=agent.cache)
-    return PreparedCall(request=to_request(layout, planned, settings), layout=layout, plan=planned)
+    layout = lay_out_call(agent, system=system, messages=messages, settings=settings, previous=previous)
+    reuse = expect(layout)
+    planned = plan(layout, agent.facts, reuse, policy=agent.cache)
+    return PreparedCall(request=to_request(layout, planned, settings), layout=layout, plan=planned, reuse=reuse)
 
 
-def _salts(settings: CallSettings) -> dict[Level, str]:
-    # What the API renders beside the blocks, at the level that a change of it invalidates (spec 1.2).
+def level_salts(settings: CallSettings) -> dict[Level, str]:
+    """Return what the API renders beside the blocks, at the level that a change of it invalidates (spec 1.2)."""
     beside_system: JsonValue = settings.output_format
     beside_messages: JsonValue = [settings.tool_choice, settings.thinking, settings.effort]
     return {"system": canonical_json(beside_system), "messages": canonical_json(beside_messages)}

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from agentcache.accounting.usage import CallRecord
-from agentcache.errors import SettingsError
-from agentcache.prompt.canonical import JsonObject, canonical_json
+from agentcache.errors import PrefixMoved, SettingsError
+from agentcache.prompt.amendments import Way
+from agentcache.prompt.canonical import JsonObject, canonical_json, digest
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.plain_values import plain_value, plain_variables
 from agentcache.prompt.rendering import RenderedSection
@@ -20,13 +21,16 @@ from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
 from agentcache.runtime.events import EventSink, Notice
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.memo import Memo
 from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.prefix_guard import Cause, find_move, loss
 from agentcache.runtime.replies import Reply
-from agentcache.runtime.requests import prepare, render_system, render_turn
+from agentcache.runtime.requests import PreparedCall, level_salts, prepare, render_system, render_turn
+from agentcache.runtime.sent_prefix import SentPrefix, marks_after
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.steps import CallAgain, Fail, Finish, Repair, RunTools, Step, next_step
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
@@ -67,6 +71,8 @@ class Runner:
     history: ReuseHistory
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    strict: bool = False
+    """Whether a prefix that moves is an error."""
 
     async def run(self, run: AgentRun) -> object:
         """Perform the run and return its output.
@@ -75,10 +81,22 @@ class Runner:
         the conversation is then as it was before.
         """
         async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
-            system, opening = await self._rendered(run)
-            transcript.messages.append({"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]})
+            rendered, opening = await self._rendered(run)
             settings = self._settings(run, transcript)
-            return await self._turns(run, transcript, system, settings)
+            going = go_on(
+                run.agent,
+                sent=transcript.sent,
+                layout=transcript.layout,
+                history=transcript.messages,
+                rendered=rendered,
+                session_digest=_identity(run.session),
+                settings=settings,
+                at_s=self.clock(),
+            )
+            self._tell(run, going)
+            question: JsonObject = {"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]}
+            transcript.messages = [*going.history, question, *([going.amendment] if going.amendment else [])]
+            return await self._turns(run, transcript, going, settings)
 
     async def _rendered(self, run: AgentRun) -> tuple[tuple[RenderedSection, ...], list[JsonObject]]:
         agent = run.agent
@@ -92,10 +110,13 @@ class Runner:
         return system, render_turn(agent, above, plain_variables(run.turn))
 
     def _settings(self, run: AgentRun, transcript: Transcript) -> CallSettings:
-        """Return the run's settings, with thinking and effort as the conversation began with them."""
+        """Return the run's settings, with thinking and effort as the conversation began with them.
+
+        Another model has nothing cached to lose, and may not take what the first one took.
+        """
         own = run.agent.settings(run.output)
         first = transcript.settings
-        if first is None:
+        if first is None or (transcript.sent and transcript.sent.model != run.agent.facts.canonical):
             transcript.settings = HeldSettings(thinking=own.thinking, effort=own.effort)
             return own
         if (first.thinking, first.effort) != (own.thinking, own.effort):
@@ -106,12 +127,24 @@ class Runner:
             )
         return replace(own, thinking=first.thinking, effort=first.effort)
 
-    async def _turns(
-        self, run: AgentRun, transcript: Transcript, system: Sequence[RenderedSection], settings: CallSettings
-    ) -> object:
+    def _tell(self, run: AgentRun, going: GoingOn) -> None:
+        """Say what became of semi-static changes; it is done on purpose and is no error."""
+        if going.choice is not None:
+            names = ", ".join(map(repr, going.choice.sections))
+            code, what = _WAYS[going.choice.way]
+            self._notice(run, code, f"semi-static text changed (section {names}) and {what}: {going.choice.reason}")
+        if going.thinking_dropped:
+            self._notice(
+                run,
+                "thinking_dropped",
+                "the prompt before it changed, so the model would refuse its earlier thinking: it is sent without",
+            )
+
+    async def _turns(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> object:
         repairs_left = REPAIRS
         while True:
-            answer = await self._call(run, transcript, system, settings)
+            answer = await self._call(run, transcript, going, settings)
+            going = replace(going, choice=None)
             reply = answer.reply
             if reply.content:
                 transcript.messages.append({"role": "assistant", "content": list(reply.content)})
@@ -139,24 +172,23 @@ class Runner:
             stop_details=reply.stop_details,
         )
 
-    async def _call(
-        self, run: AgentRun, transcript: Transcript, system: Sequence[RenderedSection], settings: CallSettings
-    ) -> Answer:
+    async def _call(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> Answer:
         agent, meter = run.agent, run.meter
         meter.begin_turn(at=self.clock(), run=agent.name)
         now = self.clock()
         prepared = prepare(
             agent,
-            system=system,
+            system=going.system,
             messages=transcript.messages,
             settings=settings,
             expect=lambda layout: self._expected(run, transcript, layout, now),
             previous=transcript.layout,
         )
+        prepared = replace(prepared, notes=self._guarded(run, transcript, going, prepared, now))
         kept = prepared.plan.kept
         self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
+        transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
         transcript.layout = prepared.layout
-        transcript.marked = frozenset(point.prefix_digest for point in kept)
         context = CallContext(
             run_id=run.run_id,
             agent=agent.name,
@@ -167,14 +199,34 @@ class Runner:
         )
         return await self.caller.call(prepared, context)
 
+    def _guarded(
+        self, run: AgentRun, transcript: Transcript, going: GoingOn, prepared: PreparedCall, now: float
+    ) -> JsonObject:
+        """Compare a call with the one before; return what the ledger keeps of that, beside the plan.
+
+        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict.
+        """
+        notes: JsonObject = {} if going.choice is None else {"semi_static": going.choice.to_json()}
+        before, sent, layout = transcript.layout, transcript.sent, prepared.layout
+        moved = before and sent and find_move(before, layout, intended=going.rewritten)
+        if not moved or not sent or run.agent.cache == "off":
+            return notes
+        lost = loss(sent, moved, prepared.plan, layout, run.agent.facts, at_s=now)
+        message = f"{moved.named()} is not what this conversation sent before: {lost.words()}"
+        if self.strict:
+            raise PrefixMoved(f"{run.agent.name}: {message}; {_REMEDIES[moved.cause]}", where=moved.where)
+        self._notice(run, "prefix_moved", message)
+        return {**notes, "moved": {**moved.to_json(), **lost.to_json()}}
+
     def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:
         """Return what is known of the calls around this one.
 
         A run without tools that is no conversation ends with its first answer, as far as anybody can tell.
         """
         known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
+        written = transcript.sent.written if transcript.sent else frozenset()
         continues = bool(run.agent.toolbox) or run.conversation is not None
-        return replace(known, written=known.written | transcript.marked, tail_continues=continues)
+        return replace(known, written=known.written | written, tail_continues=continues)
 
     def _charge(self, run: AgentRun, record: CallRecord) -> None:
         run.meter.add(record)
@@ -198,6 +250,44 @@ class Runner:
 
     def _notice(self, run: AgentRun, code: str, message: str) -> None:
         run.emit(Notice(run_id=run.run_id, agent=run.agent.name, at=self.clock(), code=code, message=message))
+
+
+_WAYS: Mapping[Way, tuple[str, str]] = {
+    "append": ("semi_static_appended", "is told behind the messages"),
+    "rewrite": ("semi_static_rewritten", "the prefix is rewritten"),
+    "keep": ("semi_static_kept", "this conversation keeps the old text"),
+}
+
+_REMEDIES: Mapping[Cause, str] = {
+    "model_changed": "begin a new conversation for another model",
+    "tools_changed": "keep an agent's tools as they are within a conversation",
+    "system_changed": "text that changes within a conversation belongs in the turn layer",
+    "messages_changed": "messages that were sent must stay as they are",
+    "output_format_changed": "ask for one type of output within a conversation",
+    "thinking_changed": "keep thinking and effort as they are within a conversation",
+}
+
+
+def _identity(variables: Mapping[str, object]) -> str:
+    return digest(canonical_json(plain_variables(variables)))
+
+
+def _sent(
+    run: AgentRun, before: SentPrefix | None, going: GoingOn, prepared: PreparedCall, settings: CallSettings, now: float
+) -> SentPrefix:
+    """Return what this call sends, for the next one to repeat."""
+    facts = run.agent.facts
+    return SentPrefix(
+        agent=run.agent.name,
+        model=facts.canonical,
+        system=going.system,
+        amended=going.amended,
+        session_digest=_identity(run.session),
+        salts=level_salts(settings),
+        marks=marks_after(before.marks if before else (), prepared.layout, prepared.plan.kept, at_s=now),
+        outlook=prepared.reuse.tail,
+        bound=facts.thinking_bound_to_prefix or (before is not None and before.bound),
+    )
 
 
 def content_of(value: Input, agent: str) -> list[JsonObject]:

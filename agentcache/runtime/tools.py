@@ -170,13 +170,14 @@ def tool(
     return declare if function is None else declare(function)
 
 
-def ordered_tools(tools: Iterable[Tool]) -> tuple[Tool, ...]:
-    """Return tools by name, the order in which they are sent whatever order they were declared in.
+def ordered_tools(tools: Iterable[Tool], *, shared: Iterable[Tool] = ()) -> tuple[Tool, ...]:
+    """Return tools by name, the order in which they are sent whatever order they were declared in; `shared` lead.
 
     Raises `ToolDeclarationError` for what is no tool and for two of one name.
     """
     known: dict[str, Tool] = {}
-    for item in tools:
+    shared = tuple(shared)
+    for item in (*shared, *tools):
         if not isinstance(item, Tool):
             raise ToolDeclarationError(f"{item!r} is no tool; put @tool on the function, or wrap it in tool(...)")
         twin = known.setdefault(item.name, item)
@@ -184,7 +185,8 @@ def ordered_tools(tools: Iterable[Tool]) -> tuple[Tool, ...]:
             raise ToolDeclarationError(
                 f"two tools are named {item.name!r}: {twin.where} and {item.where}; rename one with name='...'"
             )
-    return tuple(known[name] for name in sorted(known))
+    leading = {item.name for item in shared}
+    return tuple(known[name] for name in sorted(known, key=lambda name: (name not in leading, name)))
 
 
 def _names_around_caller() -> Mapping[str, object]:

@@ -7,33 +7,38 @@ hashing, so that neither can agree with the other's mistakes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
 from operator import is_not
 
 from agentcache.accounting.bound import BoundCall
+from agentcache.accounting.pricing import cost_usd
+from agentcache.accounting.usage import BilledPart, Usage
 from agentcache.emulator.cache_settings import CacheSettings
 from agentcache.emulator.positions import PlacedPrompt, PromptReader, Scope
 from agentcache.emulator.prompt_cache import CachePrompt, Marker
-from agentcache.emulator.refusals import ApiError
-from agentcache.emulator.request import MessagesRequest, Place
+from agentcache.emulator.request import MessagesRequest
 from agentcache.errors import DeclarationError, TargetError
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.model_facts import ModelFacts, Prices
+from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
-from agentcache.simulate.sent_requests import RequestShaper
+from agentcache.simulate.list_prices import ListPrices, billed_part, day_of
+from agentcache.simulate.sent_requests import RequestShaper, with_breakpoints
 from agentcache.simulate.traffic import TrafficCall
-
-_PROMPT_KEYS = frozenset({"tools", "system", "messages", "cache_control"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One call, ready to be planned and billed.
 
-    `bare` is its request without any marker, `placed` what the judge reads from it. `recorded` are the markers that
-    the record had, as positions of the judge; `None` when the API refuses the request as recorded.
+    bare: its request without any marker. placed: what the judge reads from it. estimate: the same with every block at
+    its estimated length, where `placed` is stretched to recorded totals; `None` where `placed` is the estimate.
+    part: what modifies its price. on: the day whose prices hold (`None`: today's). prices: of each bucket, per million
+    tokens; `None` for a model without a price. keep_alive_usd: of a read by the shortest prompt.
     """
 
     call: TrafficCall
@@ -41,100 +46,127 @@ class Case:
     bare: JsonObject
     layout: Layout
     placed: PlacedPrompt
-    recorded: tuple[Marker, ...] | None
+    estimate: CachePrompt | None = None
+    part: BilledPart
+    on: str | None
     prices: Prices | None
+    keep_alive_usd: Decimal | None = None
+    shaper: RequestShaper = field(repr=False, compare=False)
 
     @property
     def prompt(self) -> CachePrompt:
         """The unmarked prompt as the judge sees it."""
         return self.placed.prompt
 
+    @property
+    def output_tokens(self) -> int:
+        """What the answer was billed; 0 where the record does not say."""
+        told = (self.call.response_usage or {}).get("output_tokens") if self.call.from_log else None
+        return told if isinstance(told, int) else 0
+
+    def cost_usd(self, usage: Usage) -> Decimal | None:
+        """Return what tokens of this call cost on its day in US dollars; `None` when they have no price."""
+        return cost_usd(replace(self.part, usage=usage), on=self.on)
+
     def position(self, block: int) -> int | None:
         """Return the judge's position of a block of the layout; `None` for one that is in no cache key."""
         found = self.layout.blocks[block]
         return self.placed.places.get((found.level, found.index, found.content_index or 0))
 
+    def sent_request(self, plan: Plan | None) -> JsonObject:
+        """Return the body with a plan's markers in place of the recorded ones; `None` keeps the recorded ones."""
+        return self.call.request if plan is None else with_breakpoints(self.bare, self.layout, plan)
+
+    def judged_markers(self, plan: Plan | None) -> tuple[Marker, ...] | None:
+        """Return the markers of that body as the judge reads them; `None` when the API refuses them."""
+        return self.shaper.markers(self.sent_request(plan), self.placed.places)
+
     def bound_call(self) -> BoundCall | None:
         """Return the call as the bound sees it; `None` when its model has no price."""
         if self.prices is None:
             return None
-        positions = self.prompt.positions
-        ends = [position.tokens for position in positions]
-        # What follows the last block (where the answer begins) is in no prefix and is paid by every policy alike.
-        tokens = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
-        rest = self.prompt.total_tokens - (ends[-1] if ends else 0)
+        counted = self.estimate or self.prompt
         return BoundCall(
-            scope="",
-            digests=[position.digest.hex() for position in positions],
-            tokens=tokens,
-            rest_tokens=rest,
-            minimum_tokens=self.prompt.minimum_tokens,
+            digests=[position.digest for position in counted.positions],
+            prefix_tokens=[position.tokens for position in counted.positions],
+            total_tokens=counted.total_tokens,
+            stretch=Fraction(self.prompt.total_tokens, max(1, counted.total_tokens)),
+            minimum_tokens=self._bound_minimum(),
             at_s=self.call.at_s,
             first_token_at_s=self.call.first_token_at_s,
             prices=self.prices,
+            keep_alive_usd=self.keep_alive_usd,
         )
+
+    def _bound_minimum(self) -> int:
+        if self.estimate is None:
+            return self.prompt.minimum_tokens
+        # Stretched, equal prefixes may reach the minimum in one call and not in another: the bound lets either.
+        reached = any(position.tokens >= self.prompt.minimum_tokens for position in self.prompt.positions)
+        return 0 if reached else self.estimate.total_tokens + 1
 
 
 @dataclass(slots=True, kw_only=True)
 class CaseReader:
     """Turns traffic into cases, in order. Objects that calls share are looked at once.
 
-    totals_recorded: take each prompt's total from the recorded usage and stretch the estimate to it.
+    totals_recorded: take each prompt's total from the recorded usage and stretch the estimate to it; a call without
+    a recorded usage keeps its estimate.
     """
 
     totals_recorded: bool = False
     settings: CacheSettings = field(default_factory=CacheSettings)
     _reader: PromptReader = field(init=False)
-    _shaper: RequestShaper = field(default_factory=RequestShaper)
+    _shaper: RequestShaper = field(init=False)
+    _prices: ListPrices = field(default_factory=ListPrices)
     _layouts: dict[str, Layout] = field(default_factory=dict)
     _bare: dict[int, tuple[JsonValue, JsonValue]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._reader = PromptReader(self.settings, remembers_objects=True)
+        self._shaper = RequestShaper(nested_count=self.settings.nested_markers_count)
 
     def cases(self, calls: Iterable[TrafficCall]) -> Iterator[Case]:
         """Yield a case for each call. Raises `TargetError` for a body that is no Messages request."""
-        for number, call in enumerate(calls):
+        for call in calls:
             try:
                 yield self._case(call)
             except (TargetError, DeclarationError) as error:
-                raise TargetError(f"call {number} (t={call.at_s:g}): {error}") from error
+                raise TargetError(f"{call.where}: {error}") from error
+            except UnicodeEncodeError as error:
+                raise TargetError(f"{call.where}: the request holds half a character ({error})") from error
 
     def _case(self, call: TrafficCall) -> Case:
         bare = self._without_markers(call.request)
-        betas = _betas(call.headers)
-        nested = self.settings.nested_markers_count
-        request = self._shaper.shape(bare, betas=betas, nested_count=nested)
-        scope = Scope(workspace=call.headers.get("anthropic-workspace-id", "default"))
-        placed = self._reader.read_placed(request, scope, total_tokens=self._total(call))
-        layout = self._layout(call, request)
+        request = self._shaper.unmarked(bare, betas=_betas(call.headers))
+        placed, estimate = self._read(call, request)
+        part, on = billed_part(request.facts, bare, call.response_usage), day_of(call.at_s)
+        prices = self._prices.of(part, on=on, prompt_tokens=placed.prompt.total_tokens)
+        shortest = self._prices.of(part, on=on, prompt_tokens=1)
         return Case(
             call=call,
             facts=request.facts,
             bare=bare,
-            layout=layout,
+            layout=self._layout(call, request),
             placed=placed,
-            recorded=self._recorded(call.request, placed.places, betas=betas),
-            prices=request.facts.prices_for(prompt_tokens=placed.prompt.total_tokens),
+            estimate=estimate,
+            part=part,
+            on=on,
+            prices=prices,
+            keep_alive_usd=None if shortest is None else shortest.read_usd,
+            shaper=self._shaper,
         )
 
-    def _recorded(
-        self, request: JsonObject, places: Mapping[Place, int], *, betas: frozenset[str]
-    ) -> tuple[Marker, ...] | None:
-        try:
-            marked = self._shaper.shape(request, betas=betas, nested_count=self.settings.nested_markers_count)
-        except ApiError:
-            return None
-        return tuple(Marker(places[marker.place], marker.ttl) for marker in marked.markers)
-
-    def _total(self, call: TrafficCall) -> int | None:
+    def _read(self, call: TrafficCall, request: MessagesRequest) -> tuple[PlacedPrompt, CachePrompt | None]:
+        """Return the prompt as it is billed and, with recorded totals, as it is estimated."""
+        scope = Scope(workspace=call.headers.get("anthropic-workspace-id", "default"))
+        placed = self._reader.read_placed(request, scope)
         if not self.totals_recorded:
-            return None
-        usage = call.response_usage
-        if usage is None:
-            raise TargetError(f"call at t={call.at_s:g} has no recorded usage, which `--totals recorded` needs")
-        counts = (usage.get(f"{name}input_tokens") for name in ("", "cache_creation_", "cache_read_"))
-        return sum(count for count in counts if isinstance(count, int))
+            return placed, None
+        total = call.recorded_prompt_tokens
+        if total is None:
+            return placed, placed.prompt
+        return self._reader.read_placed(request, scope, total_tokens=total), placed.prompt
 
     def _layout(self, call: TrafficCall, request: MessagesRequest) -> Layout:
         key = call.conversation or f"{call.agent}/{call.run}"

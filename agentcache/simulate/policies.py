@@ -6,6 +6,7 @@ are what other frameworks do at their best: last tool, end of system, moving tai
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
@@ -17,6 +18,7 @@ from agentcache.prompt.plans import Breakpoint, Plan, Policy
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.simulate.cases import Case
+from agentcache.simulate.keep_alive import KeepAliveRead, SilentPrompts
 
 
 class ReplayPolicy(Protocol):
@@ -29,6 +31,10 @@ class ReplayPolicy(Protocol):
 
     def plan(self, case: Case) -> Plan:
         """Return the plan for this call."""
+        ...
+
+    def reads_before(self, at_s: float) -> Iterable[KeepAliveRead]:
+        """Return the keep-alive reads that the policy makes before `at_s`, in the order of time."""
         ...
 
 
@@ -45,13 +51,22 @@ class Planner:
         self._written.update(point.prefix_digest for point in chosen.kept)
         return chosen
 
+    def reads_before(self, at_s: float) -> Iterable[KeepAliveRead]:
+        """Return none: without gaps there is nothing to weigh."""
+        return ()
+
 
 @dataclass(slots=True)
 class Learner:
-    """The planner's `auto`, learning from the traffic as it comes."""
+    """The planner's `auto`, learning from the traffic as it comes. keep_alive: whether it reads what falls silent."""
 
     name: Policy = "auto"
+    keep_alive: bool = True
     _history: ReuseHistory = field(default_factory=ReuseHistory)
+    _silent: SilentPrompts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._silent = SilentPrompts(self._history)
 
     def plan(self, case: Case) -> Plan:
         """Return the plan that should cost least, given the calls so far."""
@@ -59,7 +74,13 @@ class Learner:
         chosen = plan(case.layout, case.facts, reuse, policy=self.name)
         kept = [(point.block, point.ttl) for point in chosen.kept]
         self._history.call_sent(case.layout, kept, at_s=case.call.at_s)
+        if self.keep_alive:
+            self._silent.call_sent(case, chosen)
         return chosen
+
+    def reads_before(self, at_s: float) -> Iterable[KeepAliveRead]:
+        """Return the reads that should pay; to be taken one after the other, and all of them before the next plan."""
+        return self._silent.reads_before(at_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +101,19 @@ class Fixed:
                 kept.append(_breakpoint(layout, at, self.tail_ttl if level == "messages" else self.prefix_ttl))
         return Plan(policy="layers", kept=tuple(kept), refused=(), automatic=None)
 
+    def reads_before(self, at_s: float) -> Iterable[KeepAliveRead]:
+        """Return none."""
+        return ()
+
 
 RECORDED = "recorded"
 
 
-def policy_named(name: str) -> ReplayPolicy:
-    """Return a fresh policy of this name. Raises `TargetError` for a name that there is none of."""
+def policy_named(name: str, *, keep_alive: bool = True) -> ReplayPolicy:
+    """Return a fresh policy of this name, with its keep-alive reads or without.
+
+    Raises `TargetError` for a name that there is none of.
+    """
     fixed: dict[str, tuple[Ttl, Ttl]] = {
         "fixed-5m": ("5m", "5m"),
         "fixed-1h-prefix": ("1h", "5m"),
@@ -94,7 +122,7 @@ def policy_named(name: str) -> ReplayPolicy:
     if name in fixed:
         return Fixed(name, *fixed[name])
     if name == "auto":
-        return Learner()
+        return Learner(keep_alive=keep_alive)
     planned = next((policy for policy in get_args(Policy) if policy == name), None)
     if planned is not None:
         return Planner(planned)

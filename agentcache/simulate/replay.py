@@ -5,16 +5,27 @@ The charge comes from the emulator's cache, which knows nothing of plans; time i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agentcache.accounting.usage import Usage
 from agentcache.emulator.cache_settings import CacheSettings
-from agentcache.emulator.markers import MAX_MARKERS
 from agentcache.emulator.prompt_cache import CachePrompt, Lookup, Marker, PromptCache
-from agentcache.prompt.plans import Plan
+from agentcache.prompt.model_facts import Ttl
+from agentcache.prompt.plans import Plan, wire_order
 from agentcache.simulate.cases import Case
+from agentcache.simulate.keep_alive import KeepAliveRead
 from agentcache.simulate.policies import RECORDED, ReplayPolicy, policy_named
+
+READ_S = 1.0
+"""How long a keep-alive read takes, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BilledRead:
+    """One keep-alive read and what it was charged."""
+
+    read: KeepAliveRead
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +36,11 @@ class Billed:
     usage: Usage | None
     plan: Plan | None
     """`None` for the record's own markers."""
+    reads: tuple[BilledRead, ...] = ()
+    """The policy's keep-alive reads between the call before and this one, in the order of time."""
+
+
+_Pattern = tuple[tuple[tuple[Ttl, bool], ...], Ttl | None, int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,13 +54,17 @@ class Replay:
     policy: ReplayPolicy | None
     settings: CacheSettings = field(default_factory=CacheSettings)
     refused: int = 0
+    _is_accepted: dict[_Pattern, bool] = field(default_factory=dict)
     _cache: PromptCache = field(init=False)
     _unread: UnreadWrites = field(init=False)
 
     @classmethod
-    def of(cls, name: str) -> Replay:
-        """Return a fresh replay of the policy with this name. Raises `TargetError` for an unknown one."""
-        return cls(name=name, policy=None if name == RECORDED else policy_named(name))
+    def of(cls, name: str, *, keep_alive: bool = True) -> Replay:
+        """Return a fresh replay of the policy with this name, with its keep-alive reads or without.
+
+        Raises `TargetError` for an unknown one.
+        """
+        return cls(name=name, policy=None if name == RECORDED else policy_named(name, keep_alive=keep_alive))
 
     def __post_init__(self) -> None:
         self._cache = PromptCache(self.settings)
@@ -56,22 +76,52 @@ class Replay:
         return self._unread.tokens
 
     def bill(self, case: Case) -> Billed:
-        """Charge the next call."""
+        """Charge the next call, and the keep-alive reads before it."""
+        due = () if self.policy is None else self.policy.reads_before(case.call.at_s)
+        reads = tuple(billed for read in due if (billed := self._bill_read(read)) is not None)
         plan = None if self.policy is None else self.policy.plan(case)
-        markers = case.recorded if plan is None else _markers(case, plan)
-        if markers is None or not _is_accepted(markers):
+        markers = case.judged_markers(None) if plan is None else self._markers(case, plan)
+        if markers is None:
             self.refused += 1
-            return Billed(case=case, usage=None, plan=plan)
-        prompt = CachePrompt(
-            positions=case.prompt.positions,
-            markers=tuple(markers),
-            total_tokens=case.prompt.total_tokens,
-            minimum_tokens=case.prompt.minimum_tokens,
-        )
+            return Billed(case=case, usage=None, plan=plan, reads=reads)
+        prompt = _marked(case, markers)
         found = self._cache.look_up(prompt, now=case.call.at_s)
         self._cache.commit(found, first_byte_at=case.call.first_token_at_s)
         self._unread.follow(prompt, found)
-        return Billed(case=case, usage=_usage(case, found), plan=plan)
+        usage = _usage(found, output_tokens=case.output_tokens)
+        return Billed(case=case, usage=usage, plan=plan, reads=reads)
+
+    def _bill_read(self, read: KeepAliveRead) -> BilledRead | None:
+        """Charge a keep-alive read; `None` when the API refuses its markers, as it did those of its call."""
+        markers = self._markers(read.case, read.plan)
+        if markers is None:
+            return None
+        prompt = _marked(read.case, markers)
+        found = self._cache.look_up(prompt, now=read.at_s)
+        self._cache.commit(found, first_byte_at=read.at_s + READ_S)
+        if found.writes:
+            # A read that finds what it keeps alive is nobody's use of it.
+            self._unread.follow(prompt, found)
+        return BilledRead(read=read, usage=_usage(found, output_tokens=0))
+
+    def _markers(self, case: Case, plan: Plan) -> tuple[Marker, ...] | None:
+        """Return a plan's markers by the judge's positions; `None` when the API refuses them.
+
+        The judge refuses for the number, the order and the lifetimes of markers, so it is asked once for each pattern
+        of them.
+        """
+        points = sorted(plan.kept, key=wire_order)
+        blocks = {point.block for point in points}
+        pattern = (tuple((point.ttl, point.automatic) for point in points), plan.automatic, len(blocks))
+        if pattern not in self._is_accepted:
+            self._is_accepted[pattern] = case.judged_markers(plan) is not None
+        positions = [case.position(point.block) for point in points]
+        known = tuple(
+            Marker(position, point.ttl)
+            for point, position in zip(points, positions, strict=True)
+            if position is not None and case.layout.blocks[point.block].markable
+        )
+        return known if self._is_accepted[pattern] and len(known) == len(points) else None
 
 
 @dataclass(slots=True)
@@ -105,29 +155,21 @@ class UnreadWrites:
             self._waiting[position.digest] = own
 
 
-def _markers(case: Case, plan: Plan) -> list[Marker] | None:
-    markers = []
-    for point in plan.kept:
-        position = case.position(point.block)
-        if position is None:
-            return None
-        markers.append(Marker(position, point.ttl))
-    return markers
+def _marked(case: Case, markers: tuple[Marker, ...]) -> CachePrompt:
+    return CachePrompt(
+        positions=case.prompt.positions,
+        markers=markers,
+        total_tokens=case.prompt.total_tokens,
+        minimum_tokens=case.prompt.minimum_tokens,
+    )
 
 
-def _is_accepted(markers: Sequence[Marker]) -> bool:
-    """Tell whether the API takes these markers: at most four, 1h before 5m (spec 2.5)."""
-    lifetimes = [marker.ttl for marker in markers]
-    return len(markers) <= MAX_MARKERS and lifetimes == sorted(lifetimes)
-
-
-def _usage(case: Case, found: Lookup) -> Usage:
+def _usage(found: Lookup, *, output_tokens: int) -> Usage:
     charge = found.charge
-    output = (case.call.response_usage or {}).get("output_tokens") if case.call.billed_output else None
     return Usage(
         uncached_input_tokens=charge.plain_tokens,
         cache_write_5m_tokens=charge.write_5m_tokens,
         cache_write_1h_tokens=charge.write_1h_tokens,
         cache_read_tokens=charge.read_tokens,
-        output_tokens=output if isinstance(output, int) else 0,
+        output_tokens=output_tokens,
     )

@@ -6,9 +6,9 @@ shared by all calls that contain it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject, JsonValue
@@ -42,57 +42,70 @@ def is_trace(line: Mapping[str, JsonValue]) -> bool:
     return "threads" in line and "calls" in line
 
 
-def trace_calls(trace: JsonObject, *, place: int, options: TraceOptions) -> Iterator[TrafficCall]:
-    """Yield the calls of the trace at `place` of the traffic. Raises `TargetError` for a trace that is not sound."""
+def trace_calls(trace: JsonObject, *, where: str, place: int, options: TraceOptions) -> Iterator[TrafficCall]:
+    """Yield the calls of the trace at `place` of the traffic; `where` names file and line for errors.
+
+    Raises `TargetError` for a trace that is not sound.
+    """
     name = str(trace.get("trace_id", f"trace {place}"))
+    where = f"{where} ({name})"
     try:
-        yield from _Trace(trace, name, options).calls(place)
-    except (KeyError, IndexError, TypeError) as error:
-        raise TargetError(f"{name}: not a sound trace ({type(error).__name__}: {error})") from error
+        yield from _Trace(trace, name, where, options).calls(place)
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise TargetError(f"{where}: not a sound trace ({type(error).__name__}: {error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A message as it was recorded and as it was sent."""
+
+    recorded: JsonObject
+    sent: JsonObject
 
 
 @dataclass(slots=True)
 class _Trace:
     trace: JsonObject
     name: str
+    where: str
     options: TraceOptions
-    _threads: dict[str, list[JsonObject]] = field(default_factory=dict)
-    _speakers: dict[int, bool] = field(default_factory=dict)
-    """For each user message (by identity) whether a person wrote it."""
+    _recorded_threads: dict[str, JsonObject] = field(init=False)
+    _threads: dict[str, list[_Turn]] = field(default_factory=dict)
+    _waited_for: set[tuple[int, JsonValue]] = field(default_factory=set)
+    """Messages, by identity and how much of them, that an earlier call has waited for already."""
 
     def calls(self, place: int) -> Iterator[TrafficCall]:
         agents = {str(agent["name"]): agent for agent in _objects(self.trace["agents"])}
         prompts = {name: self._prompt(agent) for name, agent in agents.items()}
+        self._recorded_threads = {str(thread["id"]): thread for thread in _objects(self.trace["threads"])}
         clock = TraceClock.of(place, arrivals=self.options.arrivals, seed=self.options.seed)
-        origin = _epoch(self.trace.get("t0"))
+        origin_s = _epoch(self.trace.get("t0"))
         begun: set[str] = set()
         for call in _objects(self.trace["calls"]):
             agent, thread = str(call["agent"]), str(call["thread"])
-            messages, response = self._messages(call)
-            times = self._recorded(call, origin)
+            turns = self._turns(call)
+            times = self._recorded(call, origin_s)
             if times is None:
-                waiting = self._waiting(messages) if begun else Waiting.NOBODY
-                times = clock.next_call(waiting)
+                times = clock.next_call(self._waiting(call, turns, begun))
             begun.add(thread)
-            request: JsonObject = {
-                "model": self._model(call, agents[agent]),
-                "max_tokens": MAX_TOKENS,
-                **prompts[agent],
-                "messages": [message for message in messages if message["content"]],
-            }
             usage = call.get("usage")
             yield TrafficCall(
+                where=self.where,
                 at_s=times[0],
                 first_token_at_s=times[1],
                 end_at_s=times[2],
                 agent=agent,
                 run=self.name,
                 conversation=f"{self.name}/{thread}",
-                request=request,
-                response={"content": list(response), "usage": usage}
-                if isinstance(usage, dict)
-                else {"content": list(response)},
+                request={
+                    "model": self._model(call, agents[agent]),
+                    "max_tokens": MAX_TOKENS,
+                    **prompts[agent],
+                    "messages": [turn.sent for turn in turns if turn.sent["content"]],
+                },
+                response={"content": self._response(call), **({"usage": usage} if isinstance(usage, dict) else {})},
                 headers={},
+                lacks_prompt=agents[agent].get("system_known") is False and not prompts[agent],
             )
 
     def _prompt(self, agent: JsonObject) -> JsonObject:
@@ -114,70 +127,78 @@ class _Trace:
             if isinstance(named, str) and facts_for(named).known:
                 return named
         if self.options.model is None:
-            raise TargetError(f"{self.name} names no Claude model; say which one to bill with --model")
+            raise TargetError(f"{self.where} names no Claude model; say which one to bill with --model")
         return self.options.model
 
-    def _messages(self, call: JsonObject) -> tuple[list[JsonObject], list[JsonValue]]:
-        thread = self._thread(str(call["thread"]))
-        upto = _number(call["in"])
-        messages = thread[:upto]
+    def _turns(self, call: JsonObject) -> list[_Turn]:
+        """Return the messages of a call's request."""
+        turns = self._thread(str(call["thread"]))[: _count(call["in"])]
+        last = turns[-1].recorded
+        content = _list(last["content"])
         if call.get("in_blocks") is not None:
-            last = messages[-1]
-            messages[-1] = {**last, "content": _list(last["content"])[: _number(call["in_blocks"])]}
-        suffix = [_sent(block) for block in _objects(call.get("suffix") or [])]
-        if suffix and messages[-1]["role"] == "user":
-            messages[-1] = {**messages[-1], "content": [*_list(messages[-1]["content"]), *suffix]}
+            content = content[: _count(call["in_blocks"])]
+        suffix = _objects(call.get("suffix") or [])
+        own: list[JsonObject] = []
+        if suffix and last["role"] == "user":
+            content = [*content, *suffix]
         elif suffix:
-            messages.append({"role": "user", "content": list(suffix)})
-        kept = call.get("persisted") is not False
-        response: JsonValue = (
-            thread[upto]["content"] if kept else [_sent(block) for block in _objects(call["response"])]
-        )
-        return messages, _list(response)
+            own = [{"role": "user", "content": list(suffix)}]
+        if content is not last["content"]:
+            turns[-1] = _turn({**last, "content": content})
+        return [*turns, *map(_turn, own)]
 
-    def _thread(self, thread_id: str) -> list[JsonObject]:
+    def _response(self, call: JsonObject) -> list[JsonValue]:
+        """Return the content of a call's answer; some answers were not kept in the thread."""
+        if call.get("persisted") is False:
+            return [_sent(block) for block in _objects(call["response"])]
+        return _list(self._thread(str(call["thread"]))[_count(call["in"])].sent["content"])
+
+    def _thread(self, thread_id: str) -> list[_Turn]:
+        """Return all messages of a thread, those of the thread that it branched off included."""
         if thread_id not in self._threads:
-            for thread in _objects(self.trace["threads"]):
-                if thread["id"] == thread_id:
-                    parent = thread.get("prefix_of")
-                    before = (
-                        self._thread(str(parent["thread"]))[: _number(parent["upto"])]
-                        if isinstance(parent, dict)
-                        else []
-                    )
-                    self._threads[thread_id] = [
-                        *before,
-                        *(self._message(item) for item in _objects(thread["messages"])),
-                    ]
+            thread = self._recorded_threads[thread_id]
+            parent = thread.get("prefix_of")
+            before = []
+            if isinstance(parent, dict):
+                before = self._thread(str(parent["thread"]))[: _count(parent["upto"])]
+            self._threads[thread_id] = [*before, *(_turn(message) for message in _objects(thread["messages"]))]
         return self._threads[thread_id]
 
-    def _message(self, message: JsonObject) -> JsonObject:
-        blocks = _objects(message["content"])
-        # The API takes no empty text, so no client can have sent one; a message of nothing else was not sent.
-        content: list[JsonValue] = [_sent(block) for block in blocks if block.get("type") != "text" or block["text"]]
-        sent: JsonObject = {"role": message["role"], "content": content}
-        self._speakers[id(sent)] = any(_is_a_persons(block) for block in blocks)
-        return sent
+    def _waiting(self, call: JsonObject, turns: Sequence[_Turn], begun: Collection[str]) -> Waiting:
+        """Return whom a call waited for: whoever wrote the last message, unless an earlier call had it already."""
+        thread_id = str(call["thread"])
+        last = self._thread(thread_id)[_count(call["in"]) - 1].recorded
+        said = (id(last), call.get("in_blocks"))
+        is_spawned = self._recorded_threads[thread_id].get("reason") == "spawn" and thread_id not in begun
+        is_known = not begun or is_spawned or said in self._waited_for
+        self._waited_for.add(said)
+        return Waiting.NOBODY if is_known else _speaker(turns[-1].recorded)
 
-    def _waiting(self, messages: Sequence[JsonObject]) -> Waiting:
-        last = messages[-1]
-        if any(isinstance(block, dict) and block.get("type") == "tool_result" for block in _list(last["content"])):
-            return Waiting.TOOL
-        return Waiting.USER if self._speakers.get(id(last), False) else Waiting.NOBODY
-
-    def _recorded(self, call: JsonObject, origin: float) -> tuple[float, float, float] | None:
+    def _recorded(self, call: JsonObject, origin_s: float) -> tuple[float, float, float] | None:
         began, first, end = (call.get(key) for key in ("t_req", "t_first", "t_end"))
         if self.options.arrivals is not Arrivals.RECORDED or not isinstance(began, (int, float)):
             return None
         first_s = first if isinstance(first, (int, float)) else began
         end_s = end if isinstance(end, (int, float)) else first_s
-        return origin + began, origin + max(first_s, began), origin + max(end_s, first_s, began)
+        return origin_s + began, origin_s + max(first_s, began), origin_s + max(end_s, first_s, began)
+
+
+def _turn(recorded: JsonObject) -> _Turn:
+    # The API takes no empty text, so no client can have sent one; a message of nothing else was not sent.
+    blocks = [block for block in _objects(recorded["content"]) if block.get("type") != "text" or block["text"]]
+    return _Turn(recorded, {"role": recorded["role"], "content": [_sent(block) for block in blocks]})
+
+
+def _speaker(message: JsonObject) -> Waiting:
+    """Return whose time a message took, by its blocks as they were recorded."""
+    blocks = _objects(message["content"])
+    if any(block.get("type") == "tool_result" for block in blocks):
+        return Waiting.TOOL
+    return Waiting.USER if any(_is_a_persons(block) for block in blocks) else Waiting.NOBODY
 
 
 def _is_a_persons(block: JsonObject) -> bool:
-    if block.get("synth") or block.get("type") == "tool_result":
-        return False
-    return block.get("from") in (None, "human", "user")
+    return not block.get("synth") and block.get("from") in (None, "human", "user")
 
 
 def _sent(block: JsonObject) -> JsonObject:
@@ -185,7 +206,11 @@ def _sent(block: JsonObject) -> JsonObject:
 
 
 def _epoch(moment: JsonValue) -> float:
-    return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else 0.0
+    """Return an ISO time as Unix seconds, UTC where it names no zone; 0 for none."""
+    if not isinstance(moment, str):
+        return 0.0
+    parsed = datetime.fromisoformat(moment)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def _objects(value: JsonValue) -> list[JsonObject]:
@@ -201,7 +226,7 @@ def _list(value: JsonValue) -> list[JsonValue]:
     return value
 
 
-def _number(value: JsonValue) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"a number was expected, not {type(value).__name__}")
+def _count(value: JsonValue) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(f"a count was expected, not {value!r}")
     return value

@@ -18,13 +18,15 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 class TrafficCall:
     """One recorded or arranged call.
 
+    where: file and line, or the trace, that it comes from, for messages to people.
     at_s: start, seconds on one clock for the whole traffic. first_token_at_s, end_at_s: on the same clock.
     request: a Messages body, markers included where the record had them. Message and block objects are shared
     between the calls of a conversation, so that what did not change need not be looked at again.
-    response_usage: the API's `usage` where it was recorded. headers: those that separate caches or betas.
-    run and conversation are `None` where the record does not say.
+    response: what was recorded of the reply. headers: those that separate caches or betas, by lower-case name.
+    agent, run and conversation are `None` where the record does not say.
     """
 
+    where: str
     at_s: float
     first_token_at_s: float
     end_at_s: float
@@ -34,8 +36,10 @@ class TrafficCall:
     request: JsonObject
     response: JsonObject | None
     headers: Mapping[str, str]
-    billed_output: bool = False
-    """Whether the recorded `output_tokens` are what was billed: a request log's are, a transcript's are not."""
+    from_log: bool = False
+    """Whether this is what was sent and billed; a transcript has no markers, and its `output_tokens` are too few."""
+    lacks_prompt: bool = False
+    """Whether the agent's system prompt and tools were not recorded and are missing from the request."""
 
     @property
     def response_usage(self) -> JsonObject | None:
@@ -43,31 +47,52 @@ class TrafficCall:
         usage = (self.response or {}).get("usage")
         return usage if isinstance(usage, dict) else None
 
+    @property
+    def recorded_prompt_tokens(self) -> int | None:
+        """The recorded length of the whole prompt, uncached, written and read; `None` where the record has none.
 
-def json_lines(path: str | os.PathLike[str]) -> Iterator[JsonObject]:
-    """Yield the JSON objects of a `.jsonl` file (`.gz` and `.xz` are decompressed).
+        Where a server tool made the API sample several times, the length of the prompt as it was sent: the first.
+        """
+        usage = self.response_usage or {}
+        sampled = usage.get("iterations")
+        first = sampled[0] if isinstance(sampled, list) and sampled else None
+        for counted in (first, usage):
+            if isinstance(counted, dict) and (tokens := _input_tokens(counted)):
+                return tokens
+        return None
+
+
+def _input_tokens(usage: JsonObject) -> int:
+    counts = (usage.get(f"{kind}input_tokens") for kind in ("", "cache_creation_", "cache_read_"))
+    return sum(count for count in counts if isinstance(count, int) and count > 0)
+
+
+def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, JsonObject]]:
+    """Yield number and object of each line of a `.jsonl` file (`.gz` and `.xz` are decompressed) that has text.
 
     Raises `TargetError` naming the file and the line that is no JSON object, or saying why it cannot be read.
     """
     name = os.fspath(path)
     opener = gzip.open if name.endswith(".gz") else lzma.open if name.endswith(".xz") else open
     try:
-        with opener(name, "rt", encoding="utf-8") as file:
+        with opener(name, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield _object(line, name, number)
+                    yield number, _object(line, f"{name}, line {number}")
     except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise TargetError(f"cannot read {name}: {reason}") from error
 
 
-def _object(line: str, name: str, number: int) -> JsonObject:
+def _object(line: str, where: str) -> JsonObject:
     try:
-        value: JsonValue = json.loads(line)
-    except ValueError as error:
-        raise TargetError(f"{name}, line {number}: not JSON ({error}); a log has one JSON object a line") from error
+        value: JsonValue = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise TargetError(f"{where}: not JSON ({error}); a log has one JSON object a line") from error
     if not isinstance(value, dict):
-        raise TargetError(
-            f"{name}, line {number}: a log has one JSON object a line, and this is a {type(value).__name__}"
-        )
+        raise TargetError(f"{where}: a log has one JSON object a line, and this is a {type(value).__name__}")
     return value
+
+
+def _refuse_constant(name: str) -> JsonValue:
+    raise ValueError(f"{name} is no number")

@@ -158,16 +158,33 @@ def assert_prefix_never_moved(
 ) -> None:
     """Fail when a request changes a block that an earlier request of its conversation sent, or puts one before it.
 
-    `requests` are Messages bodies (`emulator.requests`), lines of a request log, or calls of a ledger that keeps text,
-    oldest first; `shared` and `allowed` are those of `PrefixGuard`. Raises `AssertionError` naming the first block that
-    moved, also when there are no requests at all.
+    `requests` are Messages bodies (`emulator.requests`) or lines of a request log, oldest first, or the calls of a
+    ledger that keeps text. `shared` and `allowed` are those of `PrefixGuard`. Raises `AssertionError` naming the first
+    block that moved, also when there are no requests at all.
     """
     guard = PrefixGuard(shared=shared, allowed=allowed)
-    for request in requests:
+    for request in _in_order(list(requests)):
         guard.see(request)
     if guard.requests == 0:
         raise AssertionError("there are no requests to compare: nothing was sent to where they were taken from")
     guard.check()
+
+
+def _in_order(requests: Sequence[Request]) -> Sequence[Request]:
+    """Return the calls of a ledger in the order in which they were sent.
+
+    On a clock that stands still many are sent at one time, and a ledger has those in no order: the longer one is later.
+    """
+    calls = [request for request in requests if isinstance(request, CallRecord)]
+    if len(calls) < len(requests):
+        return requests
+    calls.sort(key=lambda call: (call.sent_at, _length(call)))
+    return list(calls)
+
+
+def _length(call: CallRecord) -> int:
+    messages = call.request.get("messages") if call.request is not None else None
+    return len(messages) if isinstance(messages, list) else 0
 
 
 def _read(request: Request) -> tuple[Mapping[str, JsonValue], str | None, str | None]:

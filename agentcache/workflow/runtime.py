@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import ParamSpec, TypeVar, overload
@@ -27,10 +27,13 @@ from agentcache.runtime.request_log import RequestLog
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
 from agentcache.runtime.snapshots import Snapshots
+from agentcache.runtime.warm_calls import Warmed
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
+from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import WarmOnceGate
+from agentcache.workflow.warming import warm_agent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +57,10 @@ class Runtime:
     keep_text: also store requests, replies and conversations; by default the ledger has no prompt text.
     record_requests: a file to append a request log to (DESIGN section 7).
     limits: bounds of every top-level run.
-    clock: Unix seconds, for tests with a clock of their own.
+    strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
+        `Notice`; for tests.
+    keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
+    clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened.
     """
@@ -69,12 +75,16 @@ class Runtime:
         keep_text: bool = False,
         record_requests: str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
+        strict: bool = False,
+        keep_alive: KeepAlive | None = None,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._api_key, self._base_url = store, api_key, base_url
         self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
-        self._limits, self._clock = limits or Limits(), clock
-        self._listeners: list[EventSink] = []
+        self._limits, self._strict, self._clock = limits or Limits(), strict, clock
+        self._keep_alive, self._sleep = keep_alive, sleep
+        self._keep_warm: KeepWarm | None = None
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
 
@@ -99,6 +109,11 @@ class Runtime:
             keep_text=self._keep_text,
             recorder=recorder,
         )
+        if self._keep_alive is not None:
+            caller.follower = self._keep_warm = KeepWarm(
+                bounds=self._keep_alive, caller=caller, history=history, clock=self._clock, sleep=self._sleep
+            )
+            self._resources.push_async_callback(self._keep_warm.aclose)
         self._runner = Runner(
             caller=caller,
             snapshots=Snapshots(clock=self._clock),
@@ -107,6 +122,7 @@ class Runtime:
             history=history,
             clock=self._clock,
             new_id=new_id,
+            strict=self._strict,
         )
         return self
 
@@ -151,6 +167,18 @@ class Runtime:
         top = self._top(self._emit)
         return await _perform(top, target, args, kwargs)
 
+    async def warm(self, agent: Agent[T], *, session: Variables | None = None) -> Warmed:
+        """Write what calls of `agent` share, tools and system prompt, to the cache before they come.
+
+        session: variables of that layer; without them a layer that needs some is left out, and what is written serves
+        every session. Returns what was written or read and what it cost; the ledger has it as a call of kind `warm`.
+
+        Raises `SettingsError` for an agent that no warm-up can serve (a thinking budget, a structured output on a
+        model that takes its schema beside the prompt, `cache="off"`, a prefix under the model's minimum), a
+        `CallError` when the call fails.
+        """
+        return await warm_agent(self._top(self._emit), agent, session=session)
+
     async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncIterator[Event]:
         """Run `target` as `run` does and yield its events; the last `RunFinished` carries the output.
 
@@ -174,6 +202,8 @@ class Runtime:
                 await asyncio.gather(task, return_exceptions=True)
 
     def _emit(self, event: Event) -> None:
+        if self._keep_warm is not None:
+            self._keep_warm.take(event)
         self._on_event(event)
 
     def _top(self, emit: EventSink) -> Run:
@@ -212,6 +242,6 @@ def run_sync(
 
     async def once() -> RunResult[object]:
         async with Runtime(store, base_url=base_url, on_event=on_event) as runtime:
-            return await _perform(runtime._top(on_event), target, args, kwargs)  # noqa: SLF001  # its own module
+            return await _perform(runtime._top(runtime._emit), target, args, kwargs)  # noqa: SLF001  # its own module
 
     return asyncio.run(once())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcache.accounting.bound import BoundCall, input_bound_usd
+from agentcache.accounting.bound import BoundCall, InputBound, input_bound_usd
 from agentcache.prompt.model_facts import TTL_SECONDS, Prices
 
 PRICES = Prices(
@@ -23,11 +25,10 @@ BLOCK_TOKENS = 1_000_000  # so that one block at full price costs one dollar
 
 def call(at_s: float, *blocks: str, first_token_s: float = 1.0, minimum_tokens: int = 0) -> BoundCall:
     """A call whose blocks are named; digests are chained by joining the names."""
-    digests = ["/".join(blocks[: end + 1]) for end in range(len(blocks))]
     return BoundCall(
-        scope="model",
-        digests=digests,
-        tokens=[BLOCK_TOKENS] * len(blocks),
+        digests=["/".join(blocks[: end + 1]).encode() for end in range(len(blocks))],
+        prefix_tokens=[BLOCK_TOKENS * (end + 1) for end in range(len(blocks))],
+        total_tokens=BLOCK_TOKENS * len(blocks),
         minimum_tokens=minimum_tokens,
         at_s=at_s,
         first_token_at_s=at_s + first_token_s,
@@ -51,18 +52,73 @@ def test_a_pause_of_seven_minutes_is_bridged_by_one_keep_alive_read():
     assert input_bound_usd([call(0, "a"), call(420, "a")]) == Decimal("1.25") + 2 * Decimal("0.1")
 
 
-def test_a_pause_of_an_afternoon_is_not_bridged():
-    assert input_bound_usd([call(0, "a"), call(5 * 3600, "a")]) == Decimal(2)
+def test_one_keep_alive_read_bridges_an_hour_since_it_may_leave_an_entry_for_the_hour():
+    assert input_bound_usd([call(0, "a"), call(299 + 3600, "a")]) == Decimal("1.25") + 2 * Decimal("0.1")
+    assert input_bound_usd([call(0, "a"), call(300 + 3600, "a")]) == Decimal("1.25") + 3 * Decimal("0.1")
 
 
-def test_many_returns_forty_minutes_apart_are_worth_the_hour():
-    calls = [call(2400.0 * turn, "a") for turn in range(4)]
-    assert input_bound_usd(calls) == Decimal(2) + 3 * Decimal("0.1")
+def test_a_pause_of_a_day_is_not_bridged():
+    assert input_bound_usd([call(0, "a"), call(24 * 3600, "a")]) == Decimal(2)
+
+
+def test_a_read_within_five_minutes_may_leave_a_block_with_the_hour():
+    # A 1h breakpoint on `b` at 200 s does it: 1.25 + 0.1 + 0.1 for `a`.
+    calls = [call(0, "a"), call(200, "a", "b"), call(200 + 2400, "a", "c")]
+    assert input_bound_usd(calls) == Decimal("1.45") + 2
+
+
+def test_a_block_is_written_for_the_hour_where_a_keep_alive_read_costs_more():
+    again = replace(call(2400, "a"), keep_alive_usd=Decimal("0.8"))
+    assert input_bound_usd([call(0, "a"), again, again]) == Decimal("2.2")
 
 
 def test_calls_that_start_before_the_first_token_cannot_read():
-    together = [call(0, "a", first_token_s=5), call(1, "a"), call(2, "a")]
+    together = [call(at_s, "a", first_token_s=5) for at_s in (0, 1, 2)]
     assert input_bound_usd(together) == Decimal(3)
+
+
+def test_a_call_that_is_answered_sooner_may_write_for_those_behind_it():
+    assert input_bound_usd([call(0, "a", first_token_s=5), call(1, "a"), call(2, "a")]) == Decimal("2.35")
+
+
+def test_an_entry_kept_alive_serves_calls_that_come_together():
+    # Cheapest for the second call alone is to pay in full; but then the two beside it could not read either.
+    later_s = 12 * 3600.0
+    calls = [call(0, "a"), *(call(later_s + beside_s, "a") for beside_s in (0, 0.3, 0.6))]
+    assert input_bound_usd(calls) == Decimal("1.25") + 12 * Decimal("0.1") + 3 * Decimal("0.1")
+
+
+def test_keep_alive_reads_are_paid_at_their_own_price():
+    cheap = replace(call(420, "a"), keep_alive_usd=Decimal("0.01"))
+    assert input_bound_usd([call(0, "a"), cheap]) == Decimal("1.25") + Decimal("0.01") + Decimal("0.1")
+
+
+def test_each_call_is_paid_at_its_own_prices():
+    dearer = replace(PRICES, input_usd=Decimal(2), read_usd=Decimal("0.2"))
+    assert input_bound_usd([call(0, "a"), replace(call(60, "a"), prices=dearer)]) == Decimal("1.25") + Decimal("0.2")
+
+
+def test_a_stretched_call_is_paid_for_its_true_length():
+    longer = replace(call(60, "a", "b"), stretch=Fraction(3, 2))
+    assert input_bound_usd([longer]) == Decimal(3)
+    assert input_bound_usd([call(0, "a"), longer]) == Decimal("1.25") + Decimal("0.15") + Decimal("1.5")
+
+
+def test_what_follows_the_last_block_is_paid_at_full_price_each_time():
+    calls = [replace(call(at_s, "a"), total_tokens=3 * BLOCK_TOKENS) for at_s in (0, 60)]
+    assert input_bound_usd(calls) == Decimal("1.35") + 4
+
+
+def test_a_prompt_without_blocks_is_paid_at_full_price():
+    assert input_bound_usd([replace(call(0), total_tokens=BLOCK_TOKENS)]) == Decimal(1)
+
+
+def test_the_bound_may_be_asked_for_while_calls_are_added():
+    bound = InputBound()
+    bound.add(call(0, "a", "b"))
+    assert bound.usd == Decimal(2)
+    bound.add(call(60, "a", "c"))
+    assert bound.usd == Decimal("1.35") + 2
 
 
 def test_blocks_below_the_minimum_count_as_one():

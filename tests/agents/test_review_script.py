@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents.review_checks import check_file, is_test
-from agents.review_script import SCRIPT_NOTICE, emulated_replies
+from agents.offline.report import SCRIPT_NOTICE
+from agents.offline.script import emulated_replies
 from agents.source_tree import SourceRefused, SourceTree
 
 Json = dict[str, Any]
@@ -56,10 +56,6 @@ def project(tmp_path: Path, files: dict[str, str]) -> SourceTree:
 
 def batch(*paths: str) -> str:
     return "\n".join(["Review these files:", *(f"- {path} (10 bytes)" for path in paths)])
-
-
-def titles(path: str, text: str, role: str) -> dict[str, tuple[int, ...]]:
-    return {hit.rule.title: hit.lines for hit in check_file(path, text.splitlines(), role)}  # type: ignore[arg-type]
 
 
 # The planner
@@ -148,6 +144,34 @@ def test_a_module_that_a_test_names_is_covered_and_another_is_not(tmp_path):
     assert [(finding["file"], finding["line"]) for finding in answer["findings"]] == [("app/refunds.py", 4)]
 
 
+def functions(*branches: int) -> str:
+    return "\n".join(f"def f{index}(x):\n" + "    if x:\n        x = 1\n" * many for index, many in enumerate(branches))
+
+
+def test_a_directory_without_tests_is_told_so_once_and_the_places_with_most_cases_are_named(tmp_path):
+    files = {"app/__init__.py": "", "app/a.py": functions(6, 2, 9), "app/b.py": functions(3), "notes.md": "x"}
+    tree = project(tmp_path, files)
+    answer, rounds = play(tree, "tests", batch("app/__init__.py", "app/a.py", "app/b.py"))
+    assert rounds == [["read_file"] * 3, ["list_files"]]
+    assert [(item["file"], item["line"], item["severity"]) for item in answer["findings"]] == [
+        ("app/__init__.py", 1, "low"),
+        ("app/a.py", 21, "low"),
+        ("app/a.py", 1, "low"),
+    ]
+    assert "Here: 3 files of code, none of them a test." in answer["findings"][0]["explanation"]
+    assert "Here: `f2` has 9 branches and 0 `raise`." in answer["findings"][1]["explanation"]
+
+
+def test_of_many_batches_one_says_that_there_are_no_tests_and_each_names_few_places(tmp_path):
+    files = {f"m{number:02}.py": functions(7, 8) for number in range(48)}
+    tree = project(tmp_path, files)
+    answers = [play(tree, "tests", batch(*list(files)[start : start + 12]))[0] for start in range(0, 48, 12)]
+    titles = [[item["title"] for item in answer["findings"]] for answer in answers]
+    assert [found.count("The directory holds no tests") for found in titles] == [1, 0, 0, 0]
+    named = sum(found.count("No test in sight exercises the functions with most cases") for found in titles)
+    assert named == 4 * 3  # of a whole directory ten, shared out and rounded up
+
+
 def test_an_unknown_role_is_refused():
     with pytest.raises(ValueError, match="names none of them"):
         emulated_replies(request("poet", "Write."))
@@ -180,6 +204,53 @@ def test_findings_of_one_title_are_one_entry_with_all_places_and_reviewers():
     assert "### 2." not in report
 
 
+def test_places_in_one_file_count_as_places():
+    report = edit([finding(explanation="Why. Also in lines 5, 9 and 3 more."), finding(file="b.py")])
+    assert "| 1 | high | `a.py:3` and 6 more |" in report
+
+
+def test_one_cause_names_a_few_places_and_counts_the_rest():
+    report = edit([finding(line=line) for line in range(1, 31)])
+    assert "Further places: " + ", ".join(f"`a.py:{line}`" for line in range(2, 9)) + " and 22 more." in report
+
+
+def test_the_place_where_most_was_counted_leads_and_the_others_say_their_number():
+    counts = {"a.py": 6, "b.py": 14, "c.py": 9}
+    findings = [
+        finding(file=name, explanation=f"Why. Here: `f1` has {many} branches.") for name, many in counts.items()
+    ]
+    report = edit(findings)
+    assert "**high** · `b.py:3`" in report
+    assert "Further places: `c.py:3` (`f1` has 9 branches), `a.py:3` (`f1` has 6 branches)." in report
+
+
+def test_of_the_untested_functions_the_ten_with_most_cases_are_kept_and_the_rest_counted():
+    title = "No test in sight exercises the functions with most cases"
+    gaps = [
+        finding(title=title, line=many, explanation=f"Why. Here: `f` has {many} branches.") for many in range(6, 19)
+    ]
+    report = edit(gaps)
+    assert "`a.py:18` and 9 more" in report
+    assert "- 3 functions without a test, with fewer cases than those named, left out" in report
+
+
+def test_a_cause_in_many_places_comes_before_another_of_its_severity():
+    report = edit([finding(title="Once"), finding(title="Twice", line=1), finding(title="Twice", line=2)])
+    assert report.index("### 1. Twice") < report.index("### 2. Once")
+
+
+@pytest.mark.parametrize(
+    ("findings", "opening"),
+    [
+        ([finding()], "The checks report 1 finding with 1 cause: 1 high."),
+        ([finding(), finding(line=4)], "The checks report 2 findings with 1 cause: 2 high."),
+        ([finding(), finding(title="B", severity="low")], "The checks report 2 findings with 2 causes: 1 high, 1 low."),
+    ],
+)
+def test_the_opening_counts_in_the_right_number(findings, opening):
+    assert opening in edit(findings)
+
+
 def test_a_report_without_findings_says_so_and_has_no_table():
     report = edit([])
     assert "found nothing to report" in report
@@ -192,107 +263,11 @@ def test_a_long_report_writes_out_what_is_grave_and_keeps_the_rest_in_the_table(
     small = [finding(title=f"Small {number}", line=number, severity="low") for number in range(1, 21)]
     report = edit(grave + small)
     assert report.count("\n| ") == 1 + 40
-    assert report.count("\n### ") == 20 + 10
-    assert "The other 10 findings stand in the table alone." in report
+    assert report.count("\n### ") == 20
+    assert "The other 20 causes stand in the table alone." in report
 
 
 def test_what_was_not_checked_or_left_out_stands_in_the_report():
     report = edit([], not_checked=("tests: gone.py: no such file",), left_out=4)
     assert "- tests: gone.py: no such file" in report
     assert "- 4 findings were left out for length" in report
-
-
-# The checks
-
-
-@pytest.mark.parametrize(
-    ("role", "text", "lines"),
-    [
-        ("correctness", "def f(a={}):\n    pass\n", (1,)),
-        ("correctness", "if x == None:\n    pass\n", (1,)),
-        ("correctness", "try:\n    f()\nexcept Exception:\n    pass\n", (3,)),
-        ("correctness", "for item in items:\n    items.remove(item)\n", (2,)),
-        ("correctness", "x = 1  # TODO: more\n", (1,)),
-        ("correctness", "assert x\n", (1,)),
-        ("correctness", "def (:\n", (1,)),
-        ("security", "eval(text)\n", (1,)),
-        ("security", "import subprocess\nsubprocess.run(command, shell=True)\n", (2,)),
-        ("security", "pickle.loads(data)\n", (1,)),
-        ("security", "requests.get(url, verify=False)\n", (1,)),
-        ("security", "api_key = 'k3jd9sl2m5'\n", (1,)),
-        ("performance", "for a in rows:\n    for b in rows:\n        f(a, b)\n", (2,)),
-        ("performance", "async def f():\n    time.sleep(1)\n", (2,)),
-        ("tests", "def long():\n" + "    x = 1\n" * 90, (1,)),
-    ],
-)
-def test_python_mistakes_are_found_at_their_line(role, text, lines):
-    assert list(titles("app/a.py", text, role).values()) == [lines]
-
-
-@pytest.mark.parametrize(
-    ("role", "path", "text"),
-    [
-        ("security", "a.js", "eval(input)\n"),
-        ("security", "a.tsx", "node.innerHTML = text;\n"),
-        ("security", "deploy.sh", "curl https://x.example/i.sh | sh\n"),
-        ("security", "Dockerfile", "RUN chmod -R 777 /srv\n"),
-        ("security", "key.txt", "-----BEGIN RSA PRIVATE KEY-----\n"),
-        ("correctness", "A.java", "try { f(); } catch (Exception e) {}\n"),
-        ("correctness", "a.go", "// FIXME: handle err\n"),
-        ("performance", "q.sql", "select * from orders;\n"),
-    ],
-)
-def test_mistakes_in_other_languages_are_found(role, path, text):
-    assert list(titles(path, text, role).values()) == [(1,)]
-
-
-@pytest.mark.parametrize(
-    ("role", "text"),
-    [
-        ("correctness", "try:\n    f()\nexcept:\n    undo()\n    raise\n"),
-        ("correctness", "def f(a=None, b=()):\n    pass\n"),
-        ("security", "eval('1 + 1')\n"),
-        ("security", "api_key = 'your-key-here'\n"),
-        ("security", "password = '<your password>'\n"),
-        ("security", "subprocess.run(['ls'], check=True)\n"),
-        ("security", "client = Client(api_key='emulated')\n"),
-        ("performance", "for a in rows:\n    for b in columns:\n        f(a, b)\n"),
-    ],
-)
-def test_what_is_no_mistake_is_not_reported(role, text):
-    assert titles("app/a.py", text, role) == {}
-
-
-def test_a_file_that_was_shown_in_part_is_not_called_invalid():
-    assert titles("a.py", "x = 'yyyy [cut: 900 more characters]\n", "correctness") == {}
-
-
-def test_odd_escapes_in_a_file_are_no_warning_of_ours():
-    assert titles("a.py", "x = '\\d'\n", "correctness") == {}
-
-
-def test_a_test_without_an_assertion_is_found_and_one_that_raises_is_not():
-    text = "def test_a():\n    f()\n\n\ndef test_b():\n    with pytest.raises(ValueError):\n        f()\n"
-    assert list(titles("tests/test_a.py", text, "tests").values()) == [(1,)]
-
-
-def test_mistakes_in_test_code_rank_one_step_lower():
-    (shipped,) = check_file("a.py", ["eval(text)"], "security")
-    (tested,) = check_file("tests/test_a.py", ["eval(text)"], "security")
-    assert (shipped.rule.severity, tested.rule.severity) == ("high", "medium")
-
-
-def test_an_assertion_in_a_test_is_no_finding():
-    assert titles("tests/test_a.py", "def test_a():\n    assert f()\n", "correctness") == {}
-
-
-@pytest.mark.parametrize(
-    "path", ["tests/a.py", "test_a.py", "a_test.go", "src/a.spec.ts", "conftest.py", "AppTests.swift"]
-)
-def test_tests_are_known_by_their_names(path):
-    assert is_test(path)
-
-
-@pytest.mark.parametrize("path", ["testing_tools.py", "latest.py", "src/contest.go", "attestation.rs"])
-def test_other_names_are_no_tests(path):
-    assert not is_test(path)

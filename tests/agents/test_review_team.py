@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tomllib
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 
 from agentcache import Agent, Stability, TargetError, Workflow
-from agentcache.cli.target import load_target
+from agentcache.cli.target import load_agents, load_target
 from agentcache.emulator.server import serve
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.token_estimate import text_tokens
 from agentcache.workflow.runtime import Runtime
 from agents import review as team
-from agents.review_script import SCRIPT_NOTICE, emulated_replies
+from agents.offline.checks import definitions
+from agents.offline.report import SCRIPT_NOTICE
+from agents.offline.script import emulated_replies
 from agents.source_tree import SourceFile, SourceTree
 
 ROOT = Path(__file__).parents[2]
@@ -193,6 +196,56 @@ def test_the_team_loads_by_path_from_any_directory(tmp_path, monkeypatch):
     assert target.module.emulated_replies is emulated_replies
 
 
+# The demo: this repository's own package
+
+
+@pytest.fixture(scope="module")
+def demo() -> SimpleNamespace:
+    return asyncio.run(reviewed(ROOT / "agentcache"))
+
+
+def rows_of(report: str) -> list[tuple[str, int, str, str]]:
+    """Return file, line, title and reviewer of each row of the table."""
+    rows = re.findall(r"^\| \d+ \| \w+ \| `(.+?):(\d+)`[^|]* \| (.+) \| (\w+) \|$", report, re.MULTILINE)
+    return [(file, int(line), title, reviewer) for file, line, title, reviewer in rows]
+
+
+def test_the_demo_fits_about_two_screens(demo):
+    assert len(demo.report.splitlines()) <= 120
+
+
+def test_the_demo_says_once_that_there_are_no_tests_and_where_they_would_pay_most(demo):
+    titles = [title for _, _, title, _ in rows_of(demo.report)]
+    assert titles.count("The directory holds no tests") == 1
+    assert titles.count("No test in sight exercises the functions with most cases") == 1
+    assert not any("No test names" in title for title in titles)
+
+
+def test_the_demo_holds_findings_of_most_reviewers_at_places_that_exist(demo):
+    rows = rows_of(demo.report)
+    assert len({reviewer for *_, reviewer in rows}) >= 3
+    for file, line in re.findall(r"`([\w./]+\.\w+):(\d+)`", demo.report):
+        assert 1 <= int(line) <= max(len((ROOT / "agentcache" / file).read_text(encoding="utf-8").splitlines()), 1)
+
+
+def test_the_numbers_of_the_demo_can_be_counted_again(demo):
+    counted = re.findall(r"`([\w./]+):(\d+)` \(`(\w+)` has (\d+) branch\w* and (\d+) `raise`\)", demo.report)
+    assert len(counted) > 3
+    for file, line, name, branches, raises in counted:
+        lines = (ROOT / "agentcache" / file).read_text(encoding="utf-8").split("\n")
+        assert re.search(rf"\bdef {name}\(", lines[int(line) - 1])
+        (found,) = [item for item in definitions(file, lines) if item.line == int(line)]
+        assert (found.branches, found.raises) == (int(branches), int(raises))
+
+
+def test_the_demo_reads_most_of_its_input_from_the_cache_in_a_bounded_number_of_calls(demo):
+    usage = [call.usage for call in demo.calls]
+    read = sum(item.cache_read_tokens for item in usage)
+    whole = sum(item.uncached_input_tokens + item.cache_write_5m_tokens + item.cache_write_1h_tokens for item in usage)
+    assert read / (read + whole) > 0.6
+    assert len(demo.calls) < 2 * len(SourceTree(ROOT / "agentcache").files)
+
+
 # Sharing the work out
 
 
@@ -231,6 +284,12 @@ def test_files_beyond_the_bound_are_counted_not_forgotten():
     assert len(part.files) + len(part.over) == 1000
 
 
+@pytest.mark.parametrize("name", ["planner", "reviewer", "editor"])
+def test_an_agent_of_each_kind_can_be_shown_without_a_project(name):
+    (agent,) = load_agents(f"agents.review:{name}")
+    assert agent.renderer.render(Stability.STATIC, {})
+
+
 # Findings
 
 
@@ -256,7 +315,7 @@ def test_the_editor_gets_a_bounded_number_of_findings_and_the_count_of_the_rest(
 
 def agents_of_the_team(tmp_path: Path) -> dict[str, Agent[Any]]:
     tree = SourceTree(tmp_path)
-    reviewers = {str(role): agent for role, agent in team.reviewers(tree).items()}
+    reviewers = {str(role): team.reviewer(role, tree) for role in team.ROLES}
     return {"planner": team.planner(tree), "editor": team.editor(), **reviewers}
 
 
@@ -274,6 +333,6 @@ def test_the_declared_model_of_each_prompt_directory_is_the_one_that_is_used(tmp
 
 
 def test_the_reviewers_begin_with_the_same_text_and_the_same_tools(tmp_path):
-    reviewers = team.reviewers(SourceTree(tmp_path)).values()
+    reviewers = [team.reviewer(role, SourceTree(tmp_path)) for role in team.ROLES]
     assert len({agent.renderer.render(Stability.STATIC, {})[0].text for agent in reviewers}) == 1
     assert len({str([item.definition() for item in agent.tools]) for agent in reviewers}) == 1

@@ -79,3 +79,63 @@ def test_a_function_that_returns_an_agent_is_asked_for_it(cli: Cli) -> None:
     refused = cli("show", "made.py:needs")
     assert refused.exit_code == 2
     assert "needs x" in refused.stderr
+
+
+CREW = """
+from agentcache import Agent, Prompt, Team, workflow
+
+RULES = "Cite the line that you mean. " * 400
+crew = Team(name="crew", model="claude-sonnet-5-5", prompt=Prompt(static=RULES))
+planner = crew.agent(name="planner", prompt=Prompt(static="You plan."))
+judge = crew.agent(name="judge", prompt=Prompt(static="You judge."))
+loner = Agent(name="loner", model="claude-sonnet-5-5", prompt=Prompt(static=["You are alone.", RULES]))
+empty = Team(name="empty", model="claude-sonnet-5-5", prompt=Prompt(static="Nobody."))
+
+@workflow
+async def work(run): ...
+"""
+
+
+def test_a_team_is_drawn_once_and_then_what_each_agent_adds(cli: Cli) -> None:
+    Path("crew.py").write_text(CREW)
+
+    shown = cli("show", "crew.py:crew")
+
+    assert shown.exit_code == 0, shown.output
+    assert "tokens shared by planner, judge" in shown.stdout
+    assert shown.stdout.count("crew.static") == 1
+    assert shown.stdout.count("end of the shared sections") == 1
+    assert shown.stdout.count("end of the static layer") == 2
+    assert "loner" not in shown.stdout
+    assert "not shared" not in shown.stdout
+
+
+def test_the_json_form_of_a_team_counts_what_is_shared(cli: Cli) -> None:
+    Path("crew.py").write_text(CREW)
+
+    shown = json.loads(cli("show", "crew.py:crew", "--format", "json").stdout)
+
+    planner, judge = shown["agents"]
+    assert shown["team"]["name"] == "crew"
+    assert shown["team"]["shared_blocks"] == 1
+    assert shown["team"]["shared_tokens"] == planner["blocks"][0]["tokens"] == judge["blocks"][0]["tokens"]
+    assert shown["unshared"] == []
+
+
+def test_agents_that_could_share_a_prefix_and_do_not_are_told_so_with_the_tokens_lost(cli: Cli) -> None:
+    Path("crew.py").write_text(CREW)
+
+    shown = cli("show", "crew.py:work")
+    [finding] = json.loads(cli("show", "crew.py:work", "--format", "json").stdout)["unshared"]
+
+    assert (finding["agents"], finding["cause"]) == (["planner", "loner"], "order")
+    assert f"do not share the {finding['lost_tokens']:,} tokens" in " ".join(shown.stdout.split())
+
+
+def test_a_team_without_agents_in_its_module_says_what_to_name_instead(cli: Cli) -> None:
+    Path("crew.py").write_text(CREW)
+
+    refused = cli("show", "crew.py:empty")
+
+    assert refused.exit_code == 2
+    assert "defines no agent of it; name a function that returns one" in refused.stderr

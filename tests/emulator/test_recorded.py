@@ -163,6 +163,12 @@ async def test_what_was_recorded_twice_is_played_in_order_and_then_again() -> No
     assert [await said(replies, QUESTION) for _ in range(3)] == [[text("one")], [text("two")], [text("two")]]
 
 
+async def test_traces_of_one_name_are_two_traces() -> None:
+    replies = played(trace(thread(QUESTION, assistant(text("one")))), trace(thread(QUESTION, assistant(text("two")))))
+    assert [await said(replies, QUESTION) for _ in range(2)] == [[text("one")], [text("two")]]
+    replies.finish()
+
+
 async def test_a_turn_is_given_once_but_to_the_prompt_that_had_it() -> None:
     replies = played(trace(thread(QUESTION, ANSWER)))
     await said(replies, QUESTION)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.sections import Stability
 
 IN_SYSTEM = (Stability.STATIC, Stability.SEMI_STATIC, Stability.SESSION)
@@ -56,8 +57,39 @@ def section_lists(draw, *, marked=marks):
         for place in range(draw(st.integers(0, 2))):
             name = f"{stability}_{place}"
             text = f"{name} {draw(words)}"
-            sections.append(RenderedSection(name=name, stability=stability, text=text, breakpoint=draw(marked)))
+            sections.append(
+                RenderedSection(
+                    name=name,
+                    stability=stability,
+                    text=text,
+                    breakpoint=draw(marked),
+                    parting=draw(st.sampled_from([False, False, False, True])),
+                )
+            )
     return sections
+
+
+@st.composite
+def outlooks(draw):
+    """Draw any expectation, certainties included."""
+    soon = draw(st.floats(0, 1))
+    return Outlook(soon=soon, later=(1 - soon) * draw(st.floats(0, 1)), basis="drawn")
+
+
+@st.composite
+def reuses(draw, layout):
+    """Draw what may be claimed of the calls around one, true or not, of other prompts and of unmarkable blocks too."""
+    digests = st.sampled_from([*(block.prefix_digest for block in layout.blocks), "p1:another prompt"])
+    places = st.integers(0, len(layout.blocks) - 1) | st.integers(0, layout.messages_start)
+    return Reuse(
+        written=draw(st.frozensets(digests, max_size=4)),
+        live=draw(st.dictionaries(digests, st.sampled_from(["5m", "1h"]), max_size=4)),
+        tail_continues=draw(st.sampled_from([True, True, True, False])),
+        prefix_recurs=draw(st.booleans()),
+        tail=draw(outlooks()),
+        shared=draw(st.dictionaries(places, outlooks(), max_size=4)),
+        loose_blocks=draw(st.integers(0, 5)),
+    )
 
 
 @st.composite
@@ -69,7 +101,7 @@ def turns(draw, number):
     said: list[dict[str, object]] = []
     results: list[dict[str, object]] = []
     for place, kind in enumerate([*kinds, "text"]):
-        label = f"{number}.{place}"
+        label = f"{number}-{place}"
         if kind == "thinking":
             said.append({"type": "thinking", "thinking": label, "signature": "s"})
         elif kind == "text":

@@ -218,7 +218,7 @@ async def test_a_runtime_on_an_emulator_passes_by_its_requests_and_by_its_ledger
         emulated(
             [both, "Both are here.", "Still there.", "Hello Bob."], guard=PrefixGuard(shared="system[0]")
         ) as emulator,
-        Runtime("memory:", base_url=emulator.base_url, keep_text=True) as runtime,
+        Runtime("memory:", base_url=emulator.base_url, keep_text=True, clock=emulator.clock.now) as runtime,
     ):
         ana: Body = {"session": {"customer": "Ana"}, "conversation": "c"}
         await runtime.run(agent, "Where are they?", turn={"now": "noon"}, **ana)

@@ -6,7 +6,7 @@ equal outlooks.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -70,7 +70,7 @@ class _Gaps:
     """Counts per class of calls, from the widest class to the narrowest."""
 
     prior: Outlook
-    counts: dict[_Key, _Counts] = field(default_factory=dict)
+    counts: defaultdict[_Key, _Counts] = field(default_factory=lambda: defaultdict(_Counts))
 
     def outlook(self, keys: Iterable[_Key]) -> Outlook:
         """Return the estimate for a call of these classes, widest first: each narrower class refines the last."""
@@ -101,7 +101,7 @@ class _Gaps:
     def count(self, line: _Line, window: int, *, ended: bool) -> None:
         """Count that a silence reached a window, and whether it ended inside it."""
         for key in line.keys:
-            counted = self.counts.setdefault(key, _Counts())
+            counted = self.counts[key]
             counted.reached[window] += 1
             counted.ended[window] += ended
             counted.closed[window] += line.closed

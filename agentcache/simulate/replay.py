@@ -107,21 +107,21 @@ class Replay:
     def _markers(self, case: Case, plan: Plan) -> tuple[Marker, ...] | None:
         """Return a plan's markers by the judge's positions; `None` when the API refuses them.
 
-        The judge refuses for the number, the order and the lifetimes of markers, so it is asked once for each pattern
-        of them.
+        On blocks that take markers the judge refuses for their number, order and lifetimes alone, so it is asked once
+        for each pattern of these.
         """
         points = sorted(plan.kept, key=wire_order)
+        markers = []
+        for point in points:
+            position = case.position(point.block)
+            if position is None or not case.layout.blocks[point.block].markable:
+                return None
+            markers.append(Marker(position, point.ttl))
         blocks = {point.block for point in points}
         pattern = (tuple((point.ttl, point.automatic) for point in points), plan.automatic, len(blocks))
         if pattern not in self._is_accepted:
             self._is_accepted[pattern] = case.judged_markers(plan) is not None
-        positions = [case.position(point.block) for point in points]
-        known = tuple(
-            Marker(position, point.ttl)
-            for point, position in zip(points, positions, strict=True)
-            if position is not None and case.layout.blocks[point.block].markable
-        )
-        return known if self._is_accepted[pattern] and len(known) == len(points) else None
+        return tuple(markers) if self._is_accepted[pattern] else None
 
 
 @dataclass(slots=True)

@@ -198,6 +198,23 @@ def test_a_plan_that_the_api_refuses_is_counted(tmp_path: Path) -> None:
     assert replay.refused == 1
 
 
+class Astray(Fixed):
+    """A policy with a mistake: in prompts that have thoughts it marks the first one instead of the end."""
+
+    def plan(self, case: Case) -> Plan:
+        chosen = super().plan(case)
+        thoughts = [at for at, block in enumerate(case.layout.blocks) if block.kind == "thinking"]
+        return replace(chosen, kept=(replace(chosen.kept[0], block=thoughts[0]),)) if thoughts else chosen
+
+
+def test_a_marker_that_is_refused_for_its_block_is_not_held_against_others(tmp_path: Path) -> None:
+    thought: Body = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    bodies = [request(user(LONG), assistant(thought, "so"), user("on")), request(user(LONG))]
+    log = write_lines(tmp_path / "log.jsonl", [line(at_s, body) for at_s, body in enumerate(bodies)])
+    replay = Replay(name="astray", policy=Astray("astray", "5m", "5m"))
+    assert [replay.bill(case).usage is None for case in cases_of(log)] == [True, False]
+
+
 def test_written_tokens_are_wasted_until_somebody_reads_them(conversation: Path) -> None:
     replay = Replay.of("fixed-5m")
     wasted = []

@@ -1,78 +1,43 @@
-"""Runs one agent: performs the steps, records each call, emits events.
+"""Runs one agent: performs the steps from the question to the output.
 
-The runner owns the order of things; what to send is decided in `requests.py`, what comes next in `steps.py`.
+The runner owns the order of things; how one call is made stands in `agent_calls.py`, what comes next in `steps.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
-from agentcache.accounting.usage import CallRecord
-from agentcache.errors import PrefixMoved, SettingsError
 from agentcache.prompt.amendments import Way
-from agentcache.prompt.canonical import JsonObject, canonical_json, digest
-from agentcache.prompt.layout import Layout
-from agentcache.prompt.plain_values import plain_value, plain_variables
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.rendering import RenderedSection
-from agentcache.prompt.reuse import Reuse
-from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
-from agentcache.runtime.agent import Agent
-from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.agent_calls import AgentCalls, identity
+from agentcache.runtime.agent_run import AgentRun, content_of
 from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
-from agentcache.runtime.events import EventSink, Notice
-from agentcache.runtime.limits import Meter
 from agentcache.runtime.memo import Memo
-from agentcache.runtime.output import OutputSpec
-from agentcache.runtime.prefix_guard import Cause, find_move, loss
 from agentcache.runtime.replies import Reply
-from agentcache.runtime.requests import PreparedCall, level_salts, prepare, render_system, render_turn
-from agentcache.runtime.sent_prefix import SentPrefix, marks_after
+from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.steps import CallAgain, Fail, Finish, Repair, RunTools, Step, next_step
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
-
-Input: TypeAlias = object
-"""What a run is asked: text, a list of content blocks, or any value that pydantic can write as JSON."""
-
-_BLOCKS = frozenset({"text", "image", "document", "search_result", "container_upload"})
-"""Content blocks that a user message may bring (SDK 2.12.0, `ContentBlockParam`), tool results apart."""
 
 REPAIRS = 2
 """How often an answer that does not fit the declared output is sent back before the run fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRun:
-    """One run of one agent: who it is, what it is asked, what it may use."""
-
-    run_id: str
-    agent: Agent[object]
-    input: Input
-    session: Mapping[str, object]
-    turn: Mapping[str, object]
-    conversation: str | None
-    output: OutputSpec
-    meter: Meter
-    emit: EventSink
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """Everything that runs of one runtime share."""
 
-    caller: Caller
+    calls: AgentCalls
     snapshots: Snapshots
     conversations: Conversations
     memo: Memo
-    history: ReuseHistory
     clock: Callable[[], float]
     new_id: Callable[[str], str]
-    strict: bool = False
-    """Whether a prefix that moves is an error."""
 
     async def run(self, run: AgentRun) -> object:
         """Perform the run and return its output.
@@ -89,7 +54,7 @@ class Runner:
                 layout=transcript.layout,
                 history=transcript.messages,
                 rendered=rendered,
-                session_digest=_identity(run.session),
+                session_digest=identity(run.session),
                 settings=settings,
                 at_s=self.clock(),
             )
@@ -120,10 +85,10 @@ class Runner:
             transcript.settings = HeldSettings(thinking=own.thinking, effort=own.effort)
             return own
         if (first.thinking, first.effort) != (own.thinking, own.effort):
-            self._notice(
-                run,
+            run.notice(
                 "settings_held",
                 "thinking and effort stay as this conversation began: a change would rewrite its cache",
+                at=self.clock(),
             )
         return replace(own, thinking=first.thinking, effort=first.effort)
 
@@ -132,18 +97,20 @@ class Runner:
         if going.choice is not None:
             names = ", ".join(map(repr, going.choice.sections))
             code, what = _WAYS[going.choice.way]
-            self._notice(run, code, f"semi-static text changed (section {names}) and {what}: {going.choice.reason}")
+            run.notice(
+                code, f"semi-static text changed (section {names}) and {what}: {going.choice.reason}", at=self.clock()
+            )
         if going.thinking_dropped:
-            self._notice(
-                run,
+            run.notice(
                 "thinking_dropped",
                 "the prompt before it changed, so the model would refuse its earlier thinking: it is sent without",
+                at=self.clock(),
             )
 
     async def _turns(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> object:
         repairs_left = REPAIRS
         while True:
-            answer = await self._call(run, transcript, going, settings)
+            answer = await self.calls.call(run, transcript, going, settings)
             going = replace(going, choice=None)
             reply = answer.reply
             if reply.content:
@@ -172,67 +139,6 @@ class Runner:
             stop_details=reply.stop_details,
         )
 
-    async def _call(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> Answer:
-        agent, meter = run.agent, run.meter
-        meter.begin_turn(at=self.clock(), run=agent.name)
-        now = self.clock()
-        prepared = prepare(
-            agent,
-            system=going.system,
-            messages=transcript.messages,
-            settings=settings,
-            expect=lambda layout: self._expected(run, transcript, layout, now),
-            previous=transcript.layout,
-        )
-        prepared = replace(prepared, notes=self._guarded(run, transcript, going, prepared, now))
-        kept = prepared.plan.kept
-        self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
-        transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
-        transcript.layout = prepared.layout
-        context = CallContext(
-            run_id=run.run_id,
-            agent=agent.name,
-            conversation=run.conversation,
-            turn=meter.turns,
-            emit=run.emit,
-            charge=lambda record: self._charge(run, record),
-        )
-        return await self.caller.call(prepared, context)
-
-    def _guarded(
-        self, run: AgentRun, transcript: Transcript, going: GoingOn, prepared: PreparedCall, now: float
-    ) -> JsonObject:
-        """Compare a call with the one before; return what the ledger keeps of that, beside the plan.
-
-        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict.
-        """
-        notes: JsonObject = {} if going.choice is None else {"semi_static": going.choice.to_json()}
-        before, sent, layout = transcript.layout, transcript.sent, prepared.layout
-        moved = before and sent and find_move(before, layout, intended=going.rewritten)
-        if not moved or not sent or run.agent.cache == "off":
-            return notes
-        lost = loss(sent, moved, prepared.plan, layout, run.agent.facts, at_s=now)
-        message = f"{moved.named()} is not what this conversation sent before: {lost.words()}"
-        if self.strict:
-            raise PrefixMoved(f"{run.agent.name}: {message}; {_REMEDIES[moved.cause]}", where=moved.where)
-        self._notice(run, "prefix_moved", message)
-        return {**notes, "moved": {**moved.to_json(), **lost.to_json()}}
-
-    def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:
-        """Return what is known of the calls around this one.
-
-        A run without tools that is no conversation ends with its first answer, as far as anybody can tell.
-        """
-        known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
-        written = transcript.sent.written if transcript.sent else frozenset()
-        continues = bool(run.agent.toolbox) or run.conversation is not None
-        return replace(known, written=known.written | written, tail_continues=continues)
-
-    def _charge(self, run: AgentRun, record: CallRecord) -> None:
-        run.meter.add(record)
-        if record.usage is not None and record.cost_usd is None:
-            self._notice(run, "unpriced_model", f"{record.model} has no known price: its cost is unknown, not zero")
-
     async def _tools(self, run: AgentRun, blocks: Sequence[JsonObject], call_id: str) -> list[JsonObject]:
         turn = ToolTurn(
             run_id=run.run_id,
@@ -240,7 +146,7 @@ class Runner:
             call_id=call_id,
             clock=self.clock,
             new_id=self.new_id,
-            record=self.caller.ledger.add_tool_call,
+            record=self.calls.caller.ledger.add_tool_call,
             emit=run.emit,
             memo=self.memo,
             concurrency=run.agent.tool_concurrency,
@@ -248,62 +154,12 @@ class Runner:
         results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
         return results
 
-    def _notice(self, run: AgentRun, code: str, message: str) -> None:
-        run.emit(Notice(run_id=run.run_id, agent=run.agent.name, at=self.clock(), code=code, message=message))
-
 
 _WAYS: Mapping[Way, tuple[str, str]] = {
     "append": ("semi_static_appended", "is told behind the messages"),
     "rewrite": ("semi_static_rewritten", "the prefix is rewritten"),
     "keep": ("semi_static_kept", "this conversation keeps the old text"),
 }
-
-_REMEDIES: Mapping[Cause, str] = {
-    "model_changed": "begin a new conversation for another model",
-    "tools_changed": "keep an agent's tools as they are within a conversation",
-    "system_changed": "text that changes within a conversation belongs in the turn layer",
-    "messages_changed": "messages that were sent must stay as they are",
-    "output_format_changed": "ask for one type of output within a conversation",
-    "thinking_changed": "keep thinking and effort as they are within a conversation",
-}
-
-
-def _identity(variables: Mapping[str, object]) -> str:
-    return digest(canonical_json(plain_variables(variables)))
-
-
-def _sent(
-    run: AgentRun, before: SentPrefix | None, going: GoingOn, prepared: PreparedCall, settings: CallSettings, now: float
-) -> SentPrefix:
-    """Return what this call sends, for the next one to repeat."""
-    facts = run.agent.facts
-    return SentPrefix(
-        agent=run.agent.name,
-        model=facts.canonical,
-        system=going.system,
-        amended=going.amended,
-        session_digest=_identity(run.session),
-        salts=level_salts(settings),
-        marks=marks_after(before.marks if before else (), prepared.layout, prepared.plan.kept, at_s=now),
-        outlook=prepared.reuse.tail,
-        bound=facts.thinking_bound_to_prefix or (before is not None and before.bound),
-    )
-
-
-def content_of(value: Input, agent: str) -> list[JsonObject]:
-    """Return a run's input as content blocks: text as it is, blocks as they are, anything else as canonical JSON."""
-    if isinstance(value, str):
-        if not value.strip():
-            raise SettingsError(f"agent {agent!r}: the input is empty; the API takes no empty message")
-        return [{"type": "text", "text": value}]
-    plain = plain_value(value)
-    if (
-        isinstance(plain, list)
-        and plain
-        and all(isinstance(item, dict) and item.get("type") in _BLOCKS for item in plain)
-    ):
-        return [item for item in plain if isinstance(item, dict)]
-    return [{"type": "text", "text": canonical_json(plain)}]
 
 
 def _user(text: str) -> JsonObject:

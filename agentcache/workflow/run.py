@@ -16,11 +16,12 @@ from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
 from agentcache.accounting.usage import RunRecord
 from agentcache.errors import DeclarationError
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.agent_run import AgentRun, Input
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.results import RunResult
-from agentcache.runtime.runner import AgentRun, Input, Runner
+from agentcache.runtime.runner import Runner
 from agentcache.workflow.opened import OpenRun, opened_run
 
 P = ParamSpec("P")
@@ -145,7 +146,7 @@ class Run:
         self, name: str, limits: Limits, *, agent: str | None = None, conversation: str | None = None
     ) -> AbstractAsyncContextManager[OpenRun]:
         return opened_run(
-            self.runner.caller.ledger,
+            self.runner.calls.caller.ledger,
             self.emit,
             record=RunRecord(
                 run_id=self.runner.new_id("run"),

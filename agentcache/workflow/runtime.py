@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar, overload
 from agentcache.errors import DeclarationError, SettingsError
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.agent_calls import AgentCalls
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.conversation import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
@@ -115,14 +116,12 @@ class Runtime:
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
         self._runner = Runner(
-            caller=caller,
+            calls=AgentCalls(caller=caller, history=history, clock=self._clock, strict=self._strict),
             snapshots=Snapshots(clock=self._clock),
             conversations=Conversations(ledger if self._keep_text else None),
             memo=Memo(clock=self._clock),
-            history=history,
             clock=self._clock,
             new_id=new_id,
-            strict=self._strict,
         )
         return self
 
@@ -141,7 +140,7 @@ class Runtime:
     @property
     def ledger(self) -> Ledger:
         """The open ledger. Raises `SettingsError` outside `async with`."""
-        return self._opened().caller.ledger
+        return self._opened().calls.caller.ledger
 
     @overload
     async def run(

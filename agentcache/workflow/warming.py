@@ -19,11 +19,13 @@ async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, o
     """
     runner = top.runner
     now = runner.clock()
-    prepared = await warm_call(agent, session=session, snapshots=runner.snapshots, history=runner.history, at_s=now)
+    prepared = await warm_call(
+        agent, session=session, snapshots=runner.snapshots, history=runner.calls.history, at_s=now
+    )
     record = RunRecord(
         run_id=runner.new_id("run"), parent_run_id=top.run_id, name=agent.name, agent=agent.name, started_at=now
     )
-    ledger = runner.caller.ledger
+    ledger = runner.calls.caller.ledger
     async with opened_run(
         ledger, top.emit, record=record, limits=agent.limits, above=top.meter, clock=runner.clock
     ) as run:
@@ -38,9 +40,9 @@ async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, o
             charge=run.meter.add,
         )
         sent_at = runner.clock()
-        await runner.caller.call(prepared, context)
+        await runner.calls.caller.call(prepared, context)
         marks = [(point.prefix_digest, point.ttl) for point in prepared.plan.kept]
-        runner.history.read_or_written(marks, at_s=sent_at)
+        runner.calls.history.read_or_written(marks, at_s=sent_at)
         warmed = Warmed(
             agent=agent.name,
             model=agent.model,

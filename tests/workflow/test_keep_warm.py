@@ -45,7 +45,7 @@ async def stage(
         ) as runtime,
     ):
         if learned:
-            runtime._runner.history.learn(long_silences(clock.now()))
+            runtime._runner.calls.history.learn(long_silences(clock.now()))
         yield Stage(runtime, emulator, events)
 
 
@@ -119,7 +119,7 @@ async def test_a_run_that_ended_and_is_no_conversation_is_never_kept():
         await on.runtime.run(agent(), "one")
         await passes(on, 291)
         assert await pings(on) == []
-        assert [line.closed for line in on.runtime._runner.history._tails.lines[0].values()] == [True]
+        assert [line.closed for line in on.runtime._runner.calls.history._tails.lines[0].values()] == [True]
 
 
 async def test_a_run_that_waits_for_a_long_tool_is_kept_and_pays_for_it():
@@ -191,7 +191,7 @@ async def test_a_read_that_fails_is_told_and_is_the_last_one():
 
     async with stage() as on, Refusing(base_url=on.emulator.base_url, api_key="x") as refusing:
         await on.runtime.run(agent(), "one", conversation="c")
-        on.runtime._runner.caller.client = refusing
+        on.runtime._runner.calls.caller.client = refusing
         await passes(on, 291, 290)
         (row,) = await pings(on)
         assert row.error is not None

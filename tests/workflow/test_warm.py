@@ -109,7 +109,7 @@ async def test_an_agent_of_a_team_is_warmed_as_it_calls_and_so_is_what_the_team_
 
 async def test_a_warm_up_teaches_nothing_about_how_soon_calls_come(stage):
     async with stage(lambda request: "ok") as on:
-        history = on.runtime._runner.history
+        history = on.runtime._runner.calls.history
         await on.runtime.warm(agent())
     assert not history._prefixes.gaps.counts
     assert not history._layer_lines
@@ -120,7 +120,7 @@ async def test_another_runtime_learns_from_the_ledger_that_the_prefix_lives(stag
     async with stage(lambda request: "ok", store=url) as on:
         await on.runtime.warm(agent())
     async with stage(lambda request: "ok", store=url) as on:
-        live = set(on.runtime._runner.history._entries)
+        live = set(on.runtime._runner.calls.history._entries)
         (call,) = await on.runtime.ledger.calls()
     assert live == set(call.prefix_digests)
 

@@ -1,0 +1,132 @@
+"""One call of an agent's run: plan it, compare it with the call before, send it, charge it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from agentcache.accounting.usage import CallRecord
+from agentcache.errors import PrefixMoved
+from agentcache.prompt.canonical import JsonObject, canonical_json, digest
+from agentcache.prompt.layout import Layout
+from agentcache.prompt.plain_values import plain_variables
+from agentcache.prompt.reuse import Reuse
+from agentcache.prompt.reuse_history import ReuseHistory
+from agentcache.prompt.wire import CallSettings
+from agentcache.runtime.agent_run import AgentRun
+from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.continuing import GoingOn
+from agentcache.runtime.conversation import Transcript
+from agentcache.runtime.prefix_guard import Cause, find_move, loss
+from agentcache.runtime.requests import PreparedCall, level_salts, prepare
+from agentcache.runtime.sent_prefix import SentPrefix, marks_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCalls:
+    """Makes the calls of agents' runs; one serves all runs of a runtime. `strict`: a prefix that moves is an error."""
+
+    caller: Caller
+    history: ReuseHistory
+    clock: Callable[[], float]
+    strict: bool = False
+
+    async def call(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> Answer:
+        """Send what the transcript holds and return the answer; the transcript then knows what was sent.
+
+        Raises `LimitReached` before a call that there is no room for, `PrefixMoved` where that is an error, and a
+        `CallError` when the call fails.
+        """
+        agent, meter = run.agent, run.meter
+        meter.begin_turn(at=self.clock(), run=agent.name)
+        now = self.clock()
+        prepared = prepare(
+            agent,
+            system=going.system,
+            messages=transcript.messages,
+            settings=settings,
+            expect=lambda layout: self._expected(run, transcript, layout, now),
+            previous=transcript.layout,
+        )
+        prepared = replace(prepared, notes=self._guarded(run, transcript, going, prepared, now))
+        kept = prepared.plan.kept
+        self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
+        transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
+        transcript.layout = prepared.layout
+        context = CallContext(
+            run_id=run.run_id,
+            agent=agent.name,
+            conversation=run.conversation,
+            turn=meter.turns,
+            emit=run.emit,
+            charge=lambda record: self._charge(run, record),
+        )
+        return await self.caller.call(prepared, context)
+
+    def _guarded(
+        self, run: AgentRun, transcript: Transcript, going: GoingOn, prepared: PreparedCall, now: float
+    ) -> JsonObject:
+        """Compare a call with the one before; return what the ledger keeps of that, beside the plan.
+
+        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict.
+        """
+        notes: JsonObject = {} if going.choice is None else {"semi_static": going.choice.to_json()}
+        before, sent, layout = transcript.layout, transcript.sent, prepared.layout
+        moved = before and sent and find_move(before, layout, intended=going.rewritten)
+        if not moved or not sent or run.agent.cache == "off":
+            return notes
+        lost = loss(sent, moved, prepared.plan, layout, run.agent.facts, at_s=now)
+        message = f"{moved.named()} is not what this conversation sent before: {lost.words()}"
+        if self.strict:
+            raise PrefixMoved(f"{run.agent.name}: {message}; {_REMEDIES[moved.cause]}", where=moved.where)
+        run.notice("prefix_moved", message, at=now)
+        return {**notes, "moved": {**moved.to_json(), **lost.to_json()}}
+
+    def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:
+        """Return what is known of the calls around this one.
+
+        A run without tools that is no conversation ends with its first answer, as far as anybody can tell.
+        """
+        known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
+        written = transcript.sent.written if transcript.sent else frozenset()
+        continues = bool(run.agent.toolbox) or run.conversation is not None
+        return replace(known, written=known.written | written, tail_continues=continues)
+
+    def _charge(self, run: AgentRun, record: CallRecord) -> None:
+        run.meter.add(record)
+        if record.usage is not None and record.cost_usd is None:
+            told = f"{record.model} has no known price: its cost is unknown, not zero"
+            run.notice("unpriced_model", told, at=self.clock())
+
+
+_REMEDIES: Mapping[Cause, str] = {
+    "model_changed": "begin a new conversation for another model",
+    "tools_changed": "keep an agent's tools as they are within a conversation",
+    "system_changed": "text that changes within a conversation belongs in the turn layer",
+    "messages_changed": "messages that were sent must stay as they are",
+    "output_format_changed": "ask for one type of output within a conversation",
+    "thinking_changed": "keep thinking and effort as they are within a conversation",
+}
+
+
+def identity(variables: Mapping[str, object]) -> str:
+    """Return a digest that equal variables share."""
+    return digest(canonical_json(plain_variables(variables)))
+
+
+def _sent(
+    run: AgentRun, before: SentPrefix | None, going: GoingOn, prepared: PreparedCall, settings: CallSettings, now: float
+) -> SentPrefix:
+    """Return what this call sends, for the next one to repeat."""
+    facts = run.agent.facts
+    return SentPrefix(
+        agent=run.agent.name,
+        model=facts.canonical,
+        system=going.system,
+        amended=going.amended,
+        session_digest=identity(run.session),
+        salts=level_salts(settings),
+        marks=marks_after(before.marks if before else (), prepared.layout, prepared.plan.kept, at_s=now),
+        outlook=prepared.reuse.tail,
+        bound=facts.thinking_bound_to_prefix or (before is not None and before.bound),
+    )

@@ -51,10 +51,12 @@ from agentcache.runtime.events import (
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.team import Team
+from agentcache.runtime.tool_context import ToolCall, current_tool_call
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool, tool
 from agentcache.runtime.warm_calls import Warmed
 from agentcache.version import __version__
+from agentcache.workflow.durable_runs import Durable
 from agentcache.workflow.keep_warm import KeepAlive
 from agentcache.workflow.run import Run, Workflow, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
@@ -70,7 +72,9 @@ __all__ = [
     "CallRetried",
     "CallStarted",
     "ConnectionFailed",
+    "current_tool_call",
     "DeclarationError",
+    "Durable",
     "EmulatorError",
     "Event",
     "FirstToken",
@@ -108,6 +112,7 @@ __all__ = [
     "ThinkingDelta",
     "Tool",
     "tool",
+    "ToolCall",
     "ToolDeclarationError",
     "ToolFailed",
     "ToolFinished",

@@ -18,6 +18,7 @@ from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.prefix_guard import Cause, find_move, loss
+from agentcache.runtime.recorded_steps import recorded_call
 from agentcache.runtime.requests import PreparedCall, level_salts, prepare
 from agentcache.runtime.sent_prefix import SentPrefix, marks_after
 
@@ -38,7 +39,11 @@ class AgentCalls:
         `CallError` when the call fails.
         """
         agent, meter = run.agent, run.meter
-        meter.begin_turn(at=self.clock(), run=agent.name)
+        step = None if run.steps is None else run.steps.next("call")
+        if step is not None and step.recorded:
+            meter.repeat_turn()
+        else:
+            meter.begin_turn(at=self.clock(), run=agent.name)
         now = self.clock()
         prepared = prepare(
             agent,
@@ -61,6 +66,8 @@ class AgentCalls:
             emit=run.emit,
             charge=lambda record: self._charge(run, record),
         )
+        if step is not None:
+            return await recorded_call(step, self.caller, prepared, context)
         return await self.caller.call(prepared, context)
 
     def _guarded(

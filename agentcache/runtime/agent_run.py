@@ -13,6 +13,7 @@ from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import EventSink, Notice
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.recorded_steps import RecordedSteps
 
 Input: TypeAlias = object
 """What a run is asked: text, a list of content blocks, or any value that pydantic can write as JSON."""
@@ -23,7 +24,7 @@ _BLOCKS = frozenset({"text", "image", "document", "search_result", "container_up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentRun:
-    """One run of one agent: who it is, what it is asked, what it may use."""
+    """One run of one agent: who it is, what it is asked, what it may use; `steps` where the run is durable."""
 
     run_id: str
     agent: Agent[object]
@@ -34,6 +35,7 @@ class AgentRun:
     output: OutputSpec
     meter: Meter
     emit: EventSink
+    steps: RecordedSteps | None = None
 
     def notice(self, code: str, message: str, *, at: float) -> None:
         """Tell the author something that stops nothing; `at` is Unix seconds."""

@@ -25,6 +25,9 @@ from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
 from agentcache.stores.protocols import Ledger
 
+LOST = "the process ended before the answer was recorded"
+"""The error of a row whose call was under way when its process died: what it cost, nobody here knows."""
+
 
 class ModelClient(Protocol):
     """Sends one request, retries included; `runtime/client.py` has the real one."""
@@ -56,7 +59,11 @@ class RequestRecorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes."""
+    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes.
+
+    announce: put the row into the ledger before the request is sent, so that a call whose answer dies with the process
+    is told of all the same.
+    """
 
     run_id: str
     agent: str
@@ -65,6 +72,7 @@ class CallContext:
     kind: CallKind = CallKind.MESSAGE
     emit: EventSink
     charge: Callable[[CallRecord], None]
+    announce: bool = False
 
 
 class CallFollower(Protocol):
@@ -132,6 +140,8 @@ class Caller:
             watch = CallWatch(context.emit, row, clock=self.clock, on_first_token=prefix_is_readable)
             context.emit(CallStarted(**watch.whose(row.sent_at), model=row.model, turn=row.turn))
             try:
+                if context.announce:
+                    await despite_cancellation(self.ledger.put_call(replace(row, error=LOST)))
                 reply = await self.client.send(prepared.request, observer=watch)
             except BaseException as error:
                 # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
@@ -200,9 +210,10 @@ class Caller:
     async def _keep(self, rows: list[CallRecord], watch: CallWatch, context: CallContext) -> dict[str, CallRecord]:
         """Charge, keep and tell rows with what the server billed beside them; return them priced, by id."""
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
+        write = self.ledger.put_call if context.announce else self.ledger.add_call
         for row in priced:
             context.charge(row)
-            await despite_cancellation(self.ledger.add_call(row))
+            await despite_cancellation(write(row))
         for row in priced:
             context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}

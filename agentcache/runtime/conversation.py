@@ -53,6 +53,10 @@ class Transcript:
     """Those of the first call."""
     version: int = 0
     """How often the conversation was saved."""
+    saved_by: str | None = None
+    """The run that saved it last."""
+    keep: bool = True
+    """Whether the draft is handed in; not where this very run did so before its process died."""
 
     def draft(self) -> Transcript:
         """Return a copy to work on; the messages themselves are shared, since nobody changes them."""
@@ -72,6 +76,11 @@ class Conversations:
         self._store = store
         self._slots: dict[str, _Slot] = {}
 
+    @property
+    def kept(self) -> bool:
+        """Whether conversations outlive this process."""
+        return self._store is not None
+
     @asynccontextmanager
     async def draft(self, conversation_id: str | None, *, agent: str) -> AsyncIterator[Transcript]:
         """Yield a draft to extend; it becomes the conversation when the block ends without an error.
@@ -87,6 +96,8 @@ class Conversations:
                 slot.transcript = await self._load(conversation_id)
             draft = slot.transcript.draft()
             yield draft
+            if not draft.keep:
+                return
             slot.transcript = draft
             await self._save(conversation_id, draft, agent)
 
@@ -102,6 +113,7 @@ class Conversations:
             sent=sent,
             settings=HeldSettings.from_json(stored.state.get("settings")),
             version=stored.version or 0,
+            saved_by=run_id if isinstance(run_id := stored.state.get("run"), str) else None,
         )
 
     async def _save(self, conversation_id: str, transcript: Transcript, agent: str) -> None:
@@ -121,6 +133,7 @@ class Conversations:
 
 def _state(transcript: Transcript) -> dict[str, JsonValue]:
     return {
+        "run": transcript.saved_by,
         "settings": None if transcript.settings is None else transcript.settings.to_json(),
         "sent": None if transcript.sent is None else sent_to_json(transcript.sent),
         "tools": [] if transcript.layout is None else list(transcript.layout.tools),

@@ -86,6 +86,10 @@ class Meter:
         """Count one more model call, or raise `LimitReached` for the first bound that leaves no room for it."""
         for meter in self.lineage():
             meter.check(at=at, run=run)
+        self.repeat_turn()
+
+    def repeat_turn(self) -> None:
+        """Count one more model call without asking: one that was let through before, and is gone through again."""
         for meter in self.lineage():
             meter.turns += 1
 

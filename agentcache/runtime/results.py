@@ -17,7 +17,8 @@ ResultT_co = TypeVar("ResultT_co", default=object, covariant=True)
 class RunResult(Generic[ResultT_co]):
     """The output of a run and what it used, everything nested in it included.
 
-    `cost_usd` is `None` when a model of the run has no known price.
+    `cost_usd` is `None` when a model of the run has no known price. `durable_id` names a durable run at the top: asked
+    for by it, the run goes on after its process died, and returns this result once it has ended.
     """
 
     output: ResultT_co
@@ -25,3 +26,4 @@ class RunResult(Generic[ResultT_co]):
     usage: Usage
     cost_usd: Decimal | None
     turns: int
+    durable_id: str | None = None

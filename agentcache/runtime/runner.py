@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agentcache.errors import SettingsError
 from agentcache.prompt.amendments import Way
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.plain_values import plain_variables
@@ -18,6 +19,7 @@ from agentcache.runtime.agent_run import AgentRun, content_of
 from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
 from agentcache.runtime.memo import Memo
+from agentcache.runtime.recorded_steps import pin
 from agentcache.runtime.replies import Reply
 from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
@@ -46,6 +48,7 @@ class Runner:
         the conversation is then as it was before.
         """
         async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
+            await self._begin_where_it_began(run, transcript)
             rendered, opening = await self._rendered(run)
             settings = self._settings(run, transcript)
             going = go_on(
@@ -62,6 +65,17 @@ class Runner:
             question: JsonObject = {"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]}
             transcript.messages = [*going.history, question, *([going.amendment] if going.amendment else [])]
             return await self._turns(run, transcript, going, settings)
+
+    async def _begin_where_it_began(self, run: AgentRun, transcript: Transcript) -> None:
+        """See that a durable run that is gone through again finds its conversation as it was, and hands it in once."""
+        if run.steps is not None and run.conversation is not None:
+            if not self.conversations.kept:
+                raise SettingsError(
+                    f"conversation {run.conversation!r} would not outlive this process as its durable run does: "
+                    "give the runtime keep_text=True"
+                )
+            await pin(transcript, run.steps.next("conversation"), run.run_id, run.conversation)
+        transcript.saved_by = run.run_id
 
     async def _rendered(self, run: AgentRun) -> tuple[tuple[RenderedSection, ...], list[JsonObject]]:
         agent = run.agent
@@ -140,16 +154,18 @@ class Runner:
         )
 
     async def _tools(self, run: AgentRun, blocks: Sequence[JsonObject], call_id: str) -> list[JsonObject]:
+        ledger = self.calls.caller.ledger
         turn = ToolTurn(
             run_id=run.run_id,
             agent=run.agent.name,
             call_id=call_id,
             clock=self.clock,
             new_id=self.new_id,
-            record=self.calls.caller.ledger.add_tool_call,
+            record=ledger.add_tool_call if run.steps is None else ledger.ensure_tool_call,
             emit=run.emit,
             memo=self.memo,
             concurrency=run.agent.tool_concurrency,
+            steps=run.steps,
         )
         results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
         return results

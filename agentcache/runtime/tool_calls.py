@@ -17,10 +17,12 @@ from typing import TypeAlias
 
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import ToolFailed
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import JsonObject, digest
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
 from agentcache.runtime.memo import Memo, Remembered
+from agentcache.runtime.recorded_steps import RecordedStep, RecordedSteps, recorded_tool_call
+from agentcache.runtime.tool_context import ToolCall, calling
 from agentcache.runtime.tool_results import Outcome, ToolResult, failure
 from agentcache.runtime.tools import Tool, ToolFunction, call_here
 
@@ -35,6 +37,7 @@ class ToolTurn:
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
     memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
+    steps: where the run is durable, each call is one of its steps.
     """
 
     run_id: str
@@ -47,6 +50,7 @@ class ToolTurn:
     memo: Memo | None = None
     concurrency: int | None = None
     timeout_s: float | None = None
+    steps: RecordedSteps | None = None
 
 
 async def run_tool_calls(
@@ -59,7 +63,7 @@ async def run_tool_calls(
     `cancelled` for those that had not finished), and then the cancellation goes on.
     """
     slots = nullcontext() if turn.concurrency is None else asyncio.Semaphore(turn.concurrency)
-    calls = [_ToolCall(block=block, turn=turn, tool_call_id=turn.new_id("tool")) for block in blocks]
+    calls = [_tool_call(block, turn) for block in blocks]
     try:
         async with asyncio.TaskGroup() as group:
             for call in calls:
@@ -107,6 +111,7 @@ class _ToolCall:
     block: JsonObject
     turn: ToolTurn
     tool_call_id: str
+    step: RecordedStep | None = None
     started_at: float | None = None
     answer: Remembered | None = None
     row: ToolCallRecord | None = None
@@ -118,16 +123,23 @@ class _ToolCall:
     async def run(self, tools: Mapping[str, Tool], slots: AbstractAsyncContextManager[None]) -> None:
         async with slots:
             self._start()
-            try:
-                self.answer = await self._answer(tools)
-            except asyncio.CancelledError:
-                if _being_cancelled():
-                    raise
-                # The tool cancelled something of its own and let it out; its block needs an answer all the same.
-                self.answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+            with calling(_called(self.block, self.turn)):
+                if self.step is None:
+                    self.answer = await self._answer(tools)
+                else:
+                    self.answer = await recorded_tool_call(self.step, lambda: self._answer(tools))
             await self.close()
 
     async def _answer(self, tools: Mapping[str, Tool]) -> Remembered:
+        try:
+            return await self._asked(tools)
+        except asyncio.CancelledError:
+            if _being_cancelled():
+                raise
+            # The tool cancelled something of its own and let it out; its block needs an answer all the same.
+            return Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+
+    async def _asked(self, tools: Mapping[str, Tool]) -> Remembered:
         arguments = self.block.get("input")
         tool = tools.get(self.name)
         if tool is None:
@@ -211,6 +223,26 @@ class _ToolCall:
         if self.answer is None:
             raise RuntimeError(f"the tool {self.name!r} has no result")
         return self.answer.result.block(str(self.block["id"]))
+
+
+def _called(block: JsonObject, turn: ToolTurn) -> ToolCall:
+    use_id = str(block.get("id"))
+    return ToolCall(
+        run_id=turn.run_id,
+        agent=turn.agent,
+        tool=str(block.get("name")),
+        tool_use_id=use_id,
+        idempotency_key=f"{turn.run_id}:{use_id}",
+    )
+
+
+def _tool_call(block: JsonObject, turn: ToolTurn) -> _ToolCall:
+    """Begin a call. In a durable run its place among the steps and its id are what they were the first time."""
+    if turn.steps is None:
+        return _ToolCall(block=block, turn=turn, tool_call_id=turn.new_id("tool"))
+    called = _called(block, turn)
+    tool_call_id = f"tool_{digest(called.idempotency_key).rpartition(':')[2]}"
+    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=turn.steps.next(f"tool {called.tool}"))
 
 
 async def _close(calls: Sequence[_ToolCall]) -> None:

@@ -50,7 +50,12 @@ _ADVICE = (
 
 
 class Database(Protocol):
-    """Runs transactions: each is committed when its function returns, and rolled back when it raises."""
+    """Runs transactions: each is committed when its function returns, and rolled back when it raises.
+
+    dialect: `sqlite` or `postgresql`, whose words for an insert that meets its row already there differ.
+    """
+
+    dialect: str
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Return what `work` returns, from one consistent state of the database; it writes nothing."""
@@ -75,6 +80,8 @@ def database_at(url: URL) -> Database:
 
 class SqliteDatabase:
     """A file. One thread and one connection write; readers have connections of their own."""
+
+    dialect = "sqlite"
 
     def __init__(self, url: URL) -> None:
         self._reading = _sqlite_engine(url, begin="BEGIN")
@@ -118,6 +125,8 @@ class SqliteDatabase:
 class PostgresDatabase:
     """A server."""
 
+    dialect = "postgresql"
+
     def __init__(self, url: URL) -> None:
         self._engine: AsyncEngine = create_async_engine(url, pool_pre_ping=True)
 
@@ -140,6 +149,16 @@ def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:
     cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0] or type(error).__name__
     advice = next((text for fragment, text in _ADVICE if fragment in cause), None)
     return StoreError(f"{where}: cannot {doing}: {cause}" + (f"; {advice}" if advice else ""))
+
+
+def blocking_sqlite_engine(path: str) -> Engine:
+    """Return an engine on a file for a library that runs its own transactions, set up as the ledger's is.
+
+    The driver begins them, at the first statement, and takes the write lock at once.
+    """
+    engine = create_engine(URL.create("sqlite", database=path), connect_args={"isolation_level": "IMMEDIATE"})
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
 
 
 def _sqlite_engine(url: URL, *, begin: str) -> Engine:

@@ -48,6 +48,27 @@ class MemoryLedger:
         self._check_run(tool_call.run_id, f"run of tool call {tool_call.tool_call_id!r}")
         _add(self._tool_calls, tool_call.tool_call_id, tool_call, "tool call")
 
+    async def reopen_run(self, run: RunRecord) -> None:
+        """Add a run, or mark the one of its id as running again."""
+        there = self._runs.get(run.run_id)
+        if there is None:
+            await self.start_run(run)
+            return
+        self._check_open()
+        self._runs[run.run_id] = replace(there, ended_at=None, status=RunStatus.RUNNING, error=None)
+
+    async def put_call(self, call: CallRecord) -> None:
+        """Add a call, or put it in place of the one of its id."""
+        self._check_open()
+        self._check_run(call.run_id, f"run of call {call.call_id!r}")
+        self._calls[call.call_id] = call
+
+    async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
+        """Add a tool call unless one of its id is there."""
+        self._check_open()
+        self._check_run(tool_call.run_id, f"run of tool call {tool_call.tool_call_id!r}")
+        self._tool_calls.setdefault(tool_call.tool_call_id, tool_call)
+
     async def runs(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[RunRecord]:

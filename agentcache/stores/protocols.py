@@ -37,6 +37,18 @@ class LedgerWriter(Protocol):
         """Add a tool call. Its run must be there already; two of one id are a `StoreError`."""
         ...
 
+    async def reopen_run(self, run: RunRecord) -> None:
+        """Add a run, or mark the one of its id as running again; when that one began stays."""
+        ...
+
+    async def put_call(self, call: CallRecord) -> None:
+        """Add a call, or put it in place of the one of its id. Its run must be there already."""
+        ...
+
+    async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
+        """Add a tool call unless one of its id is there. Its run must be there already."""
+        ...
+
 
 class LedgerReader(Protocol):
     """Gives rows back, equal to what was handed in, oldest first (rows of one time by their id).

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 
 from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
@@ -27,6 +29,32 @@ from agentcache.stores.protocols import StoredConversation, conversation_changed
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Upserts:
+    """Statements for rows that may be there already, in the words of one database."""
+
+    reopen_run: Insert
+    put_call: Insert
+    ensure_tool_call: Insert
+
+
+@cache
+def _upserts(dialect: str) -> _Upserts:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    run, call, tool_call = insert(schema.runs), insert(schema.calls), insert(schema.tool_calls)
+    again = ("ended_at", "status", "error")
+    replaced = [column.name for column in schema.calls.columns if column.name != "call_id"]
+    return _Upserts(
+        reopen_run=run.on_conflict_do_update(
+            index_elements=["run_id"], set_={name: run.excluded[name] for name in again}
+        ),
+        put_call=call.on_conflict_do_update(
+            index_elements=["call_id"], set_={name: call.excluded[name] for name in replaced}
+        ),
+        ensure_tool_call=tool_call.on_conflict_do_nothing(index_elements=["tool_call_id"]),
+    )
 
 
 async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
@@ -91,6 +119,18 @@ class SqlLedger:
     async def add_tool_call(self, tool_call: ToolCallRecord) -> None:
         """Add a tool call."""
         await self._insert(_ADD_TOOL_CALL, rows.tool_call_row(tool_call))
+
+    async def reopen_run(self, run: RunRecord) -> None:
+        """Add a run, or mark the one of its id as running again."""
+        await self._insert(_upserts(self._database.dialect).reopen_run, rows.run_row(run))
+
+    async def put_call(self, call: CallRecord) -> None:
+        """Add a call, or put it in place of the one of its id."""
+        await self._insert(_upserts(self._database.dialect).put_call, rows.call_row(call))
+
+    async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
+        """Add a tool call unless one of its id is there."""
+        await self._insert(_upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
 
     async def runs(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None

@@ -44,13 +44,14 @@ async def opened_run(
     limits: Limits,
     above: Meter | None,
     clock: Callable[[], float],
+    reopen: bool = False,
 ) -> AsyncIterator[OpenRun]:
-    """Keep the row of a run from its start to its end, and bound its time.
+    """Keep the row of a run from its start to its end, and bound its time. With `reopen` the row may be there already.
 
     Raises `LimitReached` when the block takes longer than the nearest bound in seconds, of this run or one above.
     """
     run = OpenRun(run_id=record.run_id, meter=Meter(limits=limits, started_at=record.started_at, parent=above))
-    await ledger.start_run(record)
+    await (ledger.reopen_run(record) if reopen else ledger.start_run(record))
     emit(
         RunStarted(
             run_id=run.run_id,

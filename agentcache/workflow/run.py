@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
 
@@ -20,8 +20,11 @@ from agentcache.runtime.agent_run import AgentRun, Input
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
 from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.recorded_steps import RecordedSteps
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
+from agentcache.workflow.asking import Asked, arguments_json, asked
+from agentcache.workflow.durable_runs import DurableRun
 from agentcache.workflow.opened import OpenRun, opened_run
 
 P = ParamSpec("P")
@@ -36,7 +39,7 @@ class Run:
     """One execution of a workflow, and what the workflow asks through.
 
     run_id: stands in the ledger (`None` only above the topmost run). name: the workflow's. meter: counts everything
-    at and below this run.
+    at and below this run. durable: what its asks are called where the run is durable.
     """
 
     run_id: str | None
@@ -44,6 +47,7 @@ class Run:
     runner: Runner
     meter: Meter
     emit: EventSink
+    durable: DurableRun | None = None
 
     async def ask(
         self,
@@ -78,22 +82,36 @@ class Run:
         limits: Limits | None = None,
     ) -> RunResult[T]:
         """Do as `ask` does and return the whole result: output, usage, cost, run id."""
-        spec = OutputSpec.of(output or agent.output)
-        bounds = agent.limits.replaced_by(limits)
-        async with self._below(agent.name, bounds, agent=agent.name, conversation=conversation) as child:
+        what = asked(agent, input, session=session, turn=turn, output=output, conversation=conversation, limits=limits)
+        return cast("RunResult[T]", await self._ask(what))
+
+    async def _ask(self, what: Asked, *, spread: bool = False) -> RunResult[object]:
+        if self.durable is not None:
+            return await self.durable.ask(what, self, spread=spread)
+        child = await self.perform_ask(what)
+        return child.result(child.output)
+
+    async def perform_ask(
+        self, what: Asked, *, run_id: str | None = None, steps: RecordedSteps | None = None
+    ) -> OpenRun:
+        """Run an agent below this run; `run_id` and `steps` are given where the run is durable."""
+        agent, spec = what.agent, OutputSpec.of(what.output)
+        below = self._below(agent.name, what.limits, agent=agent.name, conversation=what.conversation, run_id=run_id)
+        async with below as child:
             run = AgentRun(
                 run_id=child.run_id,
-                agent=cast("Agent[object]", agent),
-                input=input,
-                session=session or {},
-                turn=turn or {},
-                conversation=conversation,
+                agent=agent,
+                input=what.input,
+                session=what.session,
+                turn=what.turn,
+                conversation=what.conversation,
                 output=spec,
                 meter=child.meter,
                 emit=self.emit,
+                steps=steps,
             )
             child.output = await self.runner.run(run)
-        return child.result(cast("T", child.output))
+        return child
 
     async def map(
         self,
@@ -109,17 +127,17 @@ class Run:
         """Run `agent` once for each input, at most `concurrency` at a time, and return the outputs in input order.
 
         The first call writes the shared prefix; the others start when it can be read. When one run fails the rest
-        are cancelled and its error is raised.
+        are cancelled and its error is raised. In a durable run with `Durable(spread=True)` worker processes take the
+        items of an agent that stands in a module.
         """
         if concurrency is not None and concurrency < 1:
             raise DeclarationError(f"map of agent {agent.name!r}: concurrency is {concurrency}; it must be at least 1")
         room = asyncio.Semaphore(concurrency) if concurrency else None
 
         async def one(item: Input) -> T:
-            if room is None:
-                return await self.ask(agent, item, session=session, turn=turn, output=output, limits=limits)
-            async with room:
-                return await self.ask(agent, item, session=session, turn=turn, output=output, limits=limits)
+            what = asked(agent, item, session=session, turn=turn, output=output, limits=limits)
+            async with room or nullcontext():
+                return cast("T", (await self._ask(what, spread=True)).output)
 
         return await self.gather(*(one(item) for item in inputs))
 
@@ -136,20 +154,29 @@ class Run:
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
         """Run a workflow below this run, within `limits`, and return the whole result."""
-        async with self._below(flow.name, limits) as child:
-            inner = replace(self, run_id=child.run_id, name=flow.name, meter=child.meter)
+        durable = None
+        if self.durable is not None:
+            durable = self.durable.below(flow.name, arguments_json(flow.name, args, kwargs))
+        async with self._below(flow.name, limits, run_id=durable.run_id if durable else None) as child:
+            inner = replace(self, run_id=child.run_id, name=flow.name, meter=child.meter, durable=durable)
             value = await flow.function(inner, *args, **kwargs)
             child.output = value
         return child.result(value)
 
     def _below(
-        self, name: str, limits: Limits, *, agent: str | None = None, conversation: str | None = None
+        self,
+        name: str,
+        limits: Limits,
+        *,
+        agent: str | None = None,
+        conversation: str | None = None,
+        run_id: str | None = None,
     ) -> AbstractAsyncContextManager[OpenRun]:
         return opened_run(
             self.runner.calls.caller.ledger,
             self.emit,
             record=RunRecord(
-                run_id=self.runner.new_id("run"),
+                run_id=run_id or self.runner.new_id("run"),
                 parent_run_id=self.run_id,
                 name=name,
                 agent=agent,
@@ -159,6 +186,7 @@ class Run:
             limits=limits,
             above=self.meter,
             clock=self.runner.clock,
+            reopen=run_id is not None,
         )
 
 

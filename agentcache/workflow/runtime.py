@@ -11,10 +11,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
-from typing import ParamSpec, TypeVar, overload
+from typing import ParamSpec, TypeAlias, TypeVar, cast, get_type_hints, overload
+
+from pydantic import TypeAdapter
 
 from agentcache.errors import DeclarationError, SettingsError
+from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
@@ -31,13 +35,19 @@ from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.warm_calls import Warmed
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
+from agentcache.workflow.asking import arguments_json, asked
+from agentcache.workflow.durable_runs import Durable, DurableRuns
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import WarmOnceGate
+from agentcache.workflow.serving import Serving
 from agentcache.workflow.warming import warm_agent
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Args: TypeAlias = tuple[object, ...]
+Kwargs: TypeAlias = Mapping[str, object]
 
 
 REMEMBERED_S = 6 * 3600.0
@@ -61,9 +71,11 @@ class Runtime:
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
         `Notice`; for tests.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
+    durable: makes every run survive this process (extra `durable`); `None` keeps runs in memory only.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
-    Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened.
+    Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened; where runs
+    are durable also `SettingsError` without the extra, or without a place to keep them.
     """
 
     def __init__(
@@ -78,6 +90,7 @@ class Runtime:
         limits: Limits | None = None,
         strict: bool = False,
         keep_alive: KeepAlive | None = None,
+        durable: Durable | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -85,6 +98,8 @@ class Runtime:
         self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
+        self._durable = durable
+        self._durable_runs: DurableRuns | None = None
         self._keep_warm: KeepWarm | None = None
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
@@ -123,6 +138,8 @@ class Runtime:
             clock=self._clock,
             new_id=new_id,
         )
+        if self._durable is not None:
+            self._durable_runs = await self._open_durable(self._durable, ledger)
         return self
 
     async def __aexit__(
@@ -136,6 +153,25 @@ class Runtime:
         from agentcache.runtime.client import MessagesClient
 
         return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock)
+
+    async def _open_durable(self, settings: Durable, ledger: Ledger) -> DurableRuns:
+        try:
+            # An optional extra, and the only way to it.
+            from agentcache.workflow.durable import DbosEngine, database_of
+        except ModuleNotFoundError as error:
+            await self._resources.aclose()
+            raise SettingsError(
+                f"durable runs need the package {error.name}; install it (pip install 'agentcache-claude[durable]')"
+            ) from error
+        serving = Serving(agents=settings.serves, top=lambda: self._top(self._emit))
+        try:
+            url = database_of(settings, self._store)
+            engine = await DbosEngine.open(settings, url=url, name=new_id("process"), serve=serving.body)
+        except BaseException:
+            await self._resources.aclose()
+            raise
+        self._resources.push_async_callback(engine.close)
+        return DurableRuns(engine=engine, ledger=ledger, settings=settings, clock=self._clock, new_id=new_id)
 
     @property
     def ledger(self) -> Ledger:
@@ -163,8 +199,51 @@ class Runtime:
         id, `output` replaces the declared output type, `limits` adds bounds. A workflow takes what its function takes;
         bound it with `Runtime(limits=…)`. Raises a kind of `RunError` when the run cannot be finished.
         """
-        top = self._top(self._emit)
-        return await _perform(top, target, args, kwargs)
+        return await self._run(None, self._emit, target, args, kwargs)
+
+    @overload
+    async def run_as(
+        self,
+        durable_id: str,
+        target: Agent[T],
+        input: object,  # the word of the public surface
+        *,
+        session: Variables | None = None,
+        turn: Variables | None = None,
+        conversation: str | None = None,
+        output: type[object] | None = None,
+        limits: Limits | None = None,
+    ) -> RunResult[T]: ...
+    @overload
+    async def run_as(
+        self, durable_id: str, target: Workflow[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> RunResult[T]: ...
+    async def run_as(self, durable_id: str, target: object, *args: object, **kwargs: object) -> RunResult[object]:
+        """Run as `run` does, durably and under an id: whoever asks for the same id gets the same run.
+
+        One that has finished returns its result; one that another process performs is waited for; one that failed, was
+        cancelled or lost its process goes on where it stopped, and pays for nothing that has an answer on record.
+
+        Raises `SettingsError` unless the runtime is durable, and for an id that stands for something else.
+        """
+        return await self._run(durable_id, self._emit, target, args, kwargs)
+
+    async def _run(
+        self, durable_id: str | None, emit: EventSink, target: object, args: Args, kwargs: Kwargs
+    ) -> RunResult[object]:
+        top = self._top(emit)
+        if self._durable_runs is None:
+            if durable_id is not None:
+                raise SettingsError(f"durable id {durable_id!r} needs a durable runtime: Runtime(durable=Durable())")
+            return await _perform(top, target, args, kwargs)
+        return await self._durable_runs.run(
+            durable_id,
+            target=_identity(target, args, kwargs),
+            output=_output(target, kwargs),
+            meter=top.meter,
+            emit=emit,
+            perform=lambda durable: _perform(replace(top, durable=durable), target, args, kwargs),
+        )
 
     async def warm(self, agent: Agent[T], *, session: Variables | None = None) -> Warmed:
         """Write what calls of `agent` share, tools and system prompt, to the cache before they come.
@@ -178,8 +257,10 @@ class Runtime:
         """
         return await warm_agent(self._top(self._emit), agent, session=session)
 
-    async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncIterator[Event]:
-        """Run `target` as `run` does and yield its events; the last `RunFinished` carries the output.
+    async def stream(
+        self, target: object, *args: object, durable_id: str | None = None, **kwargs: object
+    ) -> AsyncIterator[Event]:
+        """Run `target` as `run` does (or `run_as`) and yield its events; the last `RunFinished` carries the output.
 
         Raises what the run raises, after its last event. Leaving the loop early cancels the run.
         """
@@ -189,7 +270,7 @@ class Runtime:
             queue.put_nowait(event)
             self._emit(event)
 
-        task = asyncio.ensure_future(_perform(self._top(listen), target, args, kwargs))
+        task = asyncio.ensure_future(self._run(durable_id, listen, target, args, kwargs))
         task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -216,14 +297,33 @@ class Runtime:
         return self._runner
 
 
-async def _perform(
-    top: Run, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> RunResult[object]:
+async def _perform(top: Run, target: object, args: Args, kwargs: Kwargs) -> RunResult[object]:
     if isinstance(target, Workflow):
         return await top.perform(target, target.limits, *args, **kwargs)
     if isinstance(target, Agent):
         return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
-    raise DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
+    raise _not_runnable(target)
+
+
+def _identity(target: object, args: Args, kwargs: Kwargs) -> list[JsonValue]:
+    """Return what tells a durable run from others: what is run, and what it is given."""
+    if isinstance(target, Workflow):
+        return ["workflow", target.name, arguments_json(target.name, args, kwargs)]
+    if isinstance(target, Agent):
+        return asked(target, *args, **kwargs).identity()  # type: ignore[arg-type]  # checked by asked's names
+    raise _not_runnable(target)
+
+
+def _output(target: object, kwargs: Kwargs) -> TypeAdapter[object]:
+    """Return how a durable run's result becomes JSON and comes back: by the type that it is declared with."""
+    if isinstance(target, Agent):
+        return TypeAdapter(cast("type[object]", kwargs.get("output") or target.output))
+    declared = get_type_hints(target.function).get("return", object) if isinstance(target, Workflow) else object
+    return TypeAdapter(declared)
+
+
+def _not_runnable(target: object) -> DeclarationError:
+    return DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
 
 
 def run_sync(

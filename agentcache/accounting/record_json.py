@@ -1,0 +1,49 @@
+"""A row of the ledger as JSON and back, equal to what it was: for whoever keeps rows outside the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import cast
+
+from agentcache.accounting.usage import BilledPart, CallKind, CallRecord, Usage
+from agentcache.prompt.canonical import JsonObject, JsonValue
+
+_DOLLARS = ("cost_usd", "counterfactual_usd")
+_DIGESTS = ("prefix_digests", "found_digests")
+
+
+def call_to_json(call: CallRecord) -> JsonObject:
+    """Return a call as JSON: its fields by name, dollars as text."""
+    told: dict[str, object] = {item.name: getattr(call, item.name) for item in fields(call)}
+    told |= {name: None if told[name] is None else str(told[name]) for name in _DOLLARS}
+    told |= {name: list(getattr(call, name)) for name in _DIGESTS}
+    told |= {
+        "kind": call.kind.value,
+        "usage": None if call.usage is None else asdict(call.usage),
+        "parts": [{**asdict(part), "kind": part.kind.value} for part in call.parts],
+        "section_tokens": dict(call.section_tokens),
+    }
+    return cast("JsonObject", told)
+
+
+def call_from_json(told: JsonValue) -> CallRecord:
+    """Return the call that `call_to_json` was given."""
+    values = dict(cast("Mapping[str, object]", told))
+    values |= {name: None if values[name] is None else Decimal(str(values[name])) for name in _DOLLARS}
+    values |= {name: tuple(cast("list[str]", values[name])) for name in _DIGESTS}
+    parts = cast("list[dict[str, object]]", values["parts"])
+    values |= {
+        "kind": CallKind(str(values["kind"])),
+        "usage": _usage(values["usage"]),
+        "parts": tuple(
+            BilledPart(**{**part, "kind": CallKind(str(part["kind"])), "usage": _usage(part["usage"])})  # type: ignore[arg-type]  # the fields of one
+            for part in parts
+        ),
+    }
+    return CallRecord(**values)  # type: ignore[arg-type]  # the fields of one, by name
+
+
+def _usage(told: object) -> Usage | None:
+    return None if told is None else Usage(**cast("dict[str, int]", told))

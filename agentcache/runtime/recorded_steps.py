@@ -1,0 +1,168 @@
+"""What of an agent's run is kept so that the run can be gone through again, in another process if need be.
+
+A run is a sequence of steps, each a model call or a tool call. Where a run is durable, a step's result is written down
+before the run goes on; when the run is gone through again, a step that has a result is not performed: its result is
+read. Here is what the result of each kind of step consists of. Who writes it down is a matter of `workflow/durable.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
+
+from pydantic import TypeAdapter
+
+from agentcache.accounting.record_json import call_from_json, call_to_json
+from agentcache.accounting.usage import CallRecord
+from agentcache.errors import CallError, StoreError
+from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.conversation import Transcript
+from agentcache.runtime.memo import Remembered
+from agentcache.runtime.recorded_errors import error_from_json, error_to_json
+from agentcache.runtime.replies import Reply, json_object, reply_of
+from agentcache.runtime.requests import PreparedCall
+from agentcache.runtime.tool_results import Outcome, ToolResult
+
+
+class RecordedStep(Protocol):
+    """One step of a durable run. `recorded` tells whether it has a result from an earlier going-through."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the result is there already."""
+        ...
+
+    async def run(self, produce: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
+        """Return the recorded result, or what `produce` gives, written down before this returns.
+
+        What `produce` raises is raised and nothing is written down.
+        """
+        ...
+
+
+class RecordedSteps(Protocol):
+    """The steps of one durable run, in the order in which they begin."""
+
+    def next(self, name: str) -> RecordedStep:
+        """Return the step that begins now. `name` must be the same when the run is gone through again."""
+        ...
+
+
+async def recorded_call(step: RecordedStep, caller: Caller, prepared: PreparedCall, context: CallContext) -> Answer:
+    """Send a call as a step, or take its recorded answer; either way its rows are charged and in the ledger.
+
+    Raises the `CallError` that the call ended with, the first time and every time after.
+    """
+    failure: CallError | None = None
+
+    async def produce() -> JsonValue:
+        nonlocal failure
+        rows: list[CallRecord] = []
+
+        def charge(row: CallRecord) -> None:
+            rows.append(row)
+            context.charge(row)
+
+        answer: Answer | None = None
+        try:
+            answer = await caller.call(prepared, replace(context, charge=charge, announce=True))
+        except CallError as error:
+            failure = error
+        return _call_json(answer, rows, failure)
+
+    kept = json_object(await step.run(produce), "a recorded call")
+    if failure is not None:
+        raise failure
+    if step.recorded:
+        # Whoever sent it may have died before it had written the rows, and its meter died with it.
+        for row in map(call_from_json, cast("list[JsonValue]", kept["rows"])):
+            context.charge(row)
+            await caller.ledger.put_call(row)
+    if kept["error"] is not None:
+        raise error_from_json(kept["error"])
+    return Answer(call_id=str(kept["call_id"]), reply=_reply_of(json_object(kept["reply"], "a recorded reply")))
+
+
+async def recorded_tool_call(step: RecordedStep, answer: Callable[[], Awaitable[Remembered]]) -> Remembered:
+    """Run a tool as a step, or take its recorded result."""
+    fresh: Remembered | None = None
+
+    async def produce() -> JsonValue:
+        nonlocal fresh
+        fresh = await answer()
+        return {"content": _content(fresh.result), "outcome": fresh.result.outcome, "hit": fresh.hit}
+
+    kept = json_object(await step.run(produce), "a recorded tool call")
+    if fresh is not None:
+        return fresh
+    content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
+    result = ToolResult(content=content, outcome=outcome)
+    return Remembered(result=result, hit=bool(kept["hit"]))
+
+
+async def pin(transcript: Transcript, step: RecordedStep, run_id: str, conversation: str) -> None:
+    """Write down where a conversation stood when a run of it began, or bring the transcript back to there.
+
+    A run that had handed its conversation in before its process died is gone through again on what it began with, and
+    hands nothing in. Raises `StoreError` when somebody else went on with the conversation meanwhile.
+    """
+
+    async def produce() -> JsonValue:
+        return {"version": transcript.version, "messages": len(transcript.messages)}
+
+    began = json_object(await step.run(produce), "the recorded start of a conversation")
+    if transcript.version == began["version"]:
+        return
+    if transcript.saved_by != run_id:
+        raise StoreError(
+            f"conversation {conversation!r} went on since this durable run of it began; "
+            "take another durable id to ask on from where it is now"
+        )
+    del transcript.messages[cast("int", began["messages"]) :]
+    transcript.layout, transcript.sent, transcript.keep = None, None, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The parts of a reply beside the message itself."""
+
+    request_id: str | None
+    attempts: int
+    sent_at: float
+    first_token_at: float | None
+    ended_at: float
+
+
+_KEPT: TypeAdapter[_Kept] = TypeAdapter(_Kept)
+
+
+def _call_json(answer: Answer | None, rows: list[CallRecord], failure: CallError | None) -> JsonObject:
+    return {
+        "call_id": None if answer is None else answer.call_id,
+        "reply": None if answer is None else _reply_json(answer.reply),
+        "rows": [call_to_json(row) for row in rows],
+        "error": None if failure is None else error_to_json(failure),
+    }
+
+
+def _reply_json(reply: Reply) -> JsonObject:
+    kept = _Kept(reply.request_id, reply.attempts, reply.sent_at, reply.first_token_at, reply.ended_at)
+    return {"message": reply.raw, **_KEPT.dump_python(kept, mode="json")}
+
+
+def _reply_of(told: JsonObject) -> Reply:
+    kept = _KEPT.validate_python({name: value for name, value in told.items() if name != "message"})
+    return reply_of(
+        json_object(told["message"], "a recorded message"),
+        request_id=kept.request_id,
+        attempts=kept.attempts,
+        sent_at=kept.sent_at,
+        first_token_at=kept.first_token_at,
+        ended_at=kept.ended_at,
+    )
+
+
+def _content(result: ToolResult) -> JsonValue:
+    return result.content if isinstance(result.content, str) else list(result.content)

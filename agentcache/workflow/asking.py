@@ -1,0 +1,125 @@
+"""What an agent is asked, and what identifies it: when the same is asked again, it is the same ask.
+
+A durable run is gone through again by running its Python again. Its asks are then told apart by what they ask, not by
+the order in which they happen to start: that order is a matter of timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from agentcache.errors import SettingsError
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, digest
+from agentcache.prompt.plain_values import plain_value, plain_variables
+from agentcache.runtime.agent import Agent, OutputT
+from agentcache.runtime.agent_run import Input, content_of
+from agentcache.runtime.limits import Limits
+from agentcache.runtime.output import OutputSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One ask: an agent, what it is asked, the type of its answer, and the bounds of its run."""
+
+    agent: Agent[object]
+    input: Input
+    session: Mapping[str, object]
+    turn: Mapping[str, object]
+    conversation: str | None
+    output: type[object]
+    limits: Limits
+
+    def identity(self) -> list[JsonValue]:
+        """Return what tells this ask from others of its run: equal asks have equal identities.
+
+        How the agent is declared is no part of it, so that an answer on record outlives a change of prompt. Raises
+        `SettingsError` for an input or a variable without a JSON form.
+        """
+        spec = OutputSpec.of(self.output)
+        return [
+            "agent",
+            self.agent.name,
+            list(content_of(self.input, self.agent.name)),
+            plain_variables(self.session),
+            plain_variables(self.turn),
+            self.conversation,
+            [spec.name, spec.schema],
+        ]
+
+    def to_json(self) -> JsonObject:
+        """Return the ask as a worker process needs it; its agent is named by name and declaration."""
+        return {
+            "agent": self.agent.name,
+            "declaration": declaration(self.agent),
+            "input": list(content_of(self.input, self.agent.name)),
+            "session": dict(plain_variables(self.session)),
+            "turn": dict(plain_variables(self.turn)),
+            "limits": plain_value(self.limits),
+        }
+
+    @classmethod
+    def from_json(cls, told: JsonObject, agent: Agent[object]) -> Asked:
+        """Return the ask that `to_json` gave, for `agent`, which has its name and declaration."""
+        limits = cast("dict[str, object]", told["limits"])
+        return cls(
+            agent=agent,
+            input=told["input"],
+            session=cast("Mapping[str, object]", told["session"]),
+            turn=cast("Mapping[str, object]", told["turn"]),
+            conversation=None,
+            output=agent.output,
+            limits=Limits(**limits),  # type: ignore[arg-type]  # the fields that plain_value took from one
+        )
+
+
+def asked(
+    agent: Agent[OutputT],
+    input: Input,  # noqa: A002  # the word of the public surface
+    *,
+    session: Mapping[str, object] | None = None,
+    turn: Mapping[str, object] | None = None,
+    output: type[object] | None = None,
+    conversation: str | None = None,
+    limits: Limits | None = None,
+) -> Asked:
+    """Return the ask that the arguments of `Run.ask` mean."""
+    return Asked(
+        agent=cast("Agent[object]", agent),
+        input=input,
+        session=session or {},
+        turn=turn or {},
+        conversation=conversation,
+        output=output or agent.output,
+        limits=agent.limits.replaced_by(limits),
+    )
+
+
+def declaration(agent: Agent[object]) -> str:
+    """Return a digest of all that an agent's declaration says to the model: equal for equal prompts, tools, settings.
+
+    Semi-static values are not in it, since they change by design; nor is the code of tools.
+    """
+    spec = OutputSpec.of(agent.output)
+    sections = [[item.name, item.template, str(item.stability)] for item in agent.prompt.sections]
+    told: list[JsonValue] = [
+        agent.name,
+        agent.model,
+        plain_value(sections),
+        plain_value(agent.prompt.includes),
+        plain_variables(agent.variables),
+        [[tool.name, tool.description, tool.input_schema] for tool in agent.toolbox.values()],
+        [spec.name, spec.schema],
+        plain_value([agent.thinking, agent.effort, agent.max_tokens, agent.cache]),
+    ]
+    return digest(canonical_json(told))
+
+
+def arguments_json(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> JsonValue:
+    """Return a workflow's arguments as JSON; raises `SettingsError` naming the one that has no JSON form."""
+    try:
+        positional = [plain_value(value, name=f"argument {place}") for place, value in enumerate(args, start=1)]
+        return [positional, dict(plain_variables(kwargs))]
+    except SettingsError as error:
+        raise SettingsError(f"workflow {name!r} runs durably, so its arguments must be JSON: {error}") from error

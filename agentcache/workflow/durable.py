@@ -1,4 +1,4 @@
-"""The engine of durable runs: DBOS Transact. Nothing else knows it.
+"""The engine of durable runs: DBOS Transact. Nothing but this file and `durable_database.py` knows it.
 
 A task of ours is a workflow of DBOS, and what a run keeps are its steps. How we use it, and why:
 
@@ -9,8 +9,7 @@ A task of ours is a workflow of DBOS, and what a run keeps are its steps. How we
   this process has no body for. Which executors are gone tells `stores/liveness.py`. Whoever asks for a task that was
   left behind takes it over, through a queue that only its own process serves. Two processes that both believe they own
   a task are kept apart by DBOS: only the one that took it last can write down results.
-- All that is kept is JSON. DBOS would pickle it by default.
-- Its SQLite engine is replaced by one with a write-ahead log, and its polls of a second by `Durable.poll_s`.
+- Its polls of a second become `Durable.poll_s`.
 
 Written against dbos 3.4.
 """
@@ -19,68 +18,25 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID, StepReservation, WorkflowStatus
+from dbos import DBOS, SetWorkflowID, StepReservation, WorkflowStatus
 from dbos import error as engine_error
 
 from agentcache.errors import RunError, SettingsError, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.despite_cancellation import despite_cancellation
-from agentcache.runtime.recorded_errors import error_from_json, error_to_json
-from agentcache.stores.databases import blocking_sqlite_engine
 from agentcache.stores.liveness import Liveness, liveness_at
-from agentcache.stores.opening import normal_url
+from agentcache.workflow.durable_database import config_of
 from agentcache.workflow.durable_runs import Body, Durable, Found, Performed, Task, queue_of
-
-FORMAT = "agentcache-1"
-"""The application version under which DBOS keeps our tasks: they go on under any version of the author's code."""
-
-SCHEMA = "agentcache_durable"
-"""The PostgreSQL schema of DBOS's tables."""
 
 _OWN_QUEUE = "agentcache process "
 _TASK = "agentcache.task"
 _LOST = (engine_error.DBOSWorkflowCancelledError, engine_error.DBOSWorkflowConflictIDError)
 """What DBOS raises in a step of a task that was cancelled, or taken over by another process."""
-
-
-def database_of(settings: Durable, store: str | None) -> str:
-    """Return the URL of the database for durable runs, given that of the ledger.
-
-    Raises `SettingsError` for a ledger in memory, which says nothing of where to keep anything.
-    """
-    if settings.url is not None:
-        return settings.url
-    if store is not None and "memory" in store:
-        raise SettingsError("a durable run outlives its process, and a ledger in memory does not: give store a file")
-    ledger = normal_url(store)
-    if ledger.get_backend_name() == "sqlite":
-        path = str(ledger.database)
-        return f"sqlite:///{path.removesuffix('.db')}.durable.db"
-    return ledger.render_as_string(hide_password=False)
-
-
-class JsonSerializer(Serializer):
-    """Keeps values and errors as JSON."""
-
-    def serialize(self, data: object) -> str:
-        """Return a value or an error as text; raises `TypeError` for what JSON cannot hold."""
-        kept = {"error": error_to_json(data)} if isinstance(data, Exception) else {"value": data}
-        return json.dumps(kept, separators=(",", ":"))
-
-    def deserialize(self, serialized_data: str) -> object:
-        """Return what `serialize` was given."""
-        kept = json.loads(serialized_data)
-        return error_from_json(kept["error"]) if "error" in kept else kept["value"]
-
-    def name(self) -> str:
-        """Return the name that stands beside every value in the database."""
-        return "agentcache_json"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -164,7 +120,7 @@ class DbosEngine:
         Raises `SettingsError` when this process has one open already, `StoreError` when the database cannot be used.
         """
         engine = cls(settings, liveness_at(url), name, serve)
-        dbos = DBOS(config=_config(url, name, settings))
+        dbos = DBOS(config=config_of(url, name, settings))
         if dbos._launched:  # noqa: SLF001  # nothing public tells; DBOS hands out the one that there is
             raise SettingsError("this process has a durable runtime (or a DBOS of its own) open; it can have one")
         try:
@@ -392,22 +348,3 @@ def _told(error: engine_error.DBOSException) -> RunError:
 
 def _sentence(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _config(url: str, name: str, settings: Durable) -> DBOSConfig:
-    normal = normal_url(url)
-    config: DBOSConfig = {
-        "name": "agentcache",
-        "application_version": FORMAT,
-        "executor_id": name,
-        "serializer": JsonSerializer(),
-        "notification_listener_polling_interval_sec": settings.poll_s,
-        "log_level": "CRITICAL",  # what goes wrong is raised where it is asked for
-    }
-    if normal.get_backend_name() == "sqlite":
-        config["system_database_url"] = f"sqlite:///{normal.database}"
-        config["system_database_engine"] = blocking_sqlite_engine(str(normal.database))
-    else:
-        config["system_database_url"] = normal.set(drivername="postgresql").render_as_string(hide_password=False)
-        config["dbos_system_schema"] = SCHEMA
-    return config

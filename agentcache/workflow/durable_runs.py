@@ -203,10 +203,11 @@ class DurableRuns:
     async def charged(self, run_id: str, above: Meter) -> Meter:
         """Return a meter below `above` that counts a run performed elsewhere, from its rows in the ledger."""
         meter = Meter(limits=NO_LIMITS, started_at=self.clock(), parent=above)
-        for row in await self.ledger.calls(run_id=run_id):
+        rows = await self.ledger.calls(run_id=run_id)
+        for row in rows:
             meter.add(row)
-            if row.kind is CallKind.MESSAGE:
-                meter.repeat_turn()
+        for _ in {(row.run_id, row.turn) for row in rows if row.kind is CallKind.MESSAGE}:
+            meter.repeat_turn()
         return meter
 
 

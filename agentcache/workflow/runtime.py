@@ -157,7 +157,8 @@ class Runtime:
     async def _open_durable(self, settings: Durable, ledger: Ledger) -> DurableRuns:
         try:
             # An optional extra, and the only way to it.
-            from agentcache.workflow.durable import DbosEngine, database_of
+            from agentcache.workflow.durable import DbosEngine
+            from agentcache.workflow.durable_database import database_of
         except ModuleNotFoundError as error:
             await self._resources.aclose()
             raise SettingsError(

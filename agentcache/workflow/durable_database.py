@@ -1,0 +1,76 @@
+"""Where durable runs are kept, and as what: the database of DBOS, its settings, and JSON for every value in it.
+
+DBOS would pickle what it keeps; here nothing is. Its own SQLite engine has no write-ahead log; ours has.
+"""
+
+from __future__ import annotations
+
+import json
+
+from dbos import DBOSConfig, Serializer
+
+from agentcache.errors import SettingsError
+from agentcache.runtime.recorded_errors import error_from_json, error_to_json
+from agentcache.stores.databases import blocking_sqlite_engine
+from agentcache.stores.opening import normal_url
+from agentcache.workflow.durable_runs import Durable
+
+FORMAT = "agentcache-1"
+"""The application version under which DBOS keeps our tasks: they go on under any version of the author's code."""
+
+SCHEMA = "agentcache_durable"
+"""The PostgreSQL schema of DBOS's tables."""
+
+
+def database_of(settings: Durable, store: str | None) -> str:
+    """Return the URL of the database for durable runs, given that of the ledger.
+
+    Raises `SettingsError` for a ledger in memory, which says nothing of where to keep anything.
+    """
+    if settings.url is not None:
+        return settings.url
+    if store is not None and "memory" in store:
+        raise SettingsError("a durable run outlives its process, and a ledger in memory does not: give store a file")
+    ledger = normal_url(store)
+    if ledger.get_backend_name() == "sqlite":
+        path = str(ledger.database)
+        return f"sqlite:///{path.removesuffix('.db')}.durable.db"
+    return ledger.render_as_string(hide_password=False)
+
+
+class JsonSerializer(Serializer):
+    """Keeps values and errors as JSON."""
+
+    def serialize(self, data: object) -> str:
+        """Return a value or an error as text; raises `TypeError` for what JSON cannot hold."""
+        kept = {"error": error_to_json(data)} if isinstance(data, Exception) else {"value": data}
+        return json.dumps(kept, separators=(",", ":"))
+
+    def deserialize(self, serialized_data: str) -> object:
+        """Return what `serialize` was given."""
+        kept = json.loads(serialized_data)
+        return error_from_json(kept["error"]) if "error" in kept else kept["value"]
+
+    def name(self) -> str:
+        """Return the name that stands beside every value in the database."""
+        return "agentcache_json"
+
+
+def config_of(url: str, name: str, settings: Durable) -> DBOSConfig:
+    """Return the settings of DBOS for the database at `url`, and a process of this name."""
+    normal = normal_url(url)
+    config: DBOSConfig = {
+        "name": "agentcache",
+        "application_version": FORMAT,
+        "executor_id": name,
+        "serializer": JsonSerializer(),
+        "notification_listener_polling_interval_sec": settings.poll_s,
+        "log_level": "CRITICAL",  # what goes wrong is raised where it is asked for
+    }
+    if normal.get_backend_name() == "sqlite":
+        config["system_database_url"] = f"sqlite:///{normal.database}"
+        config["system_database_engine"] = blocking_sqlite_engine(str(normal.database))
+    else:
+        config["system_database_url"] = normal.set(drivername="postgresql").render_as_string(hide_password=False)
+        config["dbos_system_schema"] = SCHEMA
+    return config

@@ -1,0 +1,167 @@
+"""Sails the voyage in a process of its own, kills it, sails on, and counts what was done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, make_url, text
+
+from agentcache.accounting.usage import CallRecord
+from agentcache.emulator.latency import Latency
+from agentcache.emulator.server import Emulator, serve
+from agentcache.runtime.calls import LOST
+from agentcache.stores.opening import open_ledger
+from tests.durable import voyage
+
+Key = tuple[str, int]
+
+
+@dataclass
+class Voyage:
+    """One voyage, its database, and the model that answers it; `served` counts the model's answers by agent and turn."""
+
+    ledger_url: str
+    folder: Path
+    emulator: Emulator
+    served: Counter[Key]
+    kills: int = 0
+    repeated: list[str] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def effects_db(self) -> str:
+        return str(self.folder / "effects.db")
+
+    async def sail(self, *, kill_after: int | None = None, delay_s: float = 0.0) -> bool:
+        """Sail on in a new process, killed so long after so many more answers; return whether it came to its end."""
+        stored, before = self.stored_calls(), self.served.copy()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "ignore", "-m", "tests.durable.voyage", self.ledger_url, self.effects_db,
+            env={**os.environ, "ANTHROPIC_BASE_URL": self.emulator.base_url, "ANTHROPIC_API_KEY": "emulated"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        ending = asyncio.ensure_future(process.communicate())
+        if kill_after is not None:
+            while not ending.done() and self.served.total() - before.total() < kill_after:
+                await asyncio.sleep(0.002)
+            await asyncio.wait([ending], timeout=delay_s)
+            if not ending.done():
+                process.kill()
+        out, err = await ending
+        self.repeated += self.repetitions(stored, self.served - before, ended=process.returncode == 0)
+        if process.returncode == 0:
+            self.result = json.loads(out)
+            return True
+        if process.returncode != -9:
+            raise AssertionError(f"the voyage failed: {err.decode()}")
+        self.kills += 1
+        return False
+
+    def stored_calls(self) -> Counter[Key]:
+        """Return how many answers are on record, by agent and turn."""
+        url = make_url(self.ledger_url)
+        if url.get_backend_name() == "sqlite":
+            path = f"{str(url.database).removesuffix('.db')}.durable.db"
+            if not Path(path).exists():
+                return Counter()
+            engine, table = create_engine(f"sqlite:///{path}"), "operation_outputs"
+        else:
+            engine, table = (
+                create_engine(url.set(drivername="postgresql+psycopg")),
+                "agentcache_durable.operation_outputs",
+            )
+        try:
+            with engine.connect() as connection:
+                if not connection.dialect.has_table(
+                    connection, "operation_outputs", schema=table.rpartition(".")[0] or None
+                ):
+                    return Counter()
+                rows = connection.execute(text(f"SELECT output FROM {table} WHERE function_name = 'call'")).scalars()
+                kept = [json.loads(row)["value"]["rows"][-1] for row in rows]
+        finally:
+            engine.dispose()
+        return Counter((row["agent"], row["turn"]) for row in kept)
+
+    @staticmethod
+    def repetitions(stored: Counter[Key], served: Counter[Key], *, ended: bool) -> list[str]:
+        """Say which calls were made though their answers were on record, or which were not made at all."""
+        wrong = []
+        for key, wanted in voyage.STEPS.items():
+            open_calls = wanted - stored[key]
+            if served[key] > open_calls or (ended and served[key] < open_calls):
+                wrong.append(f"{key}: {wanted} wanted, {stored[key]} on record, {served[key]} made")
+        return wrong
+
+    async def audit(self) -> list[str]:
+        """Say what is wrong with answer, side effects and ledger; nothing is."""
+        ledger = await open_ledger(self.ledger_url)
+        calls = await ledger.calls()
+        runs = await ledger.runs()
+        await ledger.close()
+        wrong = [*self.repeated, *self._books(calls)]
+        if self.result.get("output") != voyage.ANSWER or self.result.get("turns") != sum(voyage.STEPS.values()):
+            wrong.append(f"the answer is {self.result}")
+        if left := [run.name for run in runs if run.status != "finished"]:
+            wrong.append(f"runs that never ended: {left}")
+        with sqlite3.connect(self.effects_db) as database:
+            effects = database.execute("SELECT count(*) FROM effects").fetchone()[0]
+            attempts = database.execute("SELECT count(*) FROM attempts").fetchone()[0]
+        database.close()
+        if effects != voyage.EFFECTS:
+            wrong.append(f"{effects} side effects instead of {voyage.EFFECTS}")
+        if attempts > voyage.EFFECTS + 4 * self.kills:  # two bookers of at most two tools a turn
+            wrong.append(f"{attempts} attempts at {voyage.EFFECTS} side effects after {self.kills} kills")
+        return wrong
+
+    def _books(self, calls: list[CallRecord]) -> list[str]:
+        billed = {line.message_id: line for line in self.emulator.statement.lines}
+        known = {call.message_id: call for call in calls if call.message_id is not None}
+        lost = [call for call in calls if call.error == LOST]
+        wrong = [f"{call.call_id} has no bill" for name, call in known.items() if name not in billed]
+        for name, call in known.items():
+            line = billed[str(name)]
+            usage = (line.charge.plain_tokens, line.charge.read_tokens, line.output_tokens)
+            assert call.usage is not None
+            if usage != (call.usage.uncached_input_tokens, call.usage.cache_read_tokens, call.usage.output_tokens):
+                wrong.append(f"{name}: billed {usage}, kept {call.usage}")
+        if len(billed) - len(known) > len(lost):
+            wrong.append(f"{len(billed) - len(known)} bills without a row, {len(lost)} rows of lost answers")
+        if any(call.usage is not None for call in lost):
+            wrong.append("a lost answer has a usage")
+        return wrong
+
+
+@asynccontextmanager
+async def afloat(ledger_url: str, folder: Path, *, latency_s: float = 0.02) -> AsyncIterator[Voyage]:
+    """Open the model that answers a voyage."""
+    served: Counter[Key] = Counter()
+
+    def answer(request: dict[str, Any]) -> Any:
+        served[voyage.key_of(request)] += 1
+        return voyage.script(request)
+
+    async with serve(answer, latency=Latency(base_s=latency_s), keep_requests=1) as emulator:
+        yield Voyage(ledger_url, folder, emulator, served)
+
+
+async def sail_with_kills(ledger_url: str, folder: Path, *, kills: int, chance: random.Random) -> Voyage:
+    """Sail, killed so many times at random points, and then to the end."""
+    async with afloat(ledger_url, folder) as sea:
+        for _ in range(kills):
+            left = sum(voyage.STEPS.values()) - sea.stored_calls().total()
+            if await sea.sail(kill_after=chance.randint(0, max(left, 1)), delay_s=chance.uniform(0, 0.06)):
+                break
+        if not sea.result:
+            assert await sea.sail()
+        return sea

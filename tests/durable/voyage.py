@@ -1,0 +1,99 @@
+"""A durable workflow of 20 steps for a process of its own, and the script that answers it: twelve calls, eight tools.
+
+    python -m tests.durable.voyage LEDGER_URL EFFECTS_DB
+
+Some calls run at once, two asks are equal, one workflow is nested, and agents and tools are made inside the workflow.
+Its tools have side effects: rows in a database of their own, under their idempotency keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from agentcache import Agent, Durable, Prompt, Run, Runtime, current_tool_call, tool, workflow
+
+PORTS = ("north", "south")
+ANSWER = "sailed north, south: aye aye"
+
+STEPS = {("pilot", 1): 1, ("mate", 1): 2, ("captain", 1): 1}
+STEPS |= {(f"booker_{port}", turn): 1 for port in PORTS for turn in (1, 2, 3, 4)}
+"""How often each call is made: by agent and turn."""
+
+EFFECTS = 8
+
+
+def script(request: dict[str, Any]) -> Any:
+    """Answer a call of the voyage."""
+    agent, turn = key_of(request)
+    if agent == "pilot":
+        return ", ".join(PORTS)
+    if agent == "mate":
+        return "aye"
+    if agent == "captain":
+        return ANSWER
+    berths = {1: 2, 2: 1, 3: 1, 4: 0}[turn]
+    if not berths:
+        return f"booked {agent.removeprefix('booker_')}"
+    return [{"type": "tool_use", "name": "book", "input": {"berth": f"{turn}{side}"}} for side in "ab"[:berths]]
+
+
+def key_of(request: dict[str, Any]) -> tuple[str, int]:
+    """Return agent and turn of a call."""
+    agent = str(request["system"][0]["text"]).split()[2].rstrip(".")
+    return agent, 1 + sum(message["role"] == "assistant" for message in request["messages"])
+
+
+def crew(name: str, *, tools: tuple[Any, ...] = ()) -> Agent[str]:
+    """Declare an agent."""
+    return Agent(name=name, model="claude-sonnet-5-5", prompt=Prompt(static=f"You are {name}. " * 300), tools=tools)
+
+
+@workflow
+async def vote(run: Run, question: str) -> list[str]:
+    return await run.gather(run.ask(crew("mate"), question), run.ask(crew("mate"), question))
+
+
+def voyage(effects: str) -> Any:
+    @tool
+    async def book(berth: str) -> str:
+        """Book a berth."""
+        key = current_tool_call().idempotency_key
+        await asyncio.sleep(0.01)
+        with sqlite3.connect(effects, timeout=30) as database:
+            database.execute("INSERT INTO attempts VALUES (?)", (key,))
+            database.execute("INSERT OR IGNORE INTO effects VALUES (?, ?)", (key, berth))
+        await asyncio.sleep(0.01)
+        return f"berth {berth} is yours"
+
+    @workflow
+    async def sail(run: Run, port: str) -> str:
+        ports = (await run.ask(crew("pilot"), port)).split(", ")
+        booked = await run.gather(*(run.ask(crew(f"booker_{to}", tools=(book,)), f"Book for {to}") for to in ports))
+        votes = await vote(run, "; ".join(booked))
+        return await run.ask(crew("captain"), f"{booked} {votes}")
+
+    return sail
+
+
+async def sail_as(durable_id: str, ledger_url: str, effects: str, **options: Any) -> Any:
+    with sqlite3.connect(effects, timeout=30) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS effects (key TEXT PRIMARY KEY, berth TEXT)")
+        database.execute("CREATE TABLE IF NOT EXISTS attempts (key TEXT)")
+    async with Runtime(ledger_url, durable=Durable(poll_s=0.05), **options) as runtime:
+        return await runtime.run_as(durable_id, voyage(effects), "home")
+
+
+async def main(ledger_url: str, effects: str) -> None:
+    result = await sail_as("voyage-1", ledger_url, effects)
+    print(json.dumps({"output": result.output, "turns": result.turns, "cost_usd": str(result.cost_usd)}))
+
+
+Answering = Callable[[dict[str, Any]], Awaitable[Any]]
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

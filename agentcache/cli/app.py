@@ -20,6 +20,7 @@ from agentcache.cli.run import run
 from agentcache.cli.show import show
 from agentcache.cli.simulate import simulate
 from agentcache.cli.warm import warm
+from agentcache.cli.worker import worker
 from agentcache.errors import AgentCacheError
 from agentcache.version import __version__
 
@@ -68,3 +69,4 @@ app.command()(warm)
 app.command()(models)
 app.command()(simulate)
 app.command()(emulator)
+app.command()(worker)

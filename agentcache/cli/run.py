@@ -58,6 +58,15 @@ def run(
     keep_text: Annotated[
         bool | None, typer.Option(help="Keep requests, replies and conversations in the ledger.")
     ] = None,
+    durable_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Run durably under this id: the same command again goes on where the run stopped."
+        ),
+    ] = None,
+    spread: Annotated[
+        bool, typer.Option("--spread", help="With --durable-id: hand the items of maps to `agentcache worker`.")
+    ] = False,
 ) -> None:
     """Run an agent or a workflow.
 
@@ -77,6 +86,8 @@ def run(
         conversation=conversation,
         emulate=emulate,
         settings=settings,
+        durable_id=durable_id,
+        spread=spread,
     )
     performed = _perform(what)
     if json_:

@@ -24,6 +24,7 @@ from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.results import RunResult
 from agentcache.stores.protocols import Ledger
+from agentcache.workflow.durable_runs import Durable
 from agentcache.workflow.run import Workflow
 from agentcache.workflow.runtime import Runtime
 
@@ -42,6 +43,8 @@ class Order:
     answered_by: str | None
     """Who answers in the model's place, in words; `None` when Claude does."""
     settings: Settings
+    durable: Durable | None = None
+    """Makes the run outlive the command; `None` unless it was given an id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ def order(
     conversation: str | None,
     emulate: str | None,
     settings: Settings,
+    durable_id: str | None = None,
+    spread: bool = False,
 ) -> Order:
     """Return the order that a command line gives; everything that can be wrong with it is found here.
 
@@ -75,8 +80,16 @@ def order(
     replies, answered_by = _who_answers(emulate, found.module)
     if conversation is not None and not settings.keep_text:
         raise SettingsError(f"conversation {conversation!r} would end with this command: add --keep-text to keep it")
+    if spread and durable_id is None:
+        raise SettingsError("--spread hands out items of a durable run; give it an id with --durable-id")
     variables = Variables(session=session, turn=turn, conversation=conversation)
-    return Order(start=_starter(found, inputs, variables), replies=replies, answered_by=answered_by, settings=settings)
+    return Order(
+        start=_starter(found, inputs, variables, durable_id),
+        replies=replies,
+        answered_by=answered_by,
+        settings=settings,
+        durable=None if durable_id is None else Durable(spread=spread),
+    )
 
 
 class Variables(TypedDict):
@@ -88,11 +101,13 @@ class Variables(TypedDict):
 
 
 def _starter(
-    found: Target, inputs: Sequence[str], variables: Variables
+    found: Target, inputs: Sequence[str], variables: Variables, durable_id: str | None
 ) -> Callable[[Runtime], Awaitable[RunResult[object]]]:
     runnable = found.value
     if isinstance(runnable, Agent):
         text = agent_input(inputs, runnable.name)
+        if durable_id is not None:
+            return lambda runtime: runtime.run_as(durable_id, runnable, text, **variables)
         return lambda runtime: runtime.run(runnable, text, **variables)
     if not isinstance(runnable, Workflow):
         raise not_runnable(found)
@@ -100,6 +115,8 @@ def _starter(
         names = ", ".join(given)
         raise TargetError(f"workflow {runnable.name!r} gives its agents their variables itself; leave out {names}")
     arguments = workflow_arguments(runnable.function, inputs, runnable.name)
+    if durable_id is not None:
+        return lambda runtime: runtime.run_as(durable_id, runnable, *arguments)
     return lambda runtime: runtime.run(runnable, *arguments)
 
 
@@ -121,7 +138,7 @@ async def perform(what: Order, emit: EventSink, tally: Tally) -> Performed:
     """
     performed: Performed | None = None
     try:
-        async with _answering(what) as base_url, _runtime(what.settings, base_url, emit) as runtime:
+        async with _answering(what) as base_url, _runtime(what, base_url, emit) as runtime:
             performed = await _run(runtime, what, tally)
     except Exception as failure:
         # A script that failed, or had replies left over, says so when the emulator closes; the run's own error is
@@ -132,7 +149,8 @@ async def perform(what: Order, emit: EventSink, tally: Tally) -> Performed:
     return performed
 
 
-def _runtime(settings: Settings, base_url: str | None, emit: EventSink) -> Runtime:
+def _runtime(what: Order, base_url: str | None, emit: EventSink) -> Runtime:
+    settings = what.settings
     return Runtime(
         settings.db_url,
         api_key="emulated" if base_url else None,
@@ -141,6 +159,7 @@ def _runtime(settings: Settings, base_url: str | None, emit: EventSink) -> Runti
         keep_text=settings.keep_text,
         record_requests=settings.record_requests,
         limits=Limits(usd=settings.max_usd),
+        durable=what.durable,
     )
 
 
@@ -148,18 +167,21 @@ async def _run(runtime: Runtime, what: Order, tally: Tally) -> Performed:
     output: object = None
     error: Exception | None = None
     cancelled = False
+    run_id: str | None = None
     try:
-        output = (await what.start(runtime)).output
+        result = await what.start(runtime)
+        output, run_id = result.output, result.run_id
     except asyncio.CancelledError:
         cancelled = True
     except Exception as failure:  # noqa: BLE001  # handed back with what was spent; the command raises it
         error = failure
+    run_id = run_id or tally.run_id  # a durable run that had ended tells no events
     return Performed(
-        run_id=tally.run_id,
+        run_id=run_id,
         output=output,
         error=error,
         cancelled=cancelled,
-        report=await _report(runtime.ledger, tally.run_id),
+        report=await _report(runtime.ledger, run_id),
     )
 
 

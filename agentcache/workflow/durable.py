@@ -163,9 +163,11 @@ class DbosEngine:
 
     async def perform(self, task: Task, body: Body) -> Performed:
         """Return the task's outcome, performing it with `body` if nobody else does; raise what it failed with."""
-        if task.task_id in self._entries:
-            task.accept((await self._status(task.task_id))[1], "running")
-            return Performed(_outcome(await self._ended(task)), here=False)
+        while task.task_id in self._entries:  # asked for twice in this process: one performs it, the other waits
+            if await DBOS.get_workflow_status_async(task.task_id) is not None:
+                task.accept((await self._status(task.task_id))[1], "running")
+                return Performed(_outcome(await self._ended(task)), here=False)
+            await asyncio.sleep(self._settings.poll_s)
         entry = _Entry(body=body, accept=task.accept, asker=contextvars.copy_context(), fresh=task.queue is None)
         self._entries[task.task_id] = entry
         try:

@@ -157,7 +157,7 @@ class DurableRuns:
         Raises `SettingsError` for an id that stands for another target or other arguments, and for a result that JSON
         cannot hold.
         """
-        root_id = _checked(durable_id or self.new_id("durable"))
+        root_id = _checked(self.new_id("durable") if durable_id is None else durable_id)
         found: list[Found] = []
         name, run_ids = str(target[1]), list[str]()
         spec: JsonObject = {"target": target, "seed": self.new_id("run")}

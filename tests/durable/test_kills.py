@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.durable import voyage
 from tests.durable.killing import afloat, sail_with_kills
 
 
@@ -18,8 +19,9 @@ async def test_a_voyage_killed_at_random_points_ends_well_and_pays_for_nothing_t
     assert await sea.audit() == []
 
 
-async def test_a_voyage_that_nobody_kills_ends_well(durable_url: str, tmp_path: Path):
+async def test_a_voyage_that_ended_is_not_sailed_again(durable_url: str, tmp_path: Path):
     async with afloat(durable_url, tmp_path, latency_s=0) as sea:
         assert await sea.sail()
-        assert await sea.sail()  # the same id again: its result, and no call
+        assert await sea.sail()
+        assert sea.served.total() == sum(voyage.STEPS.values())
     assert await sea.audit() == []

@@ -1,7 +1,5 @@
 """A durable workflow of 20 steps for a process of its own, and the script that answers it: twelve calls, eight tools.
 
-    python -m tests.durable.voyage LEDGER_URL EFFECTS_DB
-
 Some calls run at once, two asks are equal, one workflow is nested, and agents and tools are made inside the workflow.
 Its tools have side effects: rows in a database of their own, under their idempotency keys.
 """
@@ -11,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import sys
-from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import agentcache.runtime.client
+import agentcache.stores.sql
+import agentcache.workflow.durable  # noqa: F401  # all three so that a process is forked with what it needs
 from agentcache import Agent, Durable, Prompt, Run, Runtime, current_tool_call, tool, workflow
 
 PORTS = ("north", "south")
@@ -88,12 +88,8 @@ async def sail_as(durable_id: str, ledger_url: str, effects: str, **options: Any
         return await runtime.run_as(durable_id, voyage(effects), "home")
 
 
-async def main(ledger_url: str, effects: str) -> None:
-    result = await sail_as("voyage-1", ledger_url, effects)
-    print(json.dumps({"output": result.output, "turns": result.turns, "cost_usd": str(result.cost_usd)}))
-
-
-Answering = Callable[[dict[str, Any]], Awaitable[Any]]
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+def live(ledger_url: str, effects: str, base_url: str, log: str) -> None:
+    """Be a process that sails: write the result as JSON to `log`."""
+    result = asyncio.run(sail_as("voyage-1", ledger_url, effects, base_url=base_url, api_key="emulated"))
+    told = {"output": result.output, "turns": result.turns, "cost_usd": str(result.cost_usd)}
+    Path(log).write_text(json.dumps(told), encoding="utf-8")

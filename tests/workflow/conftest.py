@@ -39,10 +39,17 @@ class Stage:
 async def staged(replies: Any, *, store: str = "memory:", **options: Any) -> AsyncIterator[Stage]:
     """Open an emulator with `replies` and a runtime that talks to it."""
     events: list[Event] = []
+    listener = options.pop("on_event", None)
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if listener is not None:
+            listener(event)
+
     served = {name: options.pop(name) for name in ("faults", "clock", "latency") if name in options}
     async with (
         serve(replies, **served) as emulator,
-        Runtime(store, base_url=emulator.base_url, on_event=events.append, **options) as runtime,
+        Runtime(store, base_url=emulator.base_url, on_event=listen, **options) as runtime,
     ):
         yield Stage(runtime, emulator, events)
 

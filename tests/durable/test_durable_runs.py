@@ -1,0 +1,314 @@
+"""Durable runs within one process: what is asked again, what is not, and what is told."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentcache import (
+    Durable,
+    Event,
+    LimitReached,
+    Limits,
+    Notice,
+    Overloaded,
+    Run,
+    RunFinished,
+    RunStarted,
+    SettingsError,
+    StoreError,
+    current_tool_call,
+    tool,
+    workflow,
+)
+from agentcache.emulator.faults import Fault
+from tests.workflow.conftest import Request, agent, staged
+
+DURABLE = Durable(poll_s=0.02)
+
+
+class Model:
+    """Echoes what it was asked; counts; answers to texts in `stuck` never come. `reached` tells that one was asked."""
+
+    def __init__(self, *stuck: str) -> None:
+        self.stuck, self.reached, self.asked = set(stuck), asyncio.Event(), Counter[str]()
+
+    async def __call__(self, request: Request) -> str:
+        text = str(request["messages"][-1]["content"][-1]["text"])
+        self.asked[text] += 1
+        if text in self.stuck:
+            self.reached.set()
+            await asyncio.sleep(60)
+        return f"{text}!"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+def durably(model: Any, store: str, **options: Any) -> Any:
+    return staged(model, store=store, durable=DURABLE, **options)
+
+
+async def interrupted(run: Any, reached: asyncio.Event) -> None:
+    """Let a run come to where it is stuck, and cancel it there."""
+    task = asyncio.ensure_future(run)
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@workflow
+async def chorus(run: Run, texts: list[str]) -> list[str]:
+    return await run.gather(*(run.ask(agent(), text) for text in texts))
+
+
+async def test_answers_find_their_asks_whatever_order_they_came_in(store: str):
+    answered: list[str] = []
+    both = asyncio.Event()
+
+    async def answer(request: Request) -> str:
+        text = str(request["messages"][-1]["content"][-1]["text"])
+        await asyncio.sleep({"a": 0.1, "b": 0.0, "c": 60.0}[text])  # b is answered before a, and c never
+        answered.append(text)
+        return f"{text}!"
+
+    def see(event: Event) -> None:
+        if isinstance(event, RunFinished) and len(answered) == 2:
+            both.set()
+
+    async with durably(answer, store, on_event=see) as on:
+        await interrupted(on.runtime.run_as("one", chorus, ["a", "b", "c"]), both)
+    again = Model()
+    async with durably(again, store) as on:
+        result = await on.runtime.run_as("one", chorus, ["a", "b", "c"])
+    assert answered == ["b", "a"]
+    assert result.output == ["a!", "b!", "c!"]
+    assert again.asked == {"c": 1}
+
+
+async def test_equal_asks_are_as_many_calls_and_each_is_made_once(store: str):
+    model = Model()
+    async with durably(model, store) as on:
+        await on.runtime.run_as("one", chorus, ["a", "a", "a"])
+        result = await on.runtime.run_as("one", chorus, ["a", "a", "a"])
+    assert (model.asked, result.turns) == ({"a": 3}, 3)
+
+
+async def test_a_run_without_an_id_is_durable_too_and_tells_the_id_that_it_was_given(store: str):
+    async with durably(Model(), store) as on:
+        first = await on.runtime.run(agent(), "a")
+        again = await on.runtime.run_as(str(first.durable_id), agent(), "a")
+        calls = await on.runtime.ledger.calls()
+    assert (again.output, again.run_id, again.cost_usd) == (first.output, first.run_id, first.cost_usd)
+    assert len(calls) == 1
+    assert f"durable run {first.durable_id!r}: it begins" in on.told(Notice)[0].message
+    assert on.told(Notice)[0].run_id == first.run_id == on.told(RunStarted)[0].run_id
+
+
+async def test_the_same_id_asked_for_at_once_is_one_run(store: str):
+    model = Model()
+    async with durably(model, store) as on:
+        both = await asyncio.gather(*(on.runtime.run_as("one", chorus, ["a", "b"]) for _ in range(2)))
+    assert both[0].output == both[1].output == ["a!", "b!"]
+    assert model.asked == {"a": 1, "b": 1}
+
+
+async def test_a_cancelled_run_leaves_nothing_running_in_ledger_or_record(store: str, tmp_path: Path):
+    model = Model("b")
+    async with durably(model, store) as on:
+        await interrupted(on.runtime.run_as("one", chorus, ["a", "b"]), model.reached)
+        runs = await on.runtime.ledger.runs()
+        calls = await on.runtime.ledger.calls()
+    assert {run.status for run in runs} <= {"cancelled", "finished"}
+    assert {call.error for call in calls} <= {None, "cancelled"}
+    with sqlite3.connect(tmp_path / "ledger.durable.db") as database:
+        states = {row[0] for row in database.execute("SELECT status FROM workflow_status")}
+    database.close()
+    assert states <= {"CANCELLED", "SUCCESS"}
+
+
+async def test_a_run_that_failed_goes_on_where_it_failed(store: str):
+    class SecondFails:
+        calls = 0
+
+        def next_fault(self) -> Fault | None:
+            self.calls += 1
+            return Fault(kind="529", retry_after_s=0.0) if 2 <= self.calls <= 20 else None
+
+    @workflow
+    async def two(run: Run) -> str:
+        return await run.ask(agent(), await run.ask(agent(), "a"))
+
+    model = Model()
+    async with durably(model, store, faults=SecondFails()) as on:
+        with pytest.raises(Overloaded) as failed:
+            await on.runtime.run_as("one", two)
+    async with durably(model, store) as on:
+        result = await on.runtime.run_as("one", two)
+    assert failed.value.status == 529
+    assert (result.output, model.asked) == ("a!!", {"a": 1, "a!": 1})
+
+
+async def test_a_limit_counts_what_is_on_record_and_lets_it_pass(store: str):
+    model = Model("c")
+    async with durably(model, store, limits=Limits(turns=3)) as on:
+        await interrupted(on.runtime.run_as("one", chorus, ["a", "b", "c"]), model.reached)
+    async with durably(Model(), store, limits=Limits(turns=3)) as on:
+        assert (await on.runtime.run_as("one", chorus, ["a", "b", "c"])).turns == 3
+    async with durably(Model(), store, limits=Limits(turns=3)) as on:
+        with pytest.raises(LimitReached):
+            await on.runtime.run_as("two", chorus, ["a", "b", "c", "d"])
+
+
+async def test_a_tool_on_record_is_not_run_again_and_one_in_flight_has_the_same_key(store: str):
+    keys: list[tuple[str, str]] = []
+    reached = asyncio.Event()
+
+    @tool
+    async def post(letter: str) -> str:
+        """Post a letter."""
+        keys.append((letter, current_tool_call().idempotency_key))
+        if letter == "second" and len(keys) == 2:
+            reached.set()
+            await asyncio.sleep(60)
+        return "posted"
+
+    def script(request: Request) -> Any:
+        letter = {1: "first", 3: "second"}.get(len(request["messages"]))
+        return [{"type": "tool_use", "name": "post", "input": {"letter": letter}}] if letter else "done"
+
+    poster = agent(tools=[post])
+    async with durably(script, store) as on:
+        await interrupted(on.runtime.run_as("one", poster, "go"), reached)
+    async with durably(script, store) as on:
+        assert (await on.runtime.run_as("one", poster, "go")).output == "done"
+        rows = await on.runtime.ledger.tool_calls()
+    assert [letter for letter, _ in keys] == ["first", "second", "second"]
+    assert keys[1] == keys[2] != keys[0]
+    assert [row.tool for row in rows] == ["post", "post"]
+
+
+async def test_a_conversation_that_was_saved_before_the_end_was_told_is_not_told_twice(store: str):
+    clerk = agent()
+    async with durably(Model(), store, keep_text=True) as on:
+        await on.runtime.run(clerk, "hello", conversation="c")
+        ledger, reached, save = on.runtime.ledger, asyncio.Event(), on.runtime.ledger.save_conversation
+
+        async def save_and_hang(conversation: Any) -> Any:
+            await save(conversation)
+            reached.set()
+            await asyncio.sleep(60)
+
+        ledger.save_conversation = save_and_hang
+        await interrupted(on.runtime.run_as("one", clerk, "again", conversation="c"), reached)
+    model = Model()
+    async with durably(model, store, keep_text=True) as on:
+        result = await on.runtime.run_as("one", clerk, "again", conversation="c")
+        kept = await on.runtime.ledger.load_conversation("c")
+    assert (result.output, model.asked) == ("again!", {})
+    assert [message["role"] for message in kept.messages] == ["user", "assistant", "user", "assistant"]
+
+
+async def test_a_conversation_that_went_on_meanwhile_is_an_error(store: str):
+    clerk, model = agent(), Model("again")
+    async with durably(model, store, keep_text=True) as on:
+        await interrupted(on.runtime.run_as("one", clerk, "again", conversation="c"), model.reached)
+    async with durably(Model(), store, keep_text=True) as on:
+        await on.runtime.run(clerk, "something else", conversation="c")
+        with pytest.raises(StoreError, match="went on since this durable run"):
+            await on.runtime.run_as("one", clerk, "again", conversation="c")
+
+
+async def test_a_conversation_that_nothing_keeps_cannot_be_durable(store: str):
+    async with durably(Model(), store) as on:
+        with pytest.raises(SettingsError, match="keep_text=True"):
+            await on.runtime.run(agent(), "hello", conversation="c")
+
+
+async def test_an_agent_declared_otherwise_keeps_the_answer_on_record_and_it_is_told(store: str):
+    @workflow
+    async def two(run: Run, rules: str) -> str:
+        first = await run.ask(agent(name="one"), "a")
+        return await run.ask(agent(name="two"), first)
+
+    model = Model("a!")
+    async with durably(model, store) as on:
+        await interrupted(on.runtime.run_as("one", two, "x"), model.reached)
+
+    @workflow
+    async def changed(run: Run, rules: str) -> str:
+        first = await run.ask(agent(name="one", max_tokens=500), "a")
+        return await run.ask(agent(name="two"), first)
+
+    object.__setattr__(changed, "name", two.name)
+    async with durably(again := Model(), store) as on:
+        await on.runtime.run_as("one", changed, "x")
+    assert again.asked == {"a!": 1}
+    assert ["its answer on record stays" in note.message for note in on.told(Notice)].count(True) == 1
+
+
+async def test_a_stream_tells_what_a_durable_run_does(store: str):
+    async with durably(Model(), store) as on:
+        events = [event async for event in on.runtime.stream(chorus, ["a", "b"], durable_id="one")]
+    assert events[-1].output == ["a!", "b!"]
+    assert [event.name for event in events if isinstance(event, RunStarted)] == ["chorus", "clerk", "clerk"]
+
+
+# --- what cannot be ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_id_stands_for_one_thing(store: str):
+    async with durably(Model(), store) as on:
+        await on.runtime.run_as("one", chorus, ["a"])
+        with pytest.raises(SettingsError, match="does not stand for 'chorus' with these arguments"):
+            await on.runtime.run_as("one", chorus, ["b"])
+        for bad in ("", "a/b", "x" * 129):
+            with pytest.raises(SettingsError, match="an id is 1 to 128 characters"):
+                await on.runtime.run_as(bad, chorus, ["a"])
+
+
+async def test_arguments_and_results_are_json(store: str):
+    @workflow
+    async def opaque(run: Run, what: object) -> object:
+        return object()
+
+    async with durably(Model(), store) as on:
+        with pytest.raises(SettingsError, match="'opaque' runs durably, so its arguments must be JSON"):
+            await on.runtime.run(opaque, object())
+        with pytest.raises(SettingsError, match="opaque: a durable run keeps its result as JSON, and this object"):
+            await on.runtime.run(opaque, 1)
+
+
+async def test_a_durable_run_needs_a_durable_runtime(store: str):
+    async with staged(Model(), store=store) as on:
+        with pytest.raises(SettingsError, match="durable=Durable"):
+            await on.runtime.run_as("one", agent(), "a")
+
+
+async def test_a_ledger_in_memory_keeps_no_durable_run():
+    with pytest.raises(SettingsError, match="give store a file"):
+        async with durably(Model(), "memory:"):
+            pass
+
+
+async def test_a_process_has_one_durable_runtime_and_may_have_the_next(store: str):
+    async with durably(Model(), store) as on:
+        with pytest.raises(SettingsError, match="it can have one"):
+            async with durably(Model(), store):
+                pass
+        assert (await on.runtime.run(agent(), "still works")).output == "still works!"
+    async with durably(Model(), store) as on:
+        assert (await on.runtime.run(agent(), "a")).output == "a!"
+
+
+def test_bounds_of_the_settings_are_above_zero():
+    with pytest.raises(SettingsError, match="above zero"):
+        Durable(poll_s=0)

@@ -16,17 +16,17 @@ from agentcache import (
     LimitReached,
     Limits,
     Notice,
-    Overloaded,
     Run,
     RunFinished,
     RunStarted,
     SettingsError,
     StoreError,
+    Unauthenticated,
     current_tool_call,
     tool,
     workflow,
 )
-from agentcache.emulator.faults import Fault
+from agentcache.emulator.messages_api import MessagesApi
 from tests.workflow.conftest import Request, agent, staged
 
 DURABLE = Durable(poll_s=0.02)
@@ -68,6 +68,11 @@ async def interrupted(run: Any, reached: asyncio.Event) -> None:
 @workflow
 async def chorus(run: Run, texts: list[str]) -> list[str]:
     return await run.gather(*(run.ask(agent(), text) for text in texts))
+
+
+@workflow
+async def in_turn(run: Run, texts: list[str]) -> list[str]:
+    return [await run.ask(agent(), text) for text in texts]
 
 
 async def test_answers_find_their_asks_whatever_order_they_came_in(store: str):
@@ -136,25 +141,36 @@ async def test_a_cancelled_run_leaves_nothing_running_in_ledger_or_record(store:
 
 
 async def test_a_run_that_failed_goes_on_where_it_failed(store: str):
-    class SecondFails:
-        calls = 0
-
-        def next_fault(self) -> Fault | None:
-            self.calls += 1
-            return Fault(kind="529", retry_after_s=0.0) if 2 <= self.calls <= 20 else None
-
     @workflow
     async def two(run: Run) -> str:
         return await run.ask(agent(), await run.ask(agent(), "a"))
 
     model = Model()
-    async with durably(model, store, faults=SecondFails()) as on:
-        with pytest.raises(Overloaded) as failed:
+    keys = {"good": "default"}
+
+    async def expire(request: Request) -> str:
+        keys.pop("good")  # after this answer the API knows the key no more
+        return await model(request)
+
+    async with durably(expire, store, api=MessagesApi(keys=keys), api_key="good") as on:
+        with pytest.raises(Unauthenticated) as failed:
             await on.runtime.run_as("one", two)
     async with durably(model, store) as on:
         result = await on.runtime.run_as("one", two)
-    assert failed.value.status == 529
+        notices = [note.message for note in on.told(Notice)]
+    assert failed.value.status == 401
     assert (result.output, model.asked) == ("a!!", {"a": 1, "a!": 1})
+    assert notices[0] == "durable run 'one': it had failed; it goes on where it failed"
+
+
+async def test_a_run_that_reached_a_limit_goes_on_under_a_higher_one(store: str):
+    model = Model()
+    async with durably(model, store, limits=Limits(turns=1)) as on:
+        with pytest.raises(LimitReached):
+            await on.runtime.run_as("one", in_turn, ["a", "b", "c"])
+    async with durably(model, store) as on:
+        assert (await on.runtime.run_as("one", in_turn, ["a", "b", "c"])).output == ["a!", "b!", "c!"]
+    assert model.asked == {"a": 1, "b": 1, "c": 1}
 
 
 async def test_a_limit_counts_what_is_on_record_and_lets_it_pass(store: str):

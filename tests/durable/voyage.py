@@ -48,7 +48,7 @@ def key_of(request: dict[str, Any]) -> tuple[str, int]:
     return agent, 1 + sum(message["role"] == "assistant" for message in request["messages"])
 
 
-def crew(name: str, *, tools: tuple[Any, ...] = ()) -> Agent[str]:
+def crew(name: str, *, tools: tuple[Any, ...] = ()) -> Agent[Any]:
     """Declare an agent."""
     return Agent(name=name, model="claude-sonnet-5-5", prompt=Prompt(static=f"You are {name}. " * 300), tools=tools)
 
@@ -93,3 +93,22 @@ def live(ledger_url: str, effects: str, base_url: str, log: str) -> None:
     result = asyncio.run(sail_as("voyage-1", ledger_url, effects, base_url=base_url, api_key="emulated"))
     told = {"output": result.output, "turns": result.turns, "cost_usd": str(result.cost_usd)}
     Path(log).write_text(json.dumps(told), encoding="utf-8")
+
+
+carrier = crew("carrier")
+
+
+@workflow
+async def unload(run: Run, items: list[int]) -> list[str]:
+    return await run.map(carrier, [f"item {item}" for item in items])
+
+
+def work(ledger_url: str, base_url: str) -> None:
+    """Be a worker that carries, four items at once, until it is killed."""
+
+    async def serve() -> None:
+        durable = Durable(poll_s=0.05, serves=(carrier,), concurrency=4)
+        async with Runtime(ledger_url, durable=durable, base_url=base_url, api_key="emulated"):
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())

@@ -344,3 +344,34 @@ async def test_a_closed_ledger_says_so(ledger: Ledger):
     for use in (ledger.start_run(RUN), ledger.calls(), ledger.load_conversation("c-42")):
         with pytest.raises(StoreError, match="closed"):
             await use
+
+
+# --- rows that may be there already -----------------------------------------------------------------------------------
+
+
+async def test_a_run_is_reopened_as_it_began(ledger: Ledger):
+    await ledger.reopen_run(RUN)
+    await ledger.finish_run("run_1", ended_at=1_793_000_009.0, status=RunStatus.FAILED, error="lost")
+    await ledger.reopen_run(replace(RUN, started_at=1_793_000_010.0))
+    assert await ledger.runs() == [RUN]
+
+
+async def test_a_call_takes_the_place_of_the_one_of_its_id(ledger: Ledger):
+    await ledger.start_run(RUN)
+    await ledger.put_call(replace(CALL, usage=None, error="under way"))
+    await ledger.put_call(replace(FULL_CALL, call_id=CALL.call_id))
+    assert await ledger.calls() == [replace(FULL_CALL, call_id=CALL.call_id)]
+
+
+async def test_a_tool_call_stays_as_it_was_first_written(ledger: Ledger):
+    await ledger.start_run(RUN)
+    await ledger.ensure_tool_call(TOOL_CALL)
+    await ledger.ensure_tool_call(replace(TOOL_CALL, outcome="error"))
+    assert await ledger.tool_calls() == [TOOL_CALL]
+
+
+async def test_rows_that_may_be_there_need_their_run_all_the_same(ledger: Ledger):
+    with pytest.raises(StoreError):
+        await ledger.put_call(CALL)
+    with pytest.raises(StoreError):
+        await ledger.ensure_tool_call(TOOL_CALL)

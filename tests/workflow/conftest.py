@@ -46,7 +46,7 @@ async def staged(replies: Any, *, store: str = "memory:", **options: Any) -> Asy
         if listener is not None:
             listener(event)
 
-    served = {name: options.pop(name) for name in ("faults", "clock", "latency") if name in options}
+    served = {name: options.pop(name) for name in ("api", "faults", "clock", "latency") if name in options}
     async with (
         serve(replies, **served) as emulator,
         Runtime(store, base_url=emulator.base_url, on_event=listen, **options) as runtime,

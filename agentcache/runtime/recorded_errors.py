@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from functools import cache
 
 from pydantic import TypeAdapter
 
@@ -54,9 +53,5 @@ def _plain(value: object) -> JsonValue:
 
 def _typed(kind: type[AgentCacheError], field: str, value: JsonValue) -> object:
     """Return a field under its declared type: a dataclass such as `Spent` was kept as its fields."""
-    return _adapter(kind, field).validate_python(value)
-
-
-@cache
-def _adapter(kind: type[AgentCacheError], field: str) -> TypeAdapter[object]:
-    return TypeAdapter(inspect.get_annotations(kind.__init__, eval_str=True)[field])
+    annotation = inspect.get_annotations(kind.__init__, eval_str=True)[field]
+    return TypeAdapter(annotation).validate_python(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from agentcache.errors import SettingsError
@@ -96,6 +97,7 @@ def asked(
     )
 
 
+@lru_cache(maxsize=256)
 def declaration(agent: Agent[object]) -> str:
     """Return a digest of all that an agent's declaration says to the model: equal for equal prompts, tools, settings.
 

@@ -194,6 +194,8 @@ class DbosEngine:
     async def _performed_by_dbos(self, task_id: str, spec: JsonObject) -> JsonValue:
         """Perform a task, as DBOS calls it: at its start here, or when it comes over a queue."""
         entry = self._entries.get(task_id)
+        if entry is None and not self._settings.serves:
+            raise asyncio.CancelledError  # whoever asked was cancelled before this began
         if entry is None:
             entry = _Entry(body=self._serve(spec), accept=None, asker=self._context.copy(), fresh=False, served=True)
         entry.engine = contextvars.copy_context()
@@ -336,16 +338,20 @@ def _outcome(status: WorkflowStatus) -> JsonValue:
     if status.status == "SUCCESS":
         outcome: JsonValue = status.output
         return outcome
-    if status.error is not None:
-        raise status.error
-    raise RunError(f"durable task {status.workflow_id!r} was cancelled by another process; run it again to go on")
+    raise status.error or _cancelled_elsewhere()
 
 
 def _told(error: engine_error.DBOSException) -> RunError:
+    """Return an error of the engine in our words."""
+    if isinstance(error, engine_error.DBOSAwaitedWorkflowCancelledError):
+        return _cancelled_elsewhere()
     return RunError(
-        f"the record of this durable run does not fit what is asked of it: {_sentence(error)}; if the order of an "
-        "agent's calls and tools was changed since it began, take another durable id"
+        f"the record of this durable run does not fit what is asked of it: {_sentence(error)}; take another durable id"
     )
+
+
+def _cancelled_elsewhere() -> RunError:
+    return RunError("this durable run was cancelled by another process; ask for the same id again to go on")
 
 
 def _sentence(error: BaseException) -> str:

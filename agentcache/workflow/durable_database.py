@@ -6,6 +6,7 @@ DBOS would pickle what it keeps; here nothing is. Its own SQLite engine has no w
 from __future__ import annotations
 
 import json
+import logging
 
 from dbos import DBOSConfig, Serializer
 
@@ -25,10 +26,16 @@ SCHEMA = "agentcache_durable"
 def database_of(settings: Durable, store: str | None) -> str:
     """Return the URL of the database for durable runs, given that of the ledger.
 
-    Raises `SettingsError` for a ledger in memory, which says nothing of where to keep anything.
+    Raises `SettingsError` for a ledger in memory, which says nothing of where to keep anything, and for items to be
+    spread from a file.
     """
-    if settings.url is not None:
-        return settings.url
+    url = settings.url or _beside(store)
+    if settings.spread and normal_url(url).get_backend_name() == "sqlite":
+        raise SettingsError("Durable(spread=True) hands items to other processes, which share a PostgreSQL database")
+    return url
+
+
+def _beside(store: str | None) -> str:
     if store is not None and "memory" in store:
         raise SettingsError("a durable run outlives its process, and a ledger in memory does not: give store a file")
     ledger = normal_url(store)
@@ -58,7 +65,9 @@ class JsonSerializer(Serializer):
 
 def config_of(url: str, name: str, settings: Durable) -> DBOSConfig:
     """Return the settings of DBOS for the database at `url`, and a process of this name."""
-    normal = normal_url(url)
+    normal, logger = normal_url(url), logging.getLogger("dbos")
+    if not logger.handlers:  # else it makes one that holds on to the standard error stream of this moment
+        logger.addHandler(logging.NullHandler())
     config: DBOSConfig = {
         "name": "agentcache",
         "application_version": FORMAT,

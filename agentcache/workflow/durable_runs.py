@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -358,6 +359,7 @@ def _run_id(seed: str, path: str) -> str:
     return f"run_{digest(f'{seed}/{path}').rpartition(':')[2][:20]}"
 
 
+@lru_cache(maxsize=256)
 def _stands_in_a_module(agent: Agent[object]) -> bool:
     modules = list(sys.modules.values())
     return any(value is agent for module in modules for value in list(getattr(module, "__dict__", {}).values()))

@@ -6,12 +6,13 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from agentcache import Durable, Run, Runtime, workflow
+from agentcache import Durable, Run, Runtime, SettingsError, workflow
 from agentcache.emulator.latency import Latency
 from agentcache.emulator.server import serve
 from agentcache.runtime.calls import LOST
@@ -115,13 +116,19 @@ async def test_the_worker_command_serves_the_agents_of_a_module(postgres_url: st
     assert (worker.returncode, told.decode()) == (0, "Serving carrier. Ctrl-C ends it.\n")
 
 
-async def test_an_agent_that_stands_in_no_module_is_not_handed_out(durable_url: str):
+async def test_an_agent_that_stands_in_no_module_is_not_handed_out(postgres_url: str):
     @workflow
     async def local(run: Run) -> list[str]:
         return await run.map(voyage.crew("local"), ["nobody", "waits"])
 
     async with (
         serve() as emulator,
-        Runtime(durable_url, durable=SPREAD, base_url=emulator.base_url, api_key="emulated") as runtime,
+        Runtime(postgres_url, durable=SPREAD, base_url=emulator.base_url, api_key="emulated") as runtime,
     ):
         assert (await runtime.run(local)).output == ["nobody", "waits"]
+
+
+async def test_a_file_is_shared_with_no_worker(tmp_path: Path):
+    with pytest.raises(SettingsError, match="share a PostgreSQL database"):
+        async with Runtime(f"sqlite:///{tmp_path}/ledger.db", durable=SPREAD, api_key="unused"):
+            pass

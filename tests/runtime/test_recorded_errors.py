@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentcache import errors
@@ -69,6 +69,7 @@ def test_an_error_of_somebody_else_is_told_by_type_and_message():
     assert (type(again), str(again)) == (RunError, "TheirError: their words")
 
 
+@settings(max_examples=25)
 @given(st.text(), st.integers(1, 9), st.none() | st.integers(400, 599), st.none() | st.text())
 def test_a_call_error_survives_whatever_it_says(message: str, attempts: int, status: int | None, request: str | None):
     again = kept(CallError(message, attempts=attempts, status=status, request_id=request))

@@ -62,7 +62,8 @@ class CallContext:
     """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes.
 
     announce: put the row into the ledger before the request is sent, so that a call whose answer dies with the process
-    is told of all the same.
+    is told of all the same. The row of the answer is then left to the caller, who has the answer itself to write down
+    first (`recorded_steps.py`); rows of failures are written here as ever.
     """
 
     run_id: str
@@ -213,7 +214,8 @@ class Caller:
         write = self.ledger.put_call if context.announce else self.ledger.add_call
         for row in priced:
             context.charge(row)
-            await despite_cancellation(write(row))
+            if not context.announce or row.error is not None:
+                await despite_cancellation(write(row))
         for row in priced:
             context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}

@@ -19,6 +19,7 @@ from agentcache.errors import CallError, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.conversation import Transcript
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.memo import Remembered
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 from agentcache.runtime.replies import Reply, json_object, reply_of
@@ -56,10 +57,10 @@ async def recorded_call(step: RecordedStep, caller: Caller, prepared: PreparedCa
     Raises the `CallError` that the call ended with, the first time and every time after.
     """
     failure: CallError | None = None
+    rows: list[CallRecord] = []
 
     async def produce() -> JsonValue:
         nonlocal failure
-        rows: list[CallRecord] = []
 
         def charge(row: CallRecord) -> None:
             rows.append(row)
@@ -72,14 +73,18 @@ async def recorded_call(step: RecordedStep, caller: Caller, prepared: PreparedCa
             failure = error
         return _call_json(answer, rows, failure)
 
-    kept = json_object(await step.run(produce), "a recorded call")
+    try:
+        kept = json_object(await step.run(produce), "a recorded call")
+        if step.recorded:
+            rows = [call_from_json(row) for row in cast("list[JsonValue]", kept["rows"])]
+            for row in rows:
+                context.charge(row)  # the meter that it was charged to died with its process
+    finally:
+        # After the answer, and again when it comes from the record: what dies first must not be what was paid for.
+        for row in rows:
+            await despite_cancellation(caller.ledger.put_call(row))
     if failure is not None:
         raise failure
-    if step.recorded:
-        # Whoever sent it may have died before it had written the rows, and its meter died with it.
-        for row in map(call_from_json, cast("list[JsonValue]", kept["rows"])):
-            context.charge(row)
-            await caller.ledger.put_call(row)
     if kept["error"] is not None:
         raise error_from_json(kept["error"])
     return Answer(call_id=str(kept["call_id"]), reply=_reply_of(json_object(kept["reply"], "a recorded reply")))

@@ -90,10 +90,10 @@ class FileLiveness:
 
 
 class ServerLiveness:
-    """One advisory lock per process, held by a session that does nothing else."""
+    """One advisory lock per process, held by a session that does nothing else; a second one asks after the others."""
 
     def __init__(self, url: URL) -> None:
-        self._engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine = create_async_engine(url, pool_size=2, pool_pre_ping=True, isolation_level="AUTOCOMMIT")
         self._lock: AsyncConnection | None = None
 
     async def hold(self, name: str) -> None:

@@ -25,6 +25,7 @@ from agentcache.emulator.latency import Latency
 from agentcache.emulator.server import Emulator, serve
 from agentcache.runtime.calls import LOST
 from agentcache.stores.opening import open_ledger
+from agentcache.workflow.durable_database import SCHEMA
 from tests.durable import voyage
 
 Key = tuple[str, int]
@@ -48,12 +49,16 @@ def processes() -> Any:
 
 @dataclass
 class Voyage:
-    """One voyage, its database, and the model that answers it; `served` counts its answers by agent and turn."""
+    """One voyage, its database, and the model that answers it; `served` counts its answers by agent and turn.
+
+    The captain answers once `ready` is set, as it is unless a test clears it.
+    """
 
     ledger_url: str
     folder: Path
     emulator: Emulator
     served: Counter[Key]
+    ready: asyncio.Event
     kills: int = 0
     repeated: list[str] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
@@ -66,13 +71,17 @@ class Voyage:
     def effects_db(self) -> str:
         return str(self.folder / "effects.db")
 
+    def start(self) -> Any:
+        """Return a new process that sails."""
+        args = (self.ledger_url, self.effects_db, self.emulator.base_url, str(self.log))
+        process = processes().Process(target=voyage.live, args=args)
+        process.start()
+        return process
+
     async def sail(self, *, kill_after: int | None = None, delay_s: float = 0.0) -> bool:
         """Sail on in a new process, killed so long after so many more answers; return whether it came to its end."""
         stored, before = self.stored_calls(), self.served.copy()
-        process = processes().Process(
-            target=voyage.live, args=(self.ledger_url, self.effects_db, self.emulator.base_url, str(self.log))
-        )
-        process.start()
+        process = self.start()
         while process.is_alive() and (kill_after is None or (self.served - before).total() < kill_after):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         if kill_after is not None:
@@ -90,28 +99,33 @@ class Voyage:
 
     def stored_calls(self) -> Counter[Key]:
         """Return how many answers are on record, by agent and turn."""
+        outputs = self._record("SELECT output FROM {operation_outputs} WHERE function_name = 'call'")
+        kept = [json.loads(output)["value"]["rows"][-1] for output in outputs]
+        return Counter((row["agent"], row["turn"]) for row in kept)
+
+    def forms(self) -> set[str]:
+        """Return in what form the record holds its values."""
+        steps = self._record("SELECT serialization FROM {operation_outputs}")
+        return {*steps, *self._record("SELECT serialization FROM {workflow_status}")}
+
+    def _record(self, question: str) -> list[str]:
+        """Ask the database of DBOS; without tables there are no rows."""
         url = make_url(self.ledger_url)
         if url.get_backend_name() == "sqlite":
             path = f"{str(url.database).removesuffix('.db')}.durable.db"
-            if not Path(path).exists():
-                return Counter()
-            engine, table = create_engine(f"sqlite:///{path}"), "operation_outputs"
+            engine, schema = create_engine(f"sqlite:///{path}" if Path(path).exists() else "sqlite://"), None
         else:
-            engine, table = (
-                create_engine(url.set(drivername="postgresql+psycopg")),
-                "agentcache_durable.operation_outputs",
-            )
+            engine, schema = create_engine(url.set(drivername="postgresql+psycopg")), SCHEMA
         try:
             with engine.connect() as connection:
-                if not connection.dialect.has_table(
-                    connection, "operation_outputs", schema=table.rpartition(".")[0] or None
-                ):
-                    return Counter()
-                rows = connection.execute(text(f"SELECT output FROM {table} WHERE function_name = 'call'")).scalars()
-                kept = [json.loads(row)["value"]["rows"][-1] for row in rows]
+                if not connection.dialect.has_table(connection, "operation_outputs", schema=schema):
+                    return []
+                tables = {
+                    name: f"{schema}.{name}" if schema else name for name in ("operation_outputs", "workflow_status")
+                }
+                return list(connection.execute(text(question.format(**tables))).scalars())
         finally:
             engine.dispose()
-        return Counter((row["agent"], row["turn"]) for row in kept)
 
     @staticmethod
     def repetitions(stored: Counter[Key], served: Counter[Key], *, ended: bool) -> list[str]:
@@ -166,13 +180,18 @@ class Voyage:
 async def afloat(ledger_url: str, folder: Path, *, latency_s: float = 0.02) -> AsyncIterator[Voyage]:
     """Open the model that answers a voyage."""
     served: Counter[Key] = Counter()
+    ready = asyncio.Event()
+    ready.set()
 
-    def answer(request: dict[str, Any]) -> Any:
-        served[voyage.key_of(request)] += 1
+    async def answer(request: dict[str, Any]) -> Any:
+        agent, _ = key = voyage.key_of(request)
+        served[key] += 1
+        if agent == "captain":
+            await ready.wait()
         return voyage.script(request)
 
     async with serve(answer, latency=Latency(base_s=latency_s), keep_requests=1) as emulator:
-        yield Voyage(ledger_url, folder, emulator, served)
+        yield Voyage(ledger_url, folder, emulator, served, ready)
 
 
 async def sail_with_kills(ledger_url: str, folder: Path, *, kills: int, chance: random.Random) -> Voyage:

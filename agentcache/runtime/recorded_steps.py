@@ -20,11 +20,14 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.limits import Meter
 from agentcache.runtime.memo import Remembered
+from agentcache.runtime.nested_runs import NestedRuns
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 from agentcache.runtime.replies import Reply, json_object, reply_of
 from agentcache.runtime.requests import PreparedCall
 from agentcache.runtime.tool_results import Outcome, ToolResult
+from agentcache.stores.protocols import Ledger
 
 
 class RecordedStep(Protocol):
@@ -90,21 +93,38 @@ async def recorded_call(step: RecordedStep, caller: Caller, prepared: PreparedCa
     return Answer(call_id=str(kept["call_id"]), reply=_reply_of(json_object(kept["reply"], "a recorded reply")))
 
 
-async def recorded_tool_call(step: RecordedStep, answer: Callable[[], Awaitable[Remembered]]) -> Remembered:
-    """Run a tool as a step, or take its recorded result."""
-    fresh: Remembered | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedToolCall:
+    """A tool call as a step; `nested` are the runs that the tool begins."""
 
-    async def produce() -> JsonValue:
-        nonlocal fresh
-        fresh = await answer()
-        return {"content": _content(fresh.result), "outcome": fresh.result.outcome, "hit": fresh.hit}
+    step: RecordedStep
+    nested: NestedRuns
 
-    kept = json_object(await step.run(produce), "a recorded tool call")
-    if fresh is not None:
-        return fresh
-    content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
-    result = ToolResult(content=content, outcome=outcome)
-    return Remembered(result=result, hit=bool(kept["hit"]))
+    async def answer(self, run: Callable[[], Awaitable[Remembered]]) -> Remembered:
+        """Run the tool, or take its recorded result; what it began is charged either way."""
+        fresh: Remembered | None = None
+
+        async def produce() -> JsonValue:
+            nonlocal fresh
+            with self.nested.noted() as runs:
+                fresh = await run()
+            return {"content": _content(fresh.result), "outcome": fresh.result.outcome, "hit": fresh.hit, "runs": runs}
+
+        kept = json_object(await self.step.run(produce), "a recorded tool call")
+        if fresh is not None:
+            return fresh
+        await self.nested.charge_again(kept["runs"])
+        content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
+        return Remembered(result=ToolResult(content=content, outcome=outcome), hit=bool(kept["hit"]))
+
+
+def tool_steps(steps: RecordedSteps, ledger: Ledger, meter: Meter) -> Callable[[str], RecordedToolCall]:
+    """Return what makes a call of a tool, by the tool's name, the next of `steps`."""
+
+    def begun(tool: str) -> RecordedToolCall:
+        return RecordedToolCall(step=steps.next(f"tool {tool}"), nested=NestedRuns(ledger=ledger, meter=meter))
+
+    return begun
 
 
 async def pin(transcript: Transcript, step: RecordedStep, run_id: str, conversation: str) -> None:

@@ -19,7 +19,7 @@ from agentcache.runtime.agent_run import AgentRun, content_of
 from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
 from agentcache.runtime.memo import Memo
-from agentcache.runtime.recorded_steps import pin
+from agentcache.runtime.recorded_steps import pin, tool_steps
 from agentcache.runtime.replies import Reply
 from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
@@ -165,7 +165,7 @@ class Runner:
             emit=run.emit,
             memo=self.memo,
             concurrency=run.agent.tool_concurrency,
-            steps=run.steps,
+            steps=None if run.steps is None else tool_steps(run.steps, ledger, run.meter),
         )
         results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
         return results

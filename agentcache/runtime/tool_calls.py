@@ -21,7 +21,7 @@ from agentcache.prompt.canonical import JsonObject, digest
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
 from agentcache.runtime.memo import Memo, Remembered
-from agentcache.runtime.recorded_steps import RecordedStep, RecordedSteps, recorded_tool_call
+from agentcache.runtime.recorded_steps import RecordedToolCall
 from agentcache.runtime.tool_context import ToolCall, calling
 from agentcache.runtime.tool_results import Outcome, ToolResult, failure
 from agentcache.runtime.tools import Tool, ToolFunction, call_here
@@ -37,7 +37,7 @@ class ToolTurn:
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
     memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
-    steps: where the run is durable, each call is one of its steps.
+    steps: where the run is durable, gives each call, in block order, what makes it one of its steps.
     """
 
     run_id: str
@@ -50,7 +50,7 @@ class ToolTurn:
     memo: Memo | None = None
     concurrency: int | None = None
     timeout_s: float | None = None
-    steps: RecordedSteps | None = None
+    steps: Callable[[str], RecordedToolCall] | None = None
 
 
 async def run_tool_calls(
@@ -111,7 +111,7 @@ class _ToolCall:
     block: JsonObject
     turn: ToolTurn
     tool_call_id: str
-    step: RecordedStep | None = None
+    step: RecordedToolCall | None = None
     started_at: float | None = None
     answer: Remembered | None = None
     row: ToolCallRecord | None = None
@@ -127,7 +127,7 @@ class _ToolCall:
                 if self.step is None:
                     self.answer = await self._answer(tools)
                 else:
-                    self.answer = await recorded_tool_call(self.step, lambda: self._answer(tools))
+                    self.answer = await self.step.answer(lambda: self._answer(tools))
             await self.close()
 
     async def _answer(self, tools: Mapping[str, Tool]) -> Remembered:
@@ -242,7 +242,7 @@ def _tool_call(block: JsonObject, turn: ToolTurn) -> _ToolCall:
         return _ToolCall(block=block, turn=turn, tool_call_id=turn.new_id("tool"))
     called = _called(block, turn)
     tool_call_id = f"tool_{digest(called.idempotency_key).rpartition(':')[2]}"
-    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=turn.steps.next(f"tool {called.tool}"))
+    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=turn.steps(called.tool))
 
 
 async def _close(calls: Sequence[_ToolCall]) -> None:

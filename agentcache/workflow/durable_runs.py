@@ -18,12 +18,13 @@ from typing import Literal, Protocol, TypeAlias, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from agentcache.accounting.usage import CallKind, RunStatus
+from agentcache.accounting.usage import RunStatus
 from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, digest
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import EventSink, Notice, RunFinished, RunStarted
 from agentcache.runtime.limits import NO_LIMITS, Meter
+from agentcache.runtime.nested_runs import NestedRuns, charge_run, note_run
 from agentcache.runtime.recorded_steps import RecordedSteps
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.tool_context import tool_call_around
@@ -204,11 +205,7 @@ class DurableRuns:
     async def charged(self, run_id: str, above: Meter) -> Meter:
         """Return a meter below `above` that counts a run performed elsewhere, from its rows in the ledger."""
         meter = Meter(limits=NO_LIMITS, started_at=self.clock(), parent=above)
-        rows = await self.ledger.calls(run_id=run_id)
-        for row in rows:
-            meter.add(row)
-        for _ in {(row.run_id, row.turn) for row in rows if row.kind is CallKind.MESSAGE}:
-            meter.repeat_turn()
+        await charge_run(self.ledger, run_id, meter)
         return meter
 
 
@@ -232,21 +229,25 @@ class DurableRun:
         """The id of this workflow's run in the ledger."""
         return _run_id(self.seed, self.path)
 
-    def below(self, name: str, arguments: JsonValue) -> DurableRun:
-        """Return the durable run as a workflow nested here sees it."""
+    def below(self, name: str, arguments: JsonValue, meter: Meter) -> DurableRun:
+        """Return the durable run as a workflow nested here sees it; `meter` counts it."""
         path = self._next_path(["workflow", name, arguments])
+        note_run(_run_id(self.seed, path), meter)
         return DurableRun(runs=self.runs, root_id=self.root_id, seed=self.seed, path=path, retry=self.retry)
 
     async def ask(self, asked: Asked, run: Asking, *, spread: bool = False) -> RunResult[object]:
         """Run an agent as a task of its own, or take what became of it before."""
         path = self._next_path(asked.identity())
         run_id, adapter = _run_id(self.seed, path), TypeAdapter(asked.output)
+        note_run(run_id, run.meter)
         done: list[OpenRun] = []
+        nested = NestedRuns(ledger=self.runs.ledger, meter=run.meter)
 
         async def body(steps: RecordedSteps, _: JsonObject) -> JsonValue:
-            child = await run.perform_ask(asked, run_id=run_id, steps=steps)
+            with nested.noted() as runs:
+                child = await run.perform_ask(asked, run_id=run_id, steps=steps)
             done.append(child)
-            return {"output": as_json(adapter, child.output, asked.agent.name)}
+            return {"output": as_json(adapter, child.output, asked.agent.name), "runs": runs}
 
         task = Task(
             task_id=f"{self.root_id}/{path}",
@@ -261,6 +262,7 @@ class DurableRun:
         if done:
             return done[-1].result(output)
         meter = await self.runs.charged(run_id, run.meter)
+        await nested.charge_again(outcome.get("runs", []))
         self._tell(asked, run, run_id, output)
         return RunResult(output=output, run_id=run_id, usage=meter.usage, cost_usd=meter.cost_usd, turns=meter.turns)
 

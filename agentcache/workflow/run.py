@@ -156,7 +156,7 @@ class Run:
         """Run a workflow below this run, within `limits`, and return the whole result."""
         durable = None
         if self.durable is not None:
-            durable = self.durable.below(flow.name, arguments_json(flow.name, args, kwargs))
+            durable = self.durable.below(flow.name, arguments_json(flow.name, args, kwargs), self.meter)
         async with self._below(flow.name, limits, run_id=durable.run_id if durable else None) as child:
             inner = replace(self, run_id=child.run_id, name=flow.name, meter=child.meter, durable=durable)
             value = await flow.function(inner, *args, **kwargs)

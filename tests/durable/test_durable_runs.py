@@ -221,6 +221,45 @@ async def test_a_tool_on_record_is_not_run_again_and_one_in_flight_has_the_same_
     assert [row.tool for row in rows] == ["post", "post"]
 
 
+@pytest.mark.parametrize("stopped_at", ["boss", "scribe"])
+async def test_what_a_tool_asked_is_charged_though_the_tool_is_not_run_again(store: str, stopped_at: str):
+    asked, reached, never = Counter[str](), asyncio.Event(), asyncio.Event()
+    stop = True
+
+    @workflow
+    async def delegating(run: Run) -> str:
+        @tool
+        async def consult(question: str) -> str:
+            """Ask the expert."""
+            return await run.ask(agent(name="expert"), question)
+
+        answer = await run.ask(agent(name="boss", tools=[consult]), "decide")
+        return await run.ask(agent(name="scribe"), answer)
+
+    async def script(request: Request) -> Any:
+        last = request["messages"][-1]["content"][-1]
+        if last.get("text") == "decide":
+            return [{"type": "tool_use", "name": "consult", "input": {"question": "how?"}}]
+        who = "boss" if last["type"] == "tool_result" else "expert" if last["text"] == "how?" else "scribe"
+        asked[who] += 1
+        if stop and who == stopped_at:
+            reached.set()
+            await never.wait()
+        return f"the {who} says"
+
+    async with durably(script, store) as on:
+        await interrupted(on.runtime.run_as("one", delegating), reached)
+    stop = False
+    async with durably(script, store) as on:
+        result = await on.runtime.run_as("one", delegating)
+        calls = await on.runtime.ledger.calls(run_id=result.run_id)
+    answered = [call for call in calls if call.usage is not None]
+    assert (result.output, asked["expert"], asked[stopped_at]) == ("the scribe says", 1, 2)
+    assert result.turns == 4
+    assert result.usage == sum((call.usage for call in answered[1:]), answered[0].usage)
+    assert result.cost_usd == sum(call.cost_usd for call in answered)
+
+
 async def test_a_conversation_that_was_saved_before_the_end_was_told_is_not_told_twice(store: str):
     clerk = agent()
     async with durably(Model(), store, keep_text=True) as on:

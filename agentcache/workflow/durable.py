@@ -44,6 +44,7 @@ class _Entry:
     """A task that this process performs or may come to perform.
 
     asker: the context that it is performed in. fresh: nobody has begun it before. served: it came over a queue.
+    ours: this process began it, took it over or handed it out, and does not merely wait for it.
     """
 
     body: Body
@@ -51,6 +52,7 @@ class _Entry:
     asker: contextvars.Context
     fresh: bool
     served: bool = False
+    ours: bool = False
     engine: contextvars.Context = field(default_factory=contextvars.Context)
     task: asyncio.Task[JsonValue] | None = None
     lost: BaseException | None = None
@@ -168,7 +170,8 @@ class DbosEngine:
                 task.accept((await self._status(task.task_id))[1], "running")
                 return Performed(_outcome(await self._ended(task)), here=False)
             await asyncio.sleep(self._settings.poll_s)
-        entry = _Entry(body=body, accept=task.accept, asker=contextvars.copy_context(), fresh=task.queue is None)
+        local = task.queue is None
+        entry = _Entry(body=body, accept=task.accept, asker=contextvars.copy_context(), fresh=local, ours=not local)
         self._entries[task.task_id] = entry
         try:
             outcome = await self._outcome_of(task, entry)
@@ -223,6 +226,7 @@ class DbosEngine:
             else:
                 handle = await DBOS.enqueue_workflow_async(task.queue, self._function, task.task_id, task.spec)
         if getattr(handle, "task", None) is not None:  # it is performed here, and nobody had begun it
+            entry.ours = True
             return await handle.get_result(polling_interval_sec=self._settings.poll_s)
         entry.fresh = False
         return await self._adopted(task)
@@ -231,10 +235,13 @@ class DbosEngine:
         """Return the outcome of a task that was there already; go on with it if nobody does."""
         status, spec = await self._status(task.task_id)
         found = self._found(task, status, await self._dead([status]))
+        if status.status == "PENDING" and status.executor_id == self._name:
+            found = "abandoned"  # by a caller in this process who was cancelled as it began; nobody else has it
         task.accept(spec, found)
         if found == "finished" or (found == "failed" and not task.retry):
             return _outcome(status)
         if found == "failed":
+            self._entries[task.task_id].ours = True
             await DBOS.rewind_workflow_async(
                 task.task_id, start_step=await _first_to_repeat(task.task_id), queue_name=task.queue or self._queue
             )
@@ -243,13 +250,16 @@ class DbosEngine:
         return _outcome(await self._ended(task))
 
     async def _take_over(self, task: Task) -> None:
+        if task.task_id in self._entries:
+            self._entries[task.task_id].ours = True
         await DBOS.resume_workflow_async(task.task_id, queue_name=task.queue or self._queue)
 
     async def _cancel(self, task_id: str, entry: _Entry) -> None:
         if entry.task is not None and not entry.task.done():
             entry.task.cancel()
             await asyncio.wait({entry.task})
-        await DBOS.cancel_workflows_async([task_id])
+        if entry.ours:
+            await DBOS.cancel_workflows_async([task_id])
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 

@@ -338,7 +338,7 @@ _STATES: Mapping[Found, str] = {
     "failed": "it had failed; it goes on where it failed",
     "cancelled": "it was cancelled; it goes on where it stopped",
     "abandoned": "its process ended before it did; it goes on where it stopped",
-    "running": "another process performs it; its result is waited for",
+    "running": "it is under way elsewhere; its result is waited for",
 }
 _ENDED_BADLY: frozenset[Found] = frozenset({"failed", "cancelled"})
 

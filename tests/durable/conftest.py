@@ -11,8 +11,6 @@ from sqlalchemy import make_url
 
 from tests.stores.conftest import POSTGRES_URL, need_postgresql, on_the_server
 
-pytest.importorskip("dbos")
-
 
 @pytest.fixture
 async def postgres_url() -> AsyncIterator[str]:

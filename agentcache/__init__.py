@@ -31,6 +31,7 @@ from agentcache.errors import (
     UnexpectedCall,
     UnusedReply,
     VariableLayerError,
+    WorstCase,
 )
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
@@ -120,4 +121,5 @@ __all__ = [
     "Warmed",
     "Workflow",
     "workflow",
+    "WorstCase",
 ]

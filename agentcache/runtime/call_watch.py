@@ -54,8 +54,9 @@ class CallWatch:
 
     def retrying(self, attempt: int, wait_s: float, reason: str) -> None:
         """Note that attempt number `attempt` failed and that another follows in `wait_s` seconds."""
-        self.reply_began = False
+        # Told first: a listener that ends the call here leaves the attempt that broke off as its last.
         self._emit(CallRetried(**self.whose(self._clock()), attempt=attempt, wait_s=wait_s, reason=reason))
+        self.reply_began = False
 
     def interrupted(self, partial: Reply, error: str) -> None:
         """Keep an attempt whose reply began and broke off."""

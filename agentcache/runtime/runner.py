@@ -17,6 +17,7 @@ from agentcache.runtime.agent_calls import AgentCalls, identity
 from agentcache.runtime.agent_run import AgentRun, content_of
 from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
+from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.memo import Memo
 from agentcache.runtime.replies import Reply
 from agentcache.runtime.requests import render_system, render_turn
@@ -61,7 +62,9 @@ class Runner:
             self._tell(run, going)
             question: JsonObject = {"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]}
             transcript.messages = [*going.history, question, *([going.amendment] if going.amendment else [])]
-            return await self._turns(run, transcript, going, settings)
+            return await self._turns(
+                Line(run=run, transcript=transcript, going=going, settings=settings, rest=run.agent.stand_ins)
+            )
 
     async def _rendered(self, run: AgentRun) -> tuple[tuple[RenderedSection, ...], list[JsonObject]]:
         agent = run.agent
@@ -107,16 +110,20 @@ class Runner:
                 at=self.clock(),
             )
 
-    async def _turns(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> object:
+    async def _system(self, run: AgentRun) -> tuple[RenderedSection, ...]:
+        return (await self._rendered(run))[0]
+
+    async def _turns(self, line: Line) -> object:
         repairs_left = REPAIRS
         while True:
-            answer = await self.calls.call(run, transcript, going, settings)
-            going = replace(going, choice=None)
-            reply = answer.reply
+            line, answer = await answered(line, self.calls, self._system)
+            line = replace(line, going=replace(line.going, choice=None))
+            run, transcript, reply = line.run, line.transcript, answer.reply
             if reply.content:
                 transcript.messages.append({"role": "assistant", "content": list(reply.content)})
             step = self._step(run, reply, repairs_left)
             if isinstance(step, Finish):
+                line.hand_in()
                 return step.output
             if isinstance(step, Fail):
                 raise step.error

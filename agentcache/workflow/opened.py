@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from agentcache.accounting.usage import RunRecord, RunStatus
-from agentcache.errors import LimitReached
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, RunFinished, RunStarted
 from agentcache.runtime.limits import Limits, Meter
@@ -49,7 +48,8 @@ async def opened_run(
 
     Raises `LimitReached` when the block takes longer than the nearest bound in seconds, of this run or one above.
     """
-    run = OpenRun(run_id=record.run_id, meter=Meter(limits=limits, started_at=record.started_at, parent=above))
+    meter = Meter(limits=limits, started_at=record.started_at, name=record.name, parent=above)
+    run = OpenRun(run_id=record.run_id, meter=meter)
     await ledger.start_run(record)
     emit(
         RunStarted(
@@ -96,9 +96,6 @@ async def _time_bound(meter: Meter, name: str, clock: Callable[[], float]) -> As
     except TimeoutError:
         if not scope.expired():
             raise
-        spent = meter.spent(at=clock())
-        raise LimitReached(
-            f"{name}: the time limit is reached after {spent.seconds:.1f} s; raise Limits(seconds=…) to go on",
-            limit="seconds",
-            spent=spent,
-        ) from None
+        now = clock()
+        bounded = meter.nearest_in_time(at=now) or meter
+        raise bounded.reached("seconds", None, at=now, by=name) from None

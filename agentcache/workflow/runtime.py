@@ -18,6 +18,7 @@ from agentcache.errors import DeclarationError, SettingsError
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
+from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.conversation import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
@@ -116,7 +117,13 @@ class Runtime:
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
         self._runner = Runner(
-            calls=AgentCalls(caller=caller, history=history, clock=self._clock, strict=self._strict),
+            calls=AgentCalls(
+                caller=caller,
+                history=history,
+                budget=Budget(clock=self._clock),
+                clock=self._clock,
+                strict=self._strict,
+            ),
             snapshots=Snapshots(clock=self._clock),
             conversations=Conversations(ledger if self._keep_text else None),
             memo=Memo(clock=self._clock),
@@ -207,7 +214,7 @@ class Runtime:
 
     def _top(self, emit: EventSink) -> Run:
         runner = self._opened()
-        meter = Meter(limits=self._limits, started_at=self._clock())
+        meter = Meter(limits=self._limits, started_at=self._clock(), name="runtime")
         return Run(run_id=None, name="runtime", runner=runner, meter=meter, emit=emit)
 
     def _opened(self) -> Runner:

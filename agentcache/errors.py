@@ -39,7 +39,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 
 
 class AgentCacheError(Exception):
@@ -138,7 +137,7 @@ class LimitReached(RunError):
         self.limit = limit
         self.spent = spent
         self.run = run
-        self.by_agent: Mapping[str, Spent] = MappingProxyType(dict(by_agent or {}))
+        self.by_agent: Mapping[str, Spent] = dict(by_agent or {})
         self.needed = needed
 
 

@@ -52,13 +52,14 @@ class Reservation:
     def watching(self, emit: EventSink) -> EventSink:
         """Return a sink that passes events on and holds one attempt more when a reply that had begun is tried again.
 
-        The server may bill both. The sink raises `LimitReached` where there is no room for another attempt.
+        The server may bill both. The sink raises `LimitReached` where there is no room for another attempt. Once the
+        reservation is released, it only passes on.
         """
 
         def sink(event: Event) -> None:
             if isinstance(event, FirstToken):
                 self.reply_began = True
-            elif isinstance(event, CallRetried) and self.reply_began:
+            elif isinstance(event, CallRetried) and self.reply_began and self.attempts:
                 self.reply_began = False
                 self._hold_one_more()
             emit(event)

@@ -54,7 +54,8 @@ class Run:
     def left(self) -> Limits:
         """What is left of the nearest bounds, of this run or one above it, less what calls under way may cost.
 
-        `None` where nothing is bounded. `run.left.share(0.25)` gives a nested run a quarter of it.
+        `None` where nothing is bounded. `run.left.share(0.25)` gives a nested run a quarter of it. Raises
+        `SettingsError` when dollars are bounded and a call had no known price.
         """
         return self.meter.left(at=self.runner.clock())
 

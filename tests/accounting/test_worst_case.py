@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +24,8 @@ from agentcache.prompt.model_facts import Ttl, all_facts, facts_for
 from agentcache.prompt.plans import Plan, Policy
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
+from agentcache.prompt.token_estimate import request_tokens
+from tests.prompt.test_token_estimate import RECORDED, recorded_requests
 
 MODELS = [facts.model for facts in all_facts() if facts.prices]
 
@@ -86,6 +90,18 @@ def test_a_prompt_that_could_be_longer_than_a_price_tier_pays_the_higher_one():
 def test_a_model_without_prices_has_a_worst_case_in_tokens_alone():
     worst = worst_case(Usage(cache_write_5m_tokens=100, output_tokens=7), model="claude-next-9", at_s=0.0)
     assert (worst.tokens, worst.usd) == (Decimal(132), None)
+
+
+@pytest.mark.skipif(not RECORDED.exists() and not os.environ.get("CI"), reason=f"no recordings at {RECORDED}")
+def test_the_margin_covers_nearly_every_recorded_request():
+    billed = [
+        (true, (request_tokens(request, facts) + PROMPT_EXTRA_TOKENS) * PROMPT_MARGIN)
+        for facts, request, true in recorded_requests()
+    ]
+    beyond = [true for true, at_most in billed if true > at_most]
+    assert len(billed) > 300
+    assert len(beyond) <= len(billed) // 100
+    assert max(beyond, default=0) < 5000, "long prompts, which cost, are all covered"
 
 
 @given(

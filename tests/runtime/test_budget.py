@@ -169,8 +169,10 @@ async def test_an_attempt_after_a_reply_that_broke_off_needs_room_of_its_own(bou
         else:
             with pytest.raises(LimitReached):
                 sink(RETRIED)
+    sink(FIRST_TOKEN)
+    sink(RETRIED)  # a later call that shares the sink, as keep-alive reads do, is none of this one's business
     assert run.held == NO_CALL
-    assert seen == [RETRIED, FIRST_TOKEN, *([RETRIED] if fits else [])]
+    assert seen[:-2] == [RETRIED, FIRST_TOKEN, *([RETRIED] if fits else [])]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,7 +120,8 @@ class LimitReached(RunError):
 
     limit: `turns`, `tokens`, `usd` or `seconds`. run: name of the run whose bound it is, the one that was stopped or
     one above it. spent: what that run had used, everything nested in it included; by_agent: the same by the name of
-    the agent. needed: what the call that was held back could have used at most; `None` where no call was.
+    the agent. needed: what the call that was held back could have used at most; `None` where no call was,
+    and where neither tokens nor dollars are bounded.
     """
 
     def __init__(

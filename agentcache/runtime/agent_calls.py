@@ -25,7 +25,10 @@ from agentcache.runtime.sent_prefix import SentPrefix, marks_after
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCalls:
-    """Makes the calls of agents' runs; one serves all runs of a runtime. `strict`: a prefix that moves is an error."""
+    """Makes the calls of agents' runs; one serves all runs of a runtime.
+
+    budget: admits each call. strict: a prefix that moves is an error.
+    """
 
     caller: Caller
     history: ReuseHistory
@@ -62,7 +65,8 @@ class AgentCalls:
         Raises `LimitReached` before a call that there is no room for and a `CallError` when the call fails.
         """
         agent, meter = run.agent, run.meter
-        async with self.budget.reserved(meter, worst_of(prepared, at_s=self.clock()), agent=agent.name) as reserved:
+        need = worst_of(prepared, meter, at_s=self.clock())
+        async with self.budget.reserved(meter, need, agent=agent.name) as reserved:
             now = self.clock()
             kept = prepared.plan.kept
             self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)

@@ -19,7 +19,7 @@ from agentcache.errors import SettingsError, WorstCase
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.token_estimate import settings_tokens
 from agentcache.runtime.events import CallRetried, Event, EventSink, FirstToken
-from agentcache.runtime.limits import Meter
+from agentcache.runtime.limits import NO_CALL, Meter
 from agentcache.runtime.requests import PreparedCall
 
 
@@ -152,8 +152,10 @@ class Budget:
         return True
 
 
-def worst_of(prepared: PreparedCall, *, at_s: float) -> WorstCase:
-    """Return what a prepared call takes from a budget at most, at the prices of `at_s` (Unix seconds)."""
+def worst_of(prepared: PreparedCall, meter: Meter, *, at_s: float) -> WorstCase:
+    """Return what a prepared call takes from the budget of `meter` at most, at the prices of `at_s` (Unix seconds)."""
+    if not meter.bounds_spending:
+        return NO_CALL
     layout, request = prepared.layout, prepared.request
     wanted = request.get("max_tokens")
     usage = worst_usage(

@@ -46,8 +46,9 @@ _WORDS: Mapping[FallbackCause, str] = {
 class Switch:
     """A turn that goes to another model.
 
-    came_from, to: model ids. prompt_usd: what the prompt costs on the new model, whose cache is cold; stayed_usd: what
-    it would have cost on the first one, with what that had cached; both estimated, `None` for a model without prices.
+    came_from, to: model ids. prompt_usd: what the prompt costs on the new model, which has none of it cached unless
+    others used it there; stayed_usd: what it would have cost on the one before, with what that had cached; both
+    estimated, `None` for a model without prices.
     """
 
     came_from: str
@@ -78,7 +79,7 @@ class Switch:
         """Return the switch in one sentence."""
         cost = "nobody knows what its prompt costs there"
         if self.prompt_usd is not None and self.stayed_usd is not None:
-            cost = f"its prompt costs ${self.prompt_usd:.6f} there, ${self.stayed_usd:.6f} where it was cached"
+            cost = f"its prompt costs ${self.prompt_usd:.6f} there, ${self.stayed_usd:.6f} where it came from"
         dropped = "; thinking so far is left out" if self.thinking_dropped else ""
         return f"{self.came_from} {_WORDS[self.cause]}, so the turn goes to {self.to}: {cost}{dropped}"
 
@@ -175,7 +176,7 @@ def _told(
         came_from=failed.layout.model,
         to=prepared.layout.model,
         cause=cause,
-        prompt_usd=_prompt_usd(prepared, 0, now),
+        prompt_usd=_prompt_usd(prepared, _found_tokens(prepared, None, now), now),
         stayed_usd=_prompt_usd(failed, found, now),
         thinking_dropped=dropped,
     )
@@ -190,8 +191,15 @@ def _binds(home: Transcript, agent: Agent[object]) -> bool:
 
 def _nothing_written(transcript: Transcript, before: SentPrefix | None) -> None:
     """Note that a call was sent and not taken: the cache holds what it held before."""
-    if transcript.sent is not None:
-        transcript.sent = replace(transcript.sent, marks=before.marks if before else ())
+    if transcript.sent is None or transcript.layout is None:
+        return
+    blocks = transcript.layout.blocks
+    still = (
+        mark
+        for mark in (before.marks if before else ())
+        if mark.block < len(blocks) and blocks[mark.block].prefix_digest == mark.digest
+    )
+    transcript.sent = replace(transcript.sent, marks=tuple(still))
 
 
 def _found_tokens(prepared: PreparedCall, before: SentPrefix | None, now: float) -> int:

@@ -102,13 +102,13 @@ class Tally:
     calls_s: float = 0.0
     unknown_calls: int = 0
 
-    def add(self, record: CallRecord) -> None:
+    def add(self, record: CallRecord, weighted_tokens: Decimal) -> None:
         """Count one row of the ledger. One whose usage nobody knows adds nothing to the sums."""
         if record.usage is None:
             self.unknown_calls += 1
             return
         self.usage += record.usage
-        self.weighted_tokens += weighted_tokens_of(record)
+        self.weighted_tokens += weighted_tokens
         unpriced = record.cost_usd is None or self.cost_usd is None
         self.cost_usd = None if unpriced else (self.cost_usd or _ZERO) + (record.cost_usd or _ZERO)
         self.calls_s += max(0.0, (record.ended_at or record.sent_at) - record.sent_at)
@@ -126,7 +126,7 @@ class Tally:
 
 
 NO_CALL = WorstCase(tokens=_ZERO, usd=_ZERO)
-"""Needs nothing."""
+"""Needs nothing; stands for the worst case of a call where neither tokens nor dollars are bounded."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -161,6 +161,11 @@ class Meter:
         """Dollars billed; `None` with the first unpriced call."""
         return self.total.cost_usd
 
+    @property
+    def bounds_spending(self) -> bool:
+        """Whether tokens or dollars are bounded, here or in a run above."""
+        return any(meter.limits.tokens is not None or meter.limits.usd is not None for meter in self.lineage())
+
     def lineage(self) -> list[Meter]:
         """Return this meter and those of all runs above it, innermost first."""
         meters, meter = [], self
@@ -172,9 +177,10 @@ class Meter:
 
     def add(self, record: CallRecord, *, worst: WorstCase = NO_CALL) -> None:
         """Count one row, here and in every run above; `worst` is what it counts for when nobody knows its usage."""
+        weighted = weighted_tokens_of(record)
         for meter in self.lineage():
-            meter.total.add(record)
-            meter.of(record.agent).add(record)
+            meter.total.add(record, weighted)
+            meter.of(record.agent).add(record, weighted)
             if record.usage is None:
                 meter.unknown = _plus(meter.unknown, worst)
 
@@ -301,7 +307,7 @@ class Meter:
             spent=self.spent(at=at),
             run=self.name,
             by_agent=self.spent_by_agent(),
-            needed=need,
+            needed=None if need is NO_CALL else need,
         )
 
     def _words(self, bound: BoundName, need: WorstCase, held: WorstCase, *, at: float, by: str) -> str:

@@ -30,7 +30,7 @@ async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, o
     async with opened_run(
         ledger, top.emit, record=record, limits=agent.limits, above=top.meter, clock=runner.clock
     ) as run:
-        need = worst_of(prepared, at_s=runner.clock())
+        need = worst_of(prepared, run.meter, at_s=runner.clock())
         async with runner.calls.budget.reserved(run.meter, need, agent=agent.name) as reserved:
             context = CallContext(
                 run_id=run.run_id,

@@ -98,6 +98,15 @@ async def test_the_plan_says_what_the_switch_costs(stage):
     assert f"{FIRST} is overloaded, so the turn goes to {SECOND}" in notice.message
 
 
+async def test_what_others_warmed_on_the_other_model_is_no_cost_of_the_switch(stage):
+    async with stage(refuses(FIRST)) as on:
+        await on.runtime.run(agent(), "one")
+        await on.runtime.run(agent(), "two")
+        _, cold, _, warm = await on.runtime.ledger.calls()
+    assert warm.usage.cache_read_tokens > 1000
+    assert Decimal(warm.plan["fallback"]["prompt_usd"]) < Decimal(cold.plan["fallback"]["prompt_usd"]) / 5
+
+
 async def test_models_are_asked_in_their_order_and_the_last_ones_word_counts(stage):
     async with stage(refuses(FIRST, SECOND)) as on:
         result = await on.runtime.run(agent(fallbacks=(SECOND, THIRD)), "go")

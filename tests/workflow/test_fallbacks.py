@@ -193,6 +193,17 @@ async def test_the_next_run_of_a_conversation_reads_what_the_first_model_had_cac
     assert len(thinking) == 2, "the first model's own: of the first run and of this one"
 
 
+async def test_a_call_that_was_not_taken_leaves_nothing_to_read(stage):
+    async with stage(refuses(), faults=overloaded()) as on:
+        hasty(on)
+        await on.runtime.run(agent(), "one", conversation="c")
+        overload = on.runtime._runner.conversations._slots["c"].transcript.sent
+        await on.runtime.run(agent(), "two", conversation="c")
+        answered = on.runtime._runner.conversations._slots["c"].transcript.sent
+    assert (overload.model, overload.marks) == (FIRST, ())
+    assert answered.marks != ()
+
+
 async def test_what_amendments_said_is_in_the_system_prompt_of_a_model_that_takes_none(stage):
     editions = iter(["edition 1", "edition 2", "edition 2", "edition 2"])
     reader = agent(

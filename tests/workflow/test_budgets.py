@@ -232,6 +232,21 @@ async def test_a_reply_that_breaks_off_and_is_tried_again_is_two_rows_and_one_su
     assert result.turns == 1
 
 
+async def test_the_error_of_a_time_bound_names_the_run_that_is_bounded(stage):
+    async def slow(request: Request) -> str:
+        await asyncio.sleep(30)
+        return "late"
+
+    @workflow(limits=Limits(seconds=0.2))
+    async def hurried(run: Run) -> str:
+        return await run.ask(agent(), "go", limits=Limits(seconds=60))
+
+    async with stage(slow) as on:
+        with pytest.raises(LimitReached, match=r"the time limit of 0\.2 s") as caught:
+            await on.runtime.run(hurried)
+    assert (caught.value.limit, caught.value.run) == ("seconds", "hurried")
+
+
 async def test_a_warm_up_is_refused_by_the_same_bounds(stage):
     async with stage(lambda request: "ok") as on:
         with pytest.raises(LimitReached):

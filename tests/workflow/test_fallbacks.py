@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from agentcache import (
@@ -25,7 +28,7 @@ from agentcache import (
 )
 from agentcache.emulator.faults import Fault, ScheduledFaults
 from agentcache.runtime.client import DEFAULT_MAX_ATTEMPTS
-from tests.workflow.conftest import RULES, Request, Stage
+from tests.workflow.conftest import RULES, Request, Stage, staged
 from tests.workflow.conftest import agent as declared
 from tests.workflow.test_budgets import cost, equals_statement, hasty
 
@@ -278,6 +281,52 @@ async def test_a_run_that_fails_on_the_other_model_leaves_its_conversation_as_it
         await on.runtime.run(agent(), "two", conversation="c")
         last = on.emulator.requests[-1]
     assert [message["role"] for message in last["messages"]] == ["user", "assistant", "user"]
+
+
+MODELS = ("claude-sonnet-5-5", "claude-opus-5", "claude-haiku-5-5", "claude-opus-5-5", "claude-sonnet-4-6")
+FATES: dict[str, Any] = {
+    "answers": "so it is",
+    "thinks": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "so it seems"}],
+    "asks": [
+        {"type": "thinking", "thinking": "look"},
+        {"type": "tool_use", "name": "order_state", "input": {"number": 17}},
+    ],
+    "declines": REFUSAL,
+}
+
+
+@given(
+    models=st.lists(st.sampled_from(MODELS), min_size=2, max_size=3, unique=True),
+    fates=st.lists(st.sampled_from(sorted(FATES)), max_size=14),
+    runs=st.integers(1, 4),
+)
+@settings(max_examples=25, deadline=None)
+def test_whatever_models_do_the_api_takes_every_request_and_the_books_balance(models, fates, runs):
+    """Each call meets the next fate, the last ones answer.
+
+    A prefix that moved, or thinking in the wrong place, would be an error of the strict runtime or of the emulator.
+    """
+
+    async def play() -> None:
+        left = iter(fates)
+        async with staged(lambda request: FATES[next(left, "answers")], strict=True) as on:
+            clerk = agent(model=models[0], fallbacks=tuple(models[1:]), tools=[order_state])
+            paid = Decimal(0)
+            for number in range(runs):
+                with suppress(Refused):
+                    result = await on.runtime.run(clerk, f"question {number}", conversation="c")
+                    paid += result.cost_usd or 0
+            calls = await on.runtime.ledger.calls()
+            assert equals_statement(on, calls)
+            assert all(call.error is None for call in calls)
+            ended = await finished(on)
+            assert paid == cost([call for call in calls if call.run_id in ended])
+
+    asyncio.run(play())
+
+
+async def finished(on: Stage) -> set[str]:
+    return {run.run_id for run in await on.runtime.ledger.runs() if run.status == "finished"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,6 @@ from agentcache.runtime.retrying import (
     run_attempts,
     unanswered,
 )
-from agentcache.runtime.turnstile import Turnstile
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_TIMEOUT_S = 600.0
@@ -117,7 +116,6 @@ class MessagesClient:
             timeout=anthropic.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             max_retries=0,
         )
-        self._turnstile = Turnstile()
         self._pools = ConnectionPools(
             sdk,
             lambda: sdk.copy(http_client=anthropic.DefaultAsyncHttpxClient(verify=tls)),
@@ -154,7 +152,6 @@ class MessagesClient:
         sending = _Sending(content=_body(request, stream=streamed), headers=extra_headers or {}, observer=observer)
 
         async def attempt(number: int) -> Reply | Failure:
-            await self._turnstile.passed()
             async with self._pools.taken() as sdk:
                 begun = _Attempt(number=number, sdk=sdk, sent_at=self._clock())
                 return await (self._stream(sending, begun) if streamed else self._answer(sending, begun))

@@ -84,9 +84,10 @@ async def crowded(start: Any, crowd: Crowd, job: Mapping[str, Any]) -> dict[str,
         gc.collect()
         before_kib, ticker = _resident_kib(), Ticker()
         ticking = asyncio.create_task(ticker.run())
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        cpu_s, waited_s, wall_s = time.process_time(), _waited_s(), time.perf_counter()
         await asyncio.gather(*(one(opened, number) for number in range(job["agents"])))
         cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+        waited_s = _waited_s() - waited_s
         ticking.cancel()
         with suppress(asyncio.CancelledError):
             await ticking
@@ -97,6 +98,7 @@ async def crowded(start: Any, crowd: Crowd, job: Mapping[str, Any]) -> dict[str,
     return {
         "wall_s": wall_s,
         "cpu_s": cpu_s,
+        "waited_s": waited_s,
         "before_mib": before_kib / KIB,
         "peak_mib": peak_kib / KIB,
         "after_mib": after_kib / KIB,
@@ -114,6 +116,11 @@ async def crowded(start: Any, crowd: Crowd, job: Mapping[str, Any]) -> dict[str,
 def _resident_kib() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() // KIB
+
+
+def _waited_s() -> float:
+    """Return the seconds that the main thread was ready to run and had no core: what others on the machine cost it."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
 
 
 def _open_files() -> int:

@@ -191,9 +191,9 @@ def as_markdown(results: dict[str, Any]) -> str:
         f"{results['date']}, Python {results['python']}, {results['rounds']} rounds, "
         f"{results['latency_ms']:g} ms to the first token",
         "",
-        "| player | agents | wall s | client CPU s | ms CPU per call | emulator CPU s | peak MiB | KiB per agent "
-        "| lag p50 / p99 / max ms | errors |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| player | agents | wall s | without a core s | client CPU s | ms CPU per call | emulator CPU s | peak MiB "
+        "| KiB per agent | lag p50 / p99 / max ms | errors |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     bill = ["| player | agents | calls | tokens written | read | uncached | $ |", "|---|---:|---:|---:|---:|---:|---:|"]
     for player in results["players"]:
@@ -202,7 +202,7 @@ def as_markdown(results: dict[str, Any]) -> str:
             good = [row for row in cell if "failed" not in row]
             if not good:
                 told = cell[0]["failed"] if cell else "not run"
-                out.append(f"| {player['title']} | {agents:,} | {told} | | | | | | | |")
+                out.append(f"| {player['title']} | {agents:,} | {told} | | | | | | | | |")
                 continue
             out.append(_measured_line(player["title"], agents, good))
             bill.append(_billed_line(player["title"], agents, good))
@@ -216,7 +216,8 @@ def _measured_line(title: str, agents: int, rows: Sequence[dict[str, Any]]) -> s
     walls = [row["wall_s"] for row in rows]
     lag = f"{mid('lag_p50_ms'):.0f} / {mid('lag_p99_ms'):.0f} / {mid('lag_max_ms'):.0f}"
     return (
-        f"| {title} | {agents:,} | {mid('wall_s'):.1f} ({min(walls):.1f}–{max(walls):.1f}) | {mid('cpu_s'):.1f} "
+        f"| {title} | {agents:,} | {mid('wall_s'):.1f} ({min(walls):.1f}–{max(walls):.1f}) "
+        f"| {mid('waited_s'):.1f} | {mid('cpu_s'):.1f} "
         f"| {1000 * mid('cpu_s') / (agents * TURNS):.2f} | {mid('emulator_cpu_s'):.1f} | {mid('peak_mib'):.0f} "
         f"| {mid('kib_per_agent'):.0f} | {lag} | {max(row['errors'] for row in rows)} |"
     )

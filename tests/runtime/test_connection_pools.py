@@ -6,10 +6,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+import anthropic
 import pytest
 
-from agentcache.runtime.client import MessagesClient
-from agentcache.runtime.connection_pools import UNUSED_S, ConnectionPools
+from agentcache.runtime.connection_pools import ROOM, UNUSED_S, ConnectionPools
 from tests.runtime.loopback import REQUEST, Bench, LoopbackApi, answering
 
 
@@ -104,18 +104,21 @@ async def test_closing_closes_all_and_leaves_the_first_to_say_so(opened: Opened)
     assert (sorted(opened.closed), opened.count) == ([0, 1], 2)
 
 
-async def test_many_requests_at_once_find_the_connections_of_the_last_ones(bench: Bench):
-    at_once, connections = 150, set()  # more than the hundred idle ones that the SDK's own pool keeps
+def test_a_pool_keeps_all_connections_that_fall_idle_at_once():
+    kept = anthropic.DEFAULT_CONNECTION_LIMITS.max_keepalive_connections
+    assert kept is None or kept >= ROOM
+
+
+async def test_more_requests_than_one_pool_takes_are_answered_at_once(bench: Bench):
+    connections = set()
 
     class Counting(LoopbackApi):
         async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             connections.add(writer)
             await super()._connected(reader, writer)
 
-    async def wave(client: MessagesClient) -> None:
-        await asyncio.gather(*(client.send(REQUEST, observer=bench.listener) for _ in range(at_once)))
-
-    async with Counting(*[answering("hi")] * (3 * at_once)) as api, bench.client(api.base_url) as client:
-        for _ in range(3):
-            await wave(client)
-    assert len(connections) <= at_once
+    many = 2 * ROOM + 1
+    async with Counting(*[answering("hi")] * many) as api, bench.client(api.base_url) as client:
+        replies = await asyncio.gather(*(client.send(REQUEST, observer=bench.listener) for _ in range(many)))
+    assert [reply.content[0]["text"] for reply in replies] == ["hi"] * many
+    assert len(connections) == many

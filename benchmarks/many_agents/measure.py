@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -185,10 +186,11 @@ def _cpu_s(pid: int) -> float:
 
 
 def as_markdown(results: dict[str, Any]) -> str:
-    """Return the tables of `docs/many-agents.md`."""
+    """Return the tables of `docs/benchmarks.md`."""
     rows = results["rows"]
+    runs = Counter((row["player"], row["agents"]) for row in rows)
     out = [
-        f"{results['date']}, Python {results['python']}, {results['rounds']} rounds, "
+        f"{results['date']}, Python {results['python']}, runs of a cell: {min(runs.values())} to {max(runs.values())}, "
         f"{results['latency_ms']:g} ms to the first token",
         "",
         "| player | agents | wall s | without a core s | client CPU s | ms CPU per call | emulator CPU s | peak MiB "

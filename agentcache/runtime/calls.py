@@ -23,6 +23,7 @@ from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
+from agentcache.runtime.turnstile import Turnstile
 from agentcache.stores.protocols import Ledger
 
 
@@ -120,6 +121,8 @@ class Caller:
     recorder: RequestRecorder | None = None
     follower: CallFollower | None = None
     written: WrittenPrefixes = field(default_factory=WrittenPrefixes)
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """Calls take turns at being written and sent: all that waited for one prefix wake up together."""
 
     async def call(self, prepared: PreparedCall, context: CallContext) -> Answer:
         """Send one call and return its answer. Every row is charged and kept before this returns or raises."""
@@ -128,6 +131,7 @@ class Caller:
         if follower is not None:
             follower.call_begins(context)
         async with self.gate.entered(prepared.layout.model, prepared.plan.kept) as prefix_is_readable:
+            await self.turnstile.passed()
             row = self._row(prepared, context, digests)
             watch = CallWatch(context.emit, row, clock=self.clock, on_first_token=prefix_is_readable)
             context.emit(CallStarted(**watch.whose(row.sent_at), model=row.model, turn=row.turn))
@@ -202,10 +206,16 @@ class Caller:
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
         for row in priced:
             context.charge(row)
-            await despite_cancellation(self.ledger.add_call(row))
-        for row in priced:
-            context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
+        try:
+            await despite_cancellation(self._write(priced))
+        finally:
+            for row in priced:
+                context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}
+
+    async def _write(self, rows: Sequence[CallRecord]) -> None:
+        for row in rows:
+            await self.ledger.add_call(row)
 
 
 def _reason(error: BaseException) -> str:

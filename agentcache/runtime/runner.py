@@ -6,7 +6,7 @@ The runner owns the order of things; how one call is made stands in `agent_calls
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agentcache.prompt.amendments import Way
 from agentcache.prompt.canonical import JsonObject
@@ -24,6 +24,7 @@ from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.steps import CallAgain, Fail, Finish, Repair, RunTools, Step, next_step
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
+from agentcache.runtime.turnstile import Turnstile
 
 REPAIRS = 2
 """How often an answer that does not fit the declared output is sent back before the run fails."""
@@ -39,6 +40,8 @@ class Runner:
     memo: Memo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """Rendering and planning is what a run asks of the processor; runs take turns at it."""
 
     async def run(self, run: AgentRun) -> object:
         """Perform the run and return its output.
@@ -47,6 +50,7 @@ class Runner:
         the conversation is then as it was before.
         """
         async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
+            await self.turnstile.passed()
             rendered, opening = await self._rendered(run)
             settings = self._settings(run, transcript)
             going = go_on(
@@ -116,6 +120,7 @@ class Runner:
     async def _turns(self, line: Line) -> object:
         repairs_left = REPAIRS
         while True:
+            await self.turnstile.passed()
             line, answer = await answered(line, self.calls, self._system)
             line = replace(line, going=replace(line.going, choice=None))
             run, transcript, reply = line.run, line.transcript, answer.reply

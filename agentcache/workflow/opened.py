@@ -50,7 +50,7 @@ async def opened_run(
     """
     meter = Meter(limits=limits, started_at=record.started_at, name=record.name, parent=above)
     run = OpenRun(run_id=record.run_id, meter=meter)
-    await ledger.start_run(record)
+    await _row_begun(ledger, record, clock)
     emit(
         RunStarted(
             run_id=run.run_id,
@@ -72,18 +72,32 @@ async def opened_run(
         raise
     finally:
         ended_at = clock()
-        await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
-        emit(
-            RunFinished(
-                run_id=run.run_id,
-                agent=record.agent,
-                at=ended_at,
-                name=record.name,
-                status=status,
-                error=error,
-                output=run.output,
+        try:
+            await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
+        finally:
+            emit(
+                RunFinished(
+                    run_id=run.run_id,
+                    agent=record.agent,
+                    at=ended_at,
+                    name=record.name,
+                    status=status,
+                    error=error,
+                    output=run.output,
+                )
             )
+
+
+async def _row_begun(ledger: Ledger, record: RunRecord, clock: Callable[[], float]) -> None:
+    """Write the row of a run; where it is cancelled meanwhile, the row gets its end as well."""
+    try:
+        await despite_cancellation(ledger.start_run(record))
+    except asyncio.CancelledError:
+        status, ended_at = RunStatus.CANCELLED, clock()
+        await despite_cancellation(
+            ledger.finish_run(record.run_id, ended_at=ended_at, status=status, error="cancelled")
         )
+        raise
 
 
 @asynccontextmanager

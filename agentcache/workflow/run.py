@@ -17,6 +17,7 @@ from agentcache.accounting.usage import RunRecord
 from agentcache.errors import DeclarationError, Spent
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_run import AgentRun, Input
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
 from agentcache.runtime.output import OutputSpec
@@ -139,13 +140,14 @@ class Run:
 
     async def gather(self, *awaitables: Awaitable[U]) -> list[U]:
         """Await all at once and return their values in order. When one fails the others are cancelled first."""
-        tasks = [asyncio.ensure_future(_value(item)) for item in awaitables]
+        # The coroutines themselves: one inside another that is cancelled before it began would never be awaited.
+        tasks = [asyncio.ensure_future(item) for item in awaitables]
         try:
             return list(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await despite_cancellation(_ended(tasks))
             raise
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
@@ -176,8 +178,8 @@ class Run:
         )
 
 
-async def _value(awaitable: Awaitable[U]) -> U:
-    return await awaitable
+async def _ended(tasks: Iterable[asyncio.Future[U]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

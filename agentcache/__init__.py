@@ -36,6 +36,7 @@ from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import (
     CallFinished,
+    CallHeld,
     CallRetried,
     CallStarted,
     Event,
@@ -58,6 +59,7 @@ from agentcache.version import __version__
 from agentcache.workflow.keep_warm import KeepAlive
 from agentcache.workflow.run import Run, Workflow, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
+from agentcache.workflow.scheduling import Concurrency, Scheduling
 
 __all__ = [
     "__version__",
@@ -66,9 +68,11 @@ __all__ = [
     "BreakpointError",
     "CallError",
     "CallFinished",
+    "CallHeld",
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "Concurrency",
     "ConnectionFailed",
     "DeclarationError",
     "EmulatorError",
@@ -94,6 +98,7 @@ __all__ = [
     "RunResult",
     "RunStarted",
     "Runtime",
+    "Scheduling",
     "SchemaTooNew",
     "Section",
     "ServerFailed",

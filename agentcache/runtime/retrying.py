@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
 from itertools import count
 from typing import TypeVar
@@ -92,6 +92,9 @@ class Failure:
     error: CallError
     retry: bool
     retry_after_s: float | None = None
+    status: int | None = None
+    """What the server answered, as a status; `None` when it answered nothing that we can read."""
+    headers: Mapping[str, str] = field(default_factory=dict)
     cause: BaseException | None = None
 
 
@@ -156,6 +159,8 @@ def refused(
         error=kind(message, attempts=attempts, status=status if status >= 400 else None, request_id=request_id),
         retry=_SHOULD_RETRY.get(headers.get("x-should-retry", ""), meaning >= 500 or meaning in _RETRIED_BELOW_500),
         retry_after_s=pause_s,
+        status=meaning,
+        headers=headers,
         cause=cause,
     )
 

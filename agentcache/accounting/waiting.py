@@ -33,11 +33,11 @@ class Awaited:
 def saved_by_waiting(record: CallRecord, awaited: Awaited | None) -> Decimal | None:
     """Return the estimate of what a call saved by waiting, in dollars; `None` when its price is not known.
 
-    Zero for a call that waited for no prefix, or did not read the one that it waited for.
+    Zero for a call that waited for no prefix, or is not known to have read the one that it waited for.
     """
-    if awaited is None:
+    if awaited is None or record.usage is None:
         return _ZERO
-    if record.usage is None or record.cost_usd is None or len(record.own_parts) != 1:
+    if record.cost_usd is None or len(record.own_parts) != 1:
         return None
     part = record.own_parts[0]
     read = part.usage.cache_read_tokens

@@ -39,6 +39,15 @@ async def test_attempts_wait_longer_and_longer(bench: Bench) -> None:
     assert len({received.body for received in api.received}) == 1
 
 
+async def test_the_observer_hears_what_the_server_says_of_its_limits_and_lets_each_retry_go(bench: Bench) -> None:
+    answers = [refusing(429, "rate_limit_error", retry_after="3"), answering("hi")]
+    async with LoopbackApi(*answers) as api, bench.client(api.base_url) as client:
+        await client.send(REQUEST, observer=bench.listener)
+    (refused, told), (status, _) = bench.listener.responses
+    assert (refused, told["retry-after"], status) == (429, "3", 200)
+    assert bench.listener.readmitted == [2]
+
+
 async def test_pauses_are_bounded_and_shortened_by_chance(bench: Bench) -> None:
     bench.luck, waits = 1.0, Waits(min_s=2.0, max_s=5.0)
     answers = [refusing(500)] * 4

@@ -58,26 +58,35 @@ async def settle() -> None:
 
 @dataclass
 class Played:
-    """One call on its way: `begin` is its first event, `end` its last; the admission says what it was held for."""
+    """One call on its way: `begin` is its first event, `end` its last, `retry` fails an attempt and makes another.
+
+    The admission says what it was held for.
+    """
 
     name: str
     task: asyncio.Task[None]
-    begins: asyncio.Event
-    ends: asyncio.Event
+    told: asyncio.Queue[str]
     admission: list[ScheduledCall] = field(default_factory=list)
 
     async def begin(self) -> None:
-        self.begins.set()
+        self.told.put_nowait("begin")
+        await settle()
+
+    async def retry(self) -> None:
+        self.told.put_nowait("retry")
         await settle()
 
     async def end(self) -> None:
-        self.begins.set()
-        self.ends.set()
+        self.told.put_nowait("begin")
+        self.told.put_nowait("end")
         await settle()
 
     async def cancel(self) -> None:
         self.task.cancel()
         await settle()
+
+    def is_under_way(self) -> bool:
+        return bool(self.admission) and self.admission[0]._ticket.under_way
 
     @property
     def held_s(self) -> Mapping[str, float]:
@@ -94,18 +103,21 @@ class Gate:
         self.played: list[Played] = []
 
     async def play(self, name: str, asked: CallToSend) -> Played:
-        begins, ends = asyncio.Event(), asyncio.Event()
+        told: asyncio.Queue[str] = asyncio.Queue()
         admission: list[ScheduledCall] = []
 
         async def through() -> None:
             async with self.scheduler.entered(asked) as admitted:
                 self.sent.append(name)
                 admission.append(admitted)
-                await begins.wait()
-                admitted.began()
-                await ends.wait()
+                while (what := await told.get()) != "end":
+                    if what == "begin":
+                        admitted.began()
+                    else:
+                        admitted.failed()
+                        await admitted.readmitted()
 
-        played = Played(name, asyncio.create_task(through()), begins, ends, admission)
+        played = Played(name, asyncio.create_task(through()), told, admission)
         self.played.append(played)
         await settle()
         return played

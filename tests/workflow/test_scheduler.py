@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from agentcache.workflow.scheduling import Concurrency
-from tests.workflow.gate import Gate, call, settle
+from tests.workflow.gate import Gate, call
 
 
 async def test_followers_wait_for_the_first_event_not_for_the_end():
@@ -65,8 +65,7 @@ async def test_when_the_leader_ends_before_its_first_event_the_next_in_line_lead
     if how == "cancel":
         await leader.cancel()
     else:
-        leader.admission[0].failed()
-        await settle()
+        await leader.retry()
     assert gate.sent == ["leader", "f0"]
     await gate.played[1].begin()
     assert gate.sent == ["leader", "f0", "f1", "f2"]
@@ -89,13 +88,11 @@ async def test_a_retry_of_a_former_leader_follows_the_one_that_leads_now():
     gate = Gate()
     leader = await gate.play("leader", call("p"))
     follower = await gate.play("follower", call("p"))
-    leader.admission[0].failed()
-    again = asyncio.create_task(leader.admission[0].readmitted())
-    await settle()
+    await leader.retry()
     await gate.clock.pass_s(1.0)
-    assert not again.done()
+    assert not leader.is_under_way()
     await follower.begin()
-    await again
+    assert leader.is_under_way()
     assert leader.held_s == {"prefix": 1.0}
     await gate.end_all()
     assert not gate.traces()
@@ -172,8 +169,7 @@ async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_hands_ove
     first = await gate.play("first", call("a"))
     second = await gate.play("second", call("b"))
     await gate.play("third", call("c"))
-    first.begins.set()
-    first.ends.set()
+    first.told.put_nowait("end")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     second.task.cancel()

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentcache import Agent, Prompt, Run, Runtime, Scheduling, __version__, workflow
+from agentcache.accounting.waiting import sum_waiting
 from agentcache.emulator.faults import Fault, FaultKind, ScheduledFaults
 from agentcache.emulator.latency import REALISTIC
 from agentcache.emulator.server import serve
@@ -29,8 +30,12 @@ from agentcache.runtime.admission import CallToSend
 from agentcache.workflow.scheduler import Scheduler
 
 MODEL = "claude-sonnet-5-5"
-HANDBOOK = "Answer briefly, name the paragraph that says so, and ask nothing back. " * 1340
+HANDBOOK = "Answer briefly, name the paragraph that says so, and ask nothing back. " * 1075
 PREFIX_AT_LEAST = 15_000
+COLUMNS = (
+    *("workers", "variant", "answers", "writes", "reads", "cost"),
+    *("saved (estimate)", "wait median s", "wait p90 s", "wall s"),
+)
 WORKER = Agent(name="worker", model=MODEL, prompt=Prompt(static=HANDBOOK))
 
 
@@ -46,7 +51,9 @@ class Outcome:
     answers: int
     writes: int
     reads: int
+    prefix_tokens: int
     usd: Decimal
+    saved_usd: Decimal | None
     waits_s: list[float]
     wall_s: float
 
@@ -89,7 +96,9 @@ async def play(variant: Variant) -> Outcome:
         answers=len(result.output),
         writes=sum(charge.write_5m_tokens + charge.write_1h_tokens > PREFIX_AT_LEAST for charge in charges),
         reads=sum(charge.read_tokens > PREFIX_AT_LEAST for charge in charges),
+        prefix_tokens=max(charge.write_5m_tokens + charge.write_1h_tokens for charge in charges),
         usd=sum(known, Decimal(0)),
+        saved_usd=sum_waiting(calls).saved_usd,
         waits_s=[sum((call.held_s or {}).values()) for call in calls],
         wall_s=wall_s,
     )
@@ -100,11 +109,19 @@ def row(variant: Variant, outcomes: list[Outcome]) -> str:
     p90 = waits[int(0.9 * (len(waits) - 1))]
     first = outcomes[0]
     wall_s = statistics.median(outcome.wall_s for outcome in outcomes)
-    return (
-        f"| {variant.workers} | {variant.name} | {first.answers} | {_all(outcomes, lambda one: one.writes)} "
-        f"| {_all(outcomes, lambda one: one.reads)} | ${first.usd:.4f} | {statistics.median(waits):.2f} "
-        f"| {p90:.2f} | {wall_s:.2f} |"
+    cells = (
+        str(variant.workers),
+        variant.name,
+        _all(outcomes, lambda one: one.answers),
+        _all(outcomes, lambda one: one.writes),
+        _all(outcomes, lambda one: one.reads),
+        f"${first.usd:.4f}",
+        f"${first.saved_usd:.4f}",
+        f"{statistics.median(waits):.2f}",
+        f"{p90:.2f}",
+        f"{wall_s:.2f}",
     )
+    return f"| {' | '.join(cells)} |"
 
 
 def _all(outcomes: list[Outcome], count: Callable[[Outcome], int]) -> str:
@@ -182,14 +199,15 @@ async def gate_table(most: int, rounds: int) -> None:
 
 
 async def main(rounds: int, counts: list[int], gate: int) -> None:
-    print(f"agentcache {__version__}, Python {platform.python_version()}, {MODEL}, {rounds} rounds\n")
-    print("| workers | variant | answers | writes | reads | cost | wait median s | wait p90 s | wall s |")
-    print("|---|---|---|---|---|---|---|---|---|")
     played = variants(counts)
     outcomes: dict[str, list[Outcome]] = {}
     for _ in range(rounds):
         for variant in played:
             outcomes.setdefault(f"{variant.workers} {variant.name}", []).append(await play(variant))
+    tokens = max(outcome.prefix_tokens for rows in outcomes.values() for outcome in rows)
+    versions = f"agentcache {__version__}, Python {platform.python_version()}"
+    print(f"{versions}, {MODEL}, a prefix of {tokens:,} tokens, {rounds} rounds\n")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for variant in played:
         print(row(variant, outcomes[f"{variant.workers} {variant.name}"]))
     await gate_table(gate, max(5, rounds))

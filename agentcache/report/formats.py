@@ -13,6 +13,8 @@ from agentcache.accounting.summary import Summary
 from agentcache.accounting.waiting import Waiting
 
 _CENT, _TENTH_OF_A_MILL = Decimal("0.01"), Decimal("0.0001")
+_TOLD_FROM_S = 1.0
+"""Calls that were held for less than this in all, nobody waited for; the JSON has them."""
 
 
 def to_json(summary: Summary) -> str:
@@ -38,7 +40,7 @@ def notes(summary: Summary) -> tuple[str, ...]:
         told.append(f"{total.wasted_write_tokens:,} written tokens were not read again (estimate).")
     if total.memo_hits:
         told.append(f"{total.memo_hits:,} of {total.tool_calls:,} tool calls were answered from the memo.")
-    if summary.waiting.held_calls:
+    if summary.waiting.held_s >= _TOLD_FROM_S:
         told.append(_waiting(summary.waiting))
     return tuple(told)
 

@@ -85,6 +85,12 @@ def test_notes_tell_how_long_calls_were_held_back_and_what_that_saved():
     )
 
 
+def test_waits_of_less_than_a_second_in_all_are_not_told():
+    held = replace(CALL, held_s={"prefix": 0.4}, held_saved_usd=Decimal("0.0205"))
+
+    assert notes(summarise([held, held])) == ()
+
+
 def test_a_saving_of_unknown_price_is_not_told():
     held = replace(UNPRICED, held_s={"prefix": 1.0})
 

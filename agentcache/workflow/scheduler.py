@@ -107,9 +107,9 @@ class Scheduler:
         ticket.began = True
         now = self._clock()
         ticket.lane.first_token_s.append(now - ticket.sent_at)
-        if self._settings.prefixes:
-            self._enqueue(self._leads.readable(ticket, now=now), now, first=True)
-            self._dispatch(ticket.lane, now)
+        # What is warm is noted even where nobody waits for it: reads take nothing from the limits.
+        self._enqueue(self._leads.readable(ticket, now=now), now, first=True)
+        self._dispatch(ticket.lane, now)
 
     def leave(self, ticket: Ticket) -> None:
         """End a call's attempt: another takes its place, and its followers go on without it."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agentcache import Agent, CallRetried, Concurrency, Event, Prompt, RateLimited, Run, Runtime, Scheduling, workflow
 from agentcache.emulator.messages_api import MessagesApi
-from agentcache.emulator.rate_limits import RateLimits
+from agentcache.emulator.prompt_cache import Charge
+from agentcache.emulator.rate_limits import RateLimiter, RateLimits
 from agentcache.emulator.server import serve
+from agentcache.workflow.rate_limits import LearnedLimits, Need
 
 HANDBOOK = "Answer briefly and say where you looked. " * 1800
 WORKER = Agent(name="worker", model="claude-sonnet-5-5", prompt=Prompt(static=HANDBOOK))
@@ -106,3 +112,53 @@ async def test_reads_need_no_room_among_the_input_tokens():
 async def test_unknown_limits_hold_nobody():
     loose = await told(LOOSE, questions(30), RateLimits())
     assert not any(call.held_s for call in loose.calls)
+
+
+class Play:
+    """Sends calls to the emulator's own rate limiter as told by the learned limits, many under way at once."""
+
+    def __init__(self, limits: RateLimits) -> None:
+        self.server, self.learned, self.now = RateLimiter(limits), LearnedLimits(), 0.0
+        self.learned.heard(200, dict(self.server.headers(0.0)), now=0.0)
+        self.under_way: list[tuple[float, int, Need]] = []
+
+    def send(self, tokens: int, answers_after_s: float) -> None:
+        """Wait as told, then send; `ApiError` when the server refuses."""
+        while (wait_s := self.learned.wait_s(need := self.learned.need(tokens), now=self.now)) > 0:
+            # The smallest step that a clock of today can take.
+            self._pass(max(wait_s, 1e-6), stop_at_answers=True)
+        self.server.admit(self.now)
+        self.learned.sent(need)
+        heapq.heappush(self.under_way, (self.now + answers_after_s, tokens, need))
+
+    def _pass(self, seconds: float, *, stop_at_answers: bool = False) -> None:
+        until = self.now + seconds
+        while self.under_way and self.under_way[0][0] <= until:
+            self.now, tokens, need = heapq.heappop(self.under_way)
+            self.server.count(Charge(plain_tokens=tokens), 7, self.now)
+            self.learned.heard(200, dict(self.server.headers(self.now)), now=self.now)
+            self.learned.counted(need)
+            self.learned.ended(need)
+            self.learned.answered(7, heard_at=self.now)
+            if stop_at_answers:
+                return
+        self.now = until
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass."""
+        self._pass(seconds)
+
+
+@given(
+    requests=st.integers(2, 30),
+    tokens=st.integers(50, 3000),
+    calls=st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(1, 400), st.floats(0.1, 8.0)), min_size=1, max_size=40),
+)
+def test_whoever_waits_as_told_is_never_refused_however_many_are_under_way(
+    requests: int, tokens: int, calls: list[tuple[float, int, float]]
+):
+    """No call is larger than a whole bucket: a bucket in debt says 0, and how deep it is nobody is told."""
+    play = Play(RateLimits(requests=requests, input_tokens=tokens))
+    for pause_s, size, answers_after_s in calls:
+        play.rest(pause_s)
+        play.send(min(size, tokens), answers_after_s)

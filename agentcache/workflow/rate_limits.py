@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agentcache.runtime.retrying import retry_after_s
+from agentcache.runtime.retry_after import retry_after_s
 
 REFILL_S = 60.0
 """Seconds in which an empty bucket fills up."""

@@ -23,6 +23,8 @@ from agentcache.workflow.scheduling import (
     saved_by_reading_usd,
     worth_waiting,
 )
+from agentcache.workflow.warm_prefixes import REMEMBERED, WarmPrefixes
+from tests.workflow.gate import call
 
 SECONDS = st.floats(0.0, 1000.0)
 
@@ -245,3 +247,12 @@ def test_a_server_that_counts_as_documented_never_has_to_refuse(limit: int, arri
 def _told(limit: int, used: float) -> dict[str, str]:
     name = "anthropic-ratelimit-input-tokens"
     return {f"{name}-limit": str(limit), f"{name}-remaining": str(max(0, int(limit - used)))}
+
+
+def test_the_prefixes_in_mind_are_bounded():
+    warm = WarmPrefixes()
+    for number in range(3):
+        warm.begun(call(*(f"{number} {item}" for item in range(REMEMBERED // 2))), sent_at=0.0)
+    assert len(warm._until) == REMEMBERED
+    assert warm.cold(call("0 0"), now=1.0)
+    assert not warm.cold(call("2 0"), now=1.0)

@@ -16,6 +16,8 @@ from agentcache.prompt.model_facts import facts_for
 from tests.workflow.conftest import Stage, staged
 
 BRISK = Latency(base_s=0.02, output_s_per_token=0.001)
+UNHURRIED = Latency(base_s=0.4)
+"""The leader's first event comes when all workers are there, on a slow machine too."""
 HANDBOOK = "Answer briefly and say where you looked. " * 1800
 WORKER = Agent(name="worker", model="claude-sonnet-5-5", prompt=Prompt(static=HANDBOOK))
 
@@ -49,7 +51,7 @@ def writes(usages: list[Usage]) -> int:
 
 @pytest.mark.parametrize("workers", [8, 64])
 async def test_one_worker_writes_the_prefix_and_all_others_read_it(workers: int):
-    async with staged(echo_part, latency=BRISK) as on:
+    async with staged(echo_part, latency=UNHURRIED) as on:
         result = await on.runtime.run(fan_out, workers)
         usages = await checked(on)
         calls = await on.runtime.ledger.calls()

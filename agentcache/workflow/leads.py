@@ -96,9 +96,11 @@ class Leads:
         return {(ticket.call.model, mark.prefix_digest): mark for mark in self._warm.cold(ticket.call, now=now)}
 
     def _is_worth(self, ticket: Ticket, lead: Lead, mark: Breakpoint, warm_tokens: int, now: float) -> bool:
-        call, seen = ticket.call, ticket.lane.first_token_s
+        call, leader = ticket.call, lead.leader
         saved_usd = saved_by_reading_usd(
             call.model, mark.prefix_tokens - warm_tokens, mark.ttl, prompt_tokens=call.prompt_tokens
         )
-        wait_s = expected_wait_s(seen, elapsed_s=now - lead.leader.sent_at)
+        wait_s = expected_wait_s(
+            ticket.lane.first_tokens, uncached_tokens=leader.need.input_tokens, elapsed_s=now - leader.sent_at
+        )
         return worth_waiting(saved_usd, wait_s, second_usd=self._second_usd)

@@ -20,7 +20,7 @@ from agentcache.accounting.waiting import Awaited
 from agentcache.runtime.admission import CallToSend
 from agentcache.runtime.events import Event, RunFinished, RunStarted
 from agentcache.workflow.leads import HANDOVERS, Leads
-from agentcache.workflow.scheduling import Scheduling, choose_deadline
+from agentcache.workflow.scheduling import FirstTokenTime, Scheduling, choose_deadline
 from agentcache.workflow.tickets import Lane, Lead, Ticket
 
 
@@ -106,7 +106,7 @@ class Scheduler:
             return
         ticket.began = True
         now = self._clock()
-        ticket.lane.first_token_s.append(now - ticket.sent_at)
+        ticket.lane.first_tokens.append(FirstTokenTime(ticket.need.input_tokens, now - ticket.sent_at))
         # What is warm is noted even where nobody waits for it: reads take nothing from the limits.
         self._enqueue(self._leads.readable(ticket, now=now), now, first=True)
         self._dispatch(ticket.lane, now)
@@ -178,8 +178,13 @@ class Scheduler:
             return False
         ticket.left_queue(queued_since, now)
         if lead.timer is None:
-            deadline = choose_deadline(ticket.lane.first_token_s, setting=self._settings.deadline_s)
-            left_s = lead.leader.sent_at + deadline.seconds / HANDOVERS - now
+            leader = lead.leader
+            deadline = choose_deadline(
+                ticket.lane.first_tokens,
+                uncached_tokens=leader.need.input_tokens,
+                setting=self._settings.deadline_s,
+            )
+            left_s = leader.sent_at + deadline.seconds / HANDOVERS - now
             lead.timer = self._after(left_s, lambda: self._overdue(lead))
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Literal
@@ -15,7 +15,7 @@ FIRST_DEADLINE_S = 30.0
 the next in line leads, is nine times what the emulator's realistic latency takes for 20,000 tokens (1.6 s)."""
 
 SEEN_ENOUGH = 5
-"""First-token times of a model from which its deadline is learned."""
+"""Comparable first-token times of a model from which its deadline is learned."""
 
 DEADLINE_FACTOR = 8.0
 """The deadline in slow first-token times: the next in line leads after four, so that a leader is given up only when it
@@ -24,7 +24,7 @@ is far slower than a slow one, and has that long itself."""
 SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S = 4.0, 120.0
 
 ASSUMED_FIRST_TOKEN_S = 1.0
-"""Until the first answer of a model; `simulate` assumes the same."""
+"""Until the first comparable answer of a model; `simulate` assumes the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,22 @@ DEFAULT_SCHEDULING = Scheduling()
 NO_SCHEDULING = Scheduling(prefixes=False, rate_limits=False)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstTokenTime:
+    """How long a call took to its first event, and how many tokens the server had to process for that (estimate)."""
+
+    uncached_tokens: int
+    seconds: float
+
+
+def comparable_s(seen: Iterable[FirstTokenTime], *, uncached_tokens: int) -> list[float]:
+    """Return the times of calls with at least half as many tokens to process, fastest first.
+
+    Most calls read and begin at once; by their times every call that writes a long prefix would look stuck.
+    """
+    return sorted(one.seconds for one in seen if 2 * one.uncached_tokens >= uncached_tokens)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
     """How long a call may be held for a prefix, and why so long."""
@@ -98,24 +114,26 @@ class Deadline:
     basis: Literal["set", "assumed", "learned"]
 
 
-def choose_deadline(first_token_s: Sequence[float], *, setting: float | None) -> Deadline:
-    """Return the longest wait for a prefix, given a model's newest first-token times in seconds.
+def choose_deadline(seen: Iterable[FirstTokenTime], *, uncached_tokens: int, setting: float | None) -> Deadline:
+    """Return the longest wait for a leader with so many tokens to process, given its model's newest times.
 
-    A setting holds. Otherwise it is `DEADLINE_FACTOR` times the slowest tenth seen, within fixed bounds.
+    A setting holds. Otherwise it is `DEADLINE_FACTOR` times the slowest tenth of comparable calls, within fixed bounds.
     """
     if setting is not None:
         return Deadline(seconds=setting, basis="set")
-    if len(first_token_s) < SEEN_ENOUGH:
+    like_s = comparable_s(seen, uncached_tokens=uncached_tokens)
+    if len(like_s) < SEEN_ENOUGH:
         return Deadline(seconds=FIRST_DEADLINE_S, basis="assumed")
-    slow_s = sorted(first_token_s)[int(0.9 * (len(first_token_s) - 1))]
+    slow_s = like_s[int(0.9 * (len(like_s) - 1))]
     return Deadline(
         seconds=min(LONGEST_DEADLINE_S, max(SHORTEST_DEADLINE_S, DEADLINE_FACTOR * slow_s)), basis="learned"
     )
 
 
-def expected_wait_s(first_token_s: Sequence[float], *, elapsed_s: float) -> float:
-    """Return how long a leader's first event should take from now, by the median of the times seen."""
-    usual_s = sorted(first_token_s)[len(first_token_s) // 2] if first_token_s else ASSUMED_FIRST_TOKEN_S
+def expected_wait_s(seen: Iterable[FirstTokenTime], *, uncached_tokens: int, elapsed_s: float) -> float:
+    """Return how long a leader's first event should take from now, by the median of comparable calls."""
+    like_s = comparable_s(seen, uncached_tokens=uncached_tokens)
+    usual_s = like_s[len(like_s) // 2] if like_s else ASSUMED_FIRST_TOKEN_S
     return max(0.0, usual_s - elapsed_s)
 
 

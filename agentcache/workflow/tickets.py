@@ -10,9 +10,10 @@ from agentcache.accounting.waiting import Awaited
 from agentcache.runtime.admission import CallToSend, HeldFor
 from agentcache.workflow.fair_queue import FairQueue
 from agentcache.workflow.rate_limits import LearnedLimits, Need
+from agentcache.workflow.scheduling import FirstTokenTime
 from agentcache.workflow.warm_prefixes import Key
 
-FIRST_TOKENS_KEPT = 50
+FIRST_TOKENS_KEPT = 200
 """First-token times of a model that its deadline is learned from, the newest ones."""
 
 NO_NEED = Need(input_tokens=0, output_tokens=0)
@@ -75,7 +76,7 @@ class Lane:
     queue: FairQueue[Ticket] = field(default_factory=FairQueue)
     under_way: int = 0
     limits: LearnedLimits = field(default_factory=LearnedLimits)
-    first_token_s: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_TOKENS_KEPT))
+    first_tokens: deque[FirstTokenTime] = field(default_factory=lambda: deque(maxlen=FIRST_TOKENS_KEPT))
     paused_since: float | None = None
     paused_s: float = 0.0
     """How long the rate limits have held this queue, up to the start of the present pause."""

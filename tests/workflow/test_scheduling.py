@@ -18,6 +18,7 @@ from agentcache.workflow.scheduling import (
     LONGEST_DEADLINE_S,
     SEEN_ENOUGH,
     SHORTEST_DEADLINE_S,
+    FirstTokenTime,
     choose_deadline,
     expected_wait_s,
     saved_by_reading_usd,
@@ -46,9 +47,13 @@ def test_a_model_is_bound_in_every_spelling():
     assert bounds.of_model("claude-opus-5-5") == 9
 
 
+def times(seconds: list[float]) -> list[FirstTokenTime]:
+    return [FirstTokenTime(1000, each) for each in seconds]
+
+
 @given(seen=st.lists(SECONDS, max_size=60))
 def test_a_deadline_is_learned_within_bounds(seen: list[float]):
-    chosen = choose_deadline(seen, setting=None)
+    chosen = choose_deadline(times(seen), uncached_tokens=1000, setting=None)
     if len(seen) < SEEN_ENOUGH:
         assert (chosen.seconds, chosen.basis) == (FIRST_DEADLINE_S, "assumed")
     else:
@@ -57,12 +62,19 @@ def test_a_deadline_is_learned_within_bounds(seen: list[float]):
 
 
 def test_a_deadline_that_is_set_holds():
-    assert choose_deadline([100.0] * 50, setting=1.5).seconds == 1.5
+    assert choose_deadline(times([100.0] * 50), uncached_tokens=1000, setting=1.5).seconds == 1.5
+
+
+def test_calls_that_had_far_less_to_process_say_nothing_of_a_leader():
+    reads = [FirstTokenTime(50, 0.5)] * 100
+    assert choose_deadline(reads, uncached_tokens=200_000, setting=None).basis == "assumed"
+    long_writes = [FirstTokenTime(150_000, 9.0)] * SEEN_ENOUGH
+    assert choose_deadline(reads + long_writes, uncached_tokens=200_000, setting=None).seconds == 72.0
 
 
 def test_what_is_left_of_a_leader_s_usual_time_is_expected():
-    assert expected_wait_s([2.0, 9.0, 3.0], elapsed_s=1.0) == 2.0
-    assert expected_wait_s([2.0], elapsed_s=5.0) == 0.0
+    assert expected_wait_s(times([2.0, 9.0, 3.0]), uncached_tokens=1000, elapsed_s=1.0) == 2.0
+    assert expected_wait_s(times([2.0]), uncached_tokens=1000, elapsed_s=5.0) == 0.0
 
 
 def test_a_read_saves_the_difference_to_the_write_that_it_replaces():

@@ -37,6 +37,7 @@ from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import (
     CallFinished,
+    CallHeld,
     CallRetried,
     CallStarted,
     Event,
@@ -59,6 +60,7 @@ from agentcache.version import __version__
 from agentcache.workflow.keep_warm import KeepAlive
 from agentcache.workflow.run import Run, Workflow, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
+from agentcache.workflow.scheduling import Concurrency, Scheduling
 
 __all__ = [
     "__version__",
@@ -67,9 +69,11 @@ __all__ = [
     "BreakpointError",
     "CallError",
     "CallFinished",
+    "CallHeld",
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "Concurrency",
     "ConnectionFailed",
     "DeclarationError",
     "EmulatorError",
@@ -95,6 +99,7 @@ __all__ = [
     "RunResult",
     "RunStarted",
     "Runtime",
+    "Scheduling",
     "SchemaTooNew",
     "Section",
     "ServerFailed",

@@ -152,9 +152,14 @@ class MessagesClient:
         sending = _Sending(content=_body(request, stream=streamed), headers=extra_headers or {}, observer=observer)
 
         async def attempt(number: int) -> Reply | Failure:
+            if number > 1:
+                await observer.may_retry(number)
             async with self._pools.taken() as sdk:
                 begun = _Attempt(number=number, sdk=sdk, sent_at=self._clock())
-                return await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+                outcome = await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+            if isinstance(outcome, Failure) and outcome.status is not None:
+                observer.responded(outcome.status, outcome.headers)
+            return outcome
 
         return await run_attempts(
             attempt,
@@ -192,6 +197,7 @@ class MessagesClient:
             return opened
         async with opened:
             attempt.request_id = opened.response.headers.get("request-id")
+            sending.observer.responded(opened.response.status_code, opened.response.headers)
             broken = self._not_events(opened.response, attempt) or await self._take_events(opened, sending, attempt)
         if broken is not None:
             return broken
@@ -251,6 +257,7 @@ class MessagesClient:
         if isinstance(response, Failure):
             return response
         attempt.request_id = response.headers.get("request-id")
+        sending.observer.responded(response.status_code, response.headers)
         attempt.first_token_at = self._clock()
         try:
             message = json_object(json.loads(response.content), "the answer")

@@ -34,7 +34,8 @@ from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
-from agentcache.workflow.scheduler import WarmOnceGate
+from agentcache.workflow.scheduler import Scheduler
+from agentcache.workflow.scheduling import DEFAULT_SCHEDULING, NO_SCHEDULING, Scheduling
 from agentcache.workflow.warming import warm_agent
 
 P = ParamSpec("P")
@@ -62,6 +63,8 @@ class Runtime:
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
         `Notice`; for tests.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
+    scheduling: when calls go out: whether they wait for a prefix that another call is writing, how many run at once,
+        whether rate limits are learned; `None` sends every call at once.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened.
@@ -79,6 +82,7 @@ class Runtime:
         limits: Limits | None = None,
         strict: bool = False,
         keep_alive: KeepAlive | None = None,
+        scheduling: Scheduling | None = DEFAULT_SCHEDULING,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -87,6 +91,7 @@ class Runtime:
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
         self._keep_warm: KeepWarm | None = None
+        self._scheduler = Scheduler(settings=scheduling or NO_SCHEDULING, clock=clock, sleep=sleep)
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
 
@@ -96,6 +101,7 @@ class Runtime:
             opening.push_async_callback(client.aclose)
             ledger = await open_ledger(self._store)
             opening.push_async_callback(ledger.close)
+            opening.push_async_callback(self._scheduler.aclose)
             recorder = None
             if self._record_requests is not None:
                 recorder = opening.enter_context(RequestLog.appending(self._record_requests))
@@ -105,7 +111,7 @@ class Runtime:
         caller = Caller(
             client=client,
             ledger=ledger,
-            gate=WarmOnceGate(clock=self._clock),
+            gate=self._scheduler,
             clock=self._clock,
             new_id=new_id,
             keep_text=self._keep_text,
@@ -142,7 +148,7 @@ class Runtime:
         # Start-up time: the SDK takes half a second to import, and declaring agents, lint and reports never need it.
         from agentcache.runtime.client import MessagesClient
 
-        return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock)
+        return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock, sleep=self._sleep)
 
     @property
     def ledger(self) -> Ledger:
@@ -208,6 +214,7 @@ class Runtime:
                 await asyncio.gather(task, return_exceptions=True)
 
     def _emit(self, event: Event) -> None:
+        self._scheduler.take(event)
         if self._keep_warm is not None:
             self._keep_warm.take(event)
         self._on_event(event)

@@ -31,11 +31,13 @@ from agentcache.errors import (
     UnexpectedCall,
     UnusedReply,
     VariableLayerError,
+    WorstCase,
 )
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import (
     CallFinished,
+    CallHeld,
     CallRetried,
     CallStarted,
     Event,
@@ -60,6 +62,7 @@ from agentcache.workflow.durable_runs import Durable
 from agentcache.workflow.keep_warm import KeepAlive
 from agentcache.workflow.run import Run, Workflow, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
+from agentcache.workflow.scheduling import Concurrency, Scheduling
 
 __all__ = [
     "__version__",
@@ -68,9 +71,11 @@ __all__ = [
     "BreakpointError",
     "CallError",
     "CallFinished",
+    "CallHeld",
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "Concurrency",
     "ConnectionFailed",
     "current_tool_call",
     "DeclarationError",
@@ -98,6 +103,7 @@ __all__ = [
     "RunResult",
     "RunStarted",
     "Runtime",
+    "Scheduling",
     "SchemaTooNew",
     "Section",
     "ServerFailed",
@@ -125,4 +131,5 @@ __all__ = [
     "Warmed",
     "Workflow",
     "workflow",
+    "WorstCase",
 ]

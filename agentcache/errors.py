@@ -10,7 +10,7 @@ AgentCacheError
 │   └── SettingsError                an option with no meaning here, or two that exclude each other
 ├── TargetError                      a command-line target, path or file that cannot be used
 ├── RunError                         a run ended without its result
-│   ├── LimitReached                 turns, tokens, dollars or seconds; carries what was spent
+│   ├── LimitReached                 turns, tokens, dollars or seconds; carries what was spent and by whom
 │   ├── OutputInvalid                the model's answer does not fit the declared output
 │   ├── Refused                      the model declined (`stop_reason: refusal`)
 │   ├── OutputTruncated              `max_tokens` or the context window ended the answer
@@ -36,6 +36,7 @@ Messages say what is wrong, where, and what to do. This module imports nothing o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -90,21 +91,55 @@ class RunError(AgentCacheError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What a run had used when it stopped; `cost_usd` is `None` when a model is unpriced."""
+    """What a run, or one agent of it, has used.
+
+    turns: model calls. tokens: of prompts and answers, each counted once. cost_usd: at list price; `None` when a model
+    is unpriced. seconds: wall time of a run; of an agent, the time of its calls added up. weighted_tokens: tokens as
+    `Limits(tokens=…)` counts them, by their price. unknown_calls: calls whose bill nobody knows (they broke off before
+    the server told it): they are in none of the sums, and count against bounds with their worst case.
+    """
 
     turns: int
     tokens: int
     cost_usd: Decimal | None
     seconds: float
+    weighted_tokens: Decimal = Decimal(0)
+    unknown_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstCase:
+    """The most that one call can use: `tokens` by their price, as a bound counts them; `usd` `None` when unpriced."""
+
+    tokens: Decimal
+    usd: Decimal | None
 
 
 class LimitReached(RunError):
-    """A limit on turns, tokens, dollars or seconds was reached; `spent` says what was used."""
+    """A limit on turns, tokens, dollars or seconds leaves no room.
 
-    def __init__(self, message: str, *, limit: str, spent: Spent) -> None:
+    limit: `turns`, `tokens`, `usd` or `seconds`. run: name of the run whose bound it is, the one that was stopped or
+    one above it. spent: what that run had used, everything nested in it included; by_agent: the same by the name of
+    the agent. needed: what the call that was held back could have used at most; `None` where no call was,
+    and where neither tokens nor dollars are bounded.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str,
+        spent: Spent,
+        run: str = "",
+        by_agent: Mapping[str, Spent] | None = None,
+        needed: WorstCase | None = None,
+    ) -> None:
         super().__init__(message)
         self.limit = limit
         self.spent = spent
+        self.run = run
+        self.by_agent: Mapping[str, Spent] = dict(by_agent or {})
+        self.needed = needed
 
 
 class OutputInvalid(RunError):

@@ -54,11 +54,16 @@ def price_record(record: CallRecord) -> CallRecord:
     """
     if record.usage is None:
         return record.with_costs(None, None)
-    on = datetime.fromtimestamp(record.sent_at, UTC).date().isoformat()
+    on = priced_on(record)
     return record.with_costs(
         _sum_usd([cost_usd(part, on=on) for part in record.own_parts]),
         _sum_usd([counterfactual_usd(part, on=on) for part in record.own_parts]),
     )
+
+
+def priced_on(record: CallRecord) -> str:
+    """Return the ISO date of the prices that a call pays: the UTC day on which it was sent."""
+    return datetime.fromtimestamp(record.sent_at, UTC).date().isoformat()
 
 
 def plain_usd(amount: Decimal) -> str:

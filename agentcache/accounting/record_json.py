@@ -10,7 +10,7 @@ from typing import cast
 from agentcache.accounting.usage import BilledPart, CallKind, CallRecord, Usage
 from agentcache.prompt.canonical import JsonObject, JsonValue
 
-_DOLLARS = ("cost_usd", "counterfactual_usd")
+_DOLLARS = ("cost_usd", "counterfactual_usd", "held_saved_usd")
 _DIGESTS = ("prefix_digests", "found_digests")
 
 
@@ -24,6 +24,7 @@ def call_to_json(call: CallRecord) -> JsonObject:
         "usage": None if call.usage is None else asdict(call.usage),
         "parts": [{**asdict(part), "kind": part.kind.value} for part in call.parts],
         "section_tokens": dict(call.section_tokens),
+        "held_s": None if call.held_s is None else dict(call.held_s),
     }
     return cast("JsonObject", told)
 

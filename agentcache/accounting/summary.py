@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 from agentcache.accounting.pricing import cost_usd, plain_usd
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord, Usage
+from agentcache.accounting.waiting import Waiting, sum_waiting
 from agentcache.accounting.wasted_writes import wasted_write_tokens
 from agentcache.prompt.canonical import JsonObject
 
@@ -117,6 +118,8 @@ class Summary:
     """Models with calls whose usage is known and whose price is not, sorted."""
     unknown_usage_calls: int
     """Calls whose usage the server never reported; they stand under `unattributed`."""
+    waiting: Waiting = field(default_factory=Waiting)
+    """How long calls were held back by the scheduler, and what that saved."""
 
     def to_json(self) -> JsonObject:
         """Return the report JSON of DESIGN section 7. By run, each row begins with `run` (its id) and `name`."""
@@ -124,6 +127,7 @@ class Summary:
             "rows": [self._row_json(row) for row in self.rows],
             "total": self.total.to_json(),
             "unattributed": self.unattributed.to_json(),
+            "waiting": self.waiting.to_json(),
         }
 
     def _row_json(self, row: SummaryRow) -> JsonObject:
@@ -166,6 +170,7 @@ def summarise(
         unattributed=unattributed,
         unpriced_models=tuple(sorted({model for call in calls for model in _unpriced_models(call)})),
         unknown_usage_calls=sum(call.usage is None for call in calls),
+        waiting=sum_waiting(calls),
     )
 
 

@@ -127,6 +127,10 @@ class CallRecord:
     """Digests of the kept breakpoints' prefixes, shortest first: what this call may have written."""
     found_digests: tuple[str, ...] = ()
     """Digests of earlier calls' breakpoints that this call's prompt contains, shortest first."""
+    held_s: Mapping[str, float] | None = None
+    """Seconds for which the scheduler held the call back, by reason; empty when it did not, `None` when unknown."""
+    held_saved_usd: Decimal | None = None
+    """What reading a prefix that it was held for saved (estimate); `None` when unknown or unpriced."""
     request: JsonObject | None = None
     """The request body; kept only when the runtime was told to keep text."""
     response: JsonObject | None = None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.lookback import shared_ends
 from agentcache.prompt.model_facts import TTL_SECONDS, Ttl
+from agentcache.prompt.partings import Partings
 from agentcache.prompt.reuse import PAUSED_PRIOR, PREFIX_PRIOR, TAIL_PRIOR, Outlook, Reuse
 
 SHORT_S = TTL_SECONDS["5m"]
@@ -210,12 +211,11 @@ class ReuseHistory:
     def __init__(self) -> None:
         self._tails = _Watched(_Gaps(TAIL_PRIOR))
         self._prefixes = _Watched(_Gaps(PREFIX_PRIOR))
-        self._layer_lines: dict[str, _Line] = {}
+        self._layer_lines: OrderedDict[str, _Line] = OrderedDict()
         self._owners: OrderedDict[tuple[str | None, str], _Conversation] = OrderedDict()
         self._entries: dict[str, tuple[Ttl, float]] = {}
         self._current: _Conversation | None = None
-        self._following: dict[str, str] = {}
-        self._partings: set[str] = set()
+        self._partings = Partings(room=REMEMBERED_BLOCKS)
 
     def before_call(self, layout: Layout, *, agent: str | None, at_s: float) -> Reuse:
         """Return what is known when this call is about to be sent at `at_s`, and learn that it comes."""
@@ -229,11 +229,11 @@ class ReuseHistory:
         self._tails.seen(conversation.line, keys, at_s)
         self._own(layout, agent, conversation)
         self._current = conversation
-        self._learn_partings(layout)
+        self._partings.learn(layout)
         lines = self._layer_keys(layout, agent)
         for index, names in lines.items():
             digest = layout.blocks[index].prefix_digest
-            self._prefixes.seen(self._layer_lines.setdefault(digest, _Line(names, at_s)), names, at_s)
+            self._prefixes.seen(self._layer_line(digest, names, at_s), names, at_s)
         digests = [layout.blocks[at].prefix_digest for at in lines]
         digests.extend(mark.digest for mark in conversation.marks)
         live = {digest: entry[0] for digest in digests if (entry := self._live_entry(digest, at_s)) is not None}
@@ -340,12 +340,13 @@ class ReuseHistory:
         while len(self._owners) > REMEMBERED_BLOCKS:
             self._owners.popitem(last=False)
 
-    def _learn_partings(self, layout: Layout) -> None:
-        """Learn where prompts part inside tools and system: at a block that two of them continue differently."""
-        for index, block in enumerate(layout.blocks[: layout.messages_start]):
-            behind = layout.blocks[index + 1].prefix_digest if index + 1 < layout.messages_start else ""
-            if self._following.setdefault(block.prefix_digest, behind) != behind:
-                self._partings.add(block.prefix_digest)
+    def _layer_line(self, digest: str, keys: tuple[_Key, ...], at_s: float) -> _Line:
+        """Return the line of a prefix of tools and system; those that are silent for longer than counts are let go."""
+        line = self._layer_lines.pop(digest, None) or _Line(keys, at_s)
+        self._layer_lines[digest] = line
+        while at_s - (oldest := next(iter(self._layer_lines.items())))[1].seen_at_s >= LONG_S and oldest[1] is not line:
+            del self._layer_lines[oldest[0]]
+        return line
 
     def _ends(self, layout: Layout) -> dict[str, int]:
         """Return the blocks of tools and system at which a prefix ends that others may ask for, by name."""

@@ -102,7 +102,7 @@ def output_format_tokens(schema: Mapping[str, object], facts: ModelFacts) -> int
 def request_tokens(request: Mapping[str, object], facts: ModelFacts, counter: TokenCounter | None = None) -> int:
     """Return the estimated prompt tokens of a whole Messages request."""
     counted = counter or TokenEstimator()
-    total = closing_tokens(facts) + _settings_tokens(request, facts)
+    total = closing_tokens(facts) + settings_tokens(request, facts)
     tools = [tool for tool in _objects(request.get("tools")) if tool.get("defer_loading") is not True]
     if tools:
         choice = request.get("tool_choice")
@@ -113,6 +113,19 @@ def request_tokens(request: Mapping[str, object], facts: ModelFacts, counter: To
     for message in _objects(request.get("messages")):
         total += message_tokens(_text(message.get("role")), facts)
         total += _counted_content(message.get("content"), facts, counted)
+    return total
+
+
+def settings_tokens(request: Mapping[str, object], facts: ModelFacts) -> int:
+    """Return what thinking and output format add to the prompt of a request, beside its blocks."""
+    total = 0
+    thinking, output = request.get("thinking"), request.get("output_config")
+    if isinstance(thinking, Mapping):
+        total += _THINKING_TOKENS[facts.tokenizer].get(_text(thinking.get("type")), 0)
+    if isinstance(output, Mapping):
+        form = output.get("format")
+        schema = form.get("schema") if isinstance(form, Mapping) else None
+        total += output_format_tokens(schema, facts) if isinstance(schema, Mapping) else 0
     return total
 
 
@@ -295,18 +308,6 @@ def _value_tokens(value: object, facts: ModelFacts) -> int:
     if isinstance(value, Sequence):
         return sum(_value_tokens(item, facts) for item in value)
     return 0 if value is None else 1
-
-
-def _settings_tokens(request: Mapping[str, object], facts: ModelFacts) -> int:
-    total = 0
-    thinking, output = request.get("thinking"), request.get("output_config")
-    if isinstance(thinking, Mapping):
-        total += _THINKING_TOKENS[facts.tokenizer].get(_text(thinking.get("type")), 0)
-    if isinstance(output, Mapping):
-        form = output.get("format")
-        schema = form.get("schema") if isinstance(form, Mapping) else None
-        total += output_format_tokens(schema, facts) if isinstance(schema, Mapping) else 0
-    return total
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:

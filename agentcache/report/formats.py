@@ -6,8 +6,15 @@ Decides wording and order only; every number is the summary's own.
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
+from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.summary import Summary
+from agentcache.accounting.waiting import Waiting
+
+_CENT, _TENTH_OF_A_MILL = Decimal("0.01"), Decimal("0.0001")
+_TOLD_FROM_S = 1.0
+"""Calls that were held for less than this in all, nobody waited for; the JSON has them."""
 
 
 def to_json(summary: Summary) -> str:
@@ -33,7 +40,19 @@ def notes(summary: Summary) -> tuple[str, ...]:
         told.append(f"{total.wasted_write_tokens:,} written tokens were not read again (estimate).")
     if total.memo_hits:
         told.append(f"{total.memo_hits:,} of {total.tool_calls:,} tool calls were answered from the memo.")
+    if summary.waiting.held_s >= _TOLD_FROM_S:
+        told.append(_waiting(summary.waiting))
     return tuple(told)
+
+
+def _waiting(waiting: Waiting) -> str:
+    """Return how long calls were held back and what that saved."""
+    spans = f"{waiting.median_s:,.1f} s in the median, {waiting.held_s:,.1f} s in all"
+    held = f"held {_calls(waiting.held_calls)} back {spans}"
+    if waiting.saved_usd is None:
+        return f"{held}; what that saved is not known: a model has no price."
+    dollars = waiting.saved_usd.quantize(_CENT if waiting.saved_usd >= 1 else _TENTH_OF_A_MILL)
+    return f"{held}; saved ${plain_usd(dollars)} (estimate)."
 
 
 def _calls(number: int) -> str:

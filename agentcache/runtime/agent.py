@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Generic, Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias, get_args
 
 from typing_extensions import TypeVar
 
@@ -35,6 +35,9 @@ Thinking: TypeAlias = Literal["adaptive", "between_tools", "disabled"] | int
 Variables: TypeAlias = Mapping[str, object]
 Snapshot: TypeAlias = Variables | Callable[[], Variables | Awaitable[Variables]]
 """Semi-static variables: a mapping, or a function (plain or async) that reads them anew."""
+
+FallbackCause: TypeAlias = Literal["overloaded", "rate_limited", "refused"]
+"""Why a turn goes to another model: 529 or 503 after all attempts, 429 after all attempts, `stop_reason: refusal`."""
 
 DEFAULT_MAX_TOKENS = 16_384
 """Room for one answer when the agent does not say; cut to what the model can give."""
@@ -62,6 +65,9 @@ class Agent(Generic[OutputT]):
     cache: the policy that places breakpoints (`auto`, `layers`, `automatic`, `off`).
     limits: bounds of one run of this agent; default 50 model calls.
     tool_concurrency: how many tools of one turn run at once; `None` is all.
+    fallbacks: ids of models that are asked in their order when the one before cannot or will not answer; every setting
+        must suit each of them.
+    fallback_on: when that is so; a rate limit is left out by default, since waiting costs less than a cold cache.
 
     Raises `DeclarationError` (or a kind of it) for anything that could never work, variables included.
     """
@@ -81,11 +87,15 @@ class Agent(Generic[OutputT]):
     limits: Limits = DEFAULT_LIMITS
     tool_concurrency: int | None = None
     shared_tools: tuple[Tool, ...] | list[Tool] = ()
+    fallbacks: tuple[str, ...] | list[str] = ()
+    fallback_on: tuple[FallbackCause, ...] = ("overloaded", "refused")
     facts: ModelFacts = field(init=False, repr=False)
     renderer: Renderer = field(init=False, repr=False)
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)
     needs: Mapping[Stability, frozenset[str]] = field(init=False, repr=False)
     refresh_s: float | None = field(init=False, repr=False)
+    stand_ins: tuple[Agent[OutputT], ...] = field(init=False, repr=False)
+    """The same agent on each of `fallbacks`."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -109,6 +119,7 @@ class Agent(Generic[OutputT]):
             "needs": needs,
             "renderer": Renderer(self.prompt),
             "refresh_s": None if self.refresh is None else seconds(self.refresh),
+            "stand_ins": tuple(replace(self, model=model, fallbacks=()) for model in _models(self)),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -126,6 +137,21 @@ class Agent(Generic[OutputT]):
             effort=self.effort,
             output_format=output.native_schema if self.facts.structured_outputs else None,
         )
+
+
+def _models(agent: Agent[OutputT]) -> tuple[str, ...]:
+    """Return the models to fall back to. Raises `SettingsError` for names that are none, or no change."""
+    where = f"agent {agent.name!r}"
+    if not isinstance(agent.fallbacks, (tuple, list)):
+        raise SettingsError(f"{where}: fallbacks are model ids in a tuple or list, not {agent.fallbacks!r}")
+    if not isinstance(agent.fallback_on, tuple) or not set(agent.fallback_on) <= set(get_args(FallbackCause)):
+        offered = ", ".join(get_args(FallbackCause))
+        raise SettingsError(f"{where}: fallback_on is {agent.fallback_on!r}; it is a tuple of: {offered}")
+    asked = [facts_for(model).canonical for model in (agent.model, *agent.fallbacks)]
+    twice = next((model for at, model in enumerate(asked) if model in asked[:at]), None)
+    if twice is not None:
+        raise SettingsError(f"{where}: {twice} would be asked twice; name each model once, the agent's own not at all")
+    return tuple(agent.fallbacks)
 
 
 def _thinking(thinking: Thinking | None) -> JsonObject | None:

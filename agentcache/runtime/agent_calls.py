@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from agentcache.accounting.usage import CallRecord
@@ -14,61 +15,84 @@ from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_run import AgentRun
+from agentcache.runtime.budget import Budget, Reservation, worst_of
 from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
+from agentcache.runtime.limits import Meter
 from agentcache.runtime.prefix_guard import Cause, find_move, loss
-from agentcache.runtime.recorded_steps import recorded_call
+from agentcache.runtime.recorded_steps import RecordedStep, recorded_call
 from agentcache.runtime.requests import PreparedCall, level_salts, prepare
 from agentcache.runtime.sent_prefix import SentPrefix, marks_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCalls:
-    """Makes the calls of agents' runs; one serves all runs of a runtime. `strict`: a prefix that moves is an error."""
+    """Makes the calls of agents' runs; one serves all runs of a runtime.
+
+    budget: admits each call. strict: a prefix that moves is an error.
+    """
 
     caller: Caller
     history: ReuseHistory
+    budget: Budget
     clock: Callable[[], float]
     strict: bool = False
 
-    async def call(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> Answer:
-        """Send what the transcript holds and return the answer; the transcript then knows what was sent.
+    def planned(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> PreparedCall:
+        """Return the call that sends what the transcript holds.
 
-        Raises `LimitReached` before a call that there is no room for, `PrefixMoved` where that is an error, and a
-        `CallError` when the call fails.
+        Raises `PrefixMoved` where what was sent before moved and that is an error.
         """
-        agent, meter = run.agent, run.meter
-        step = None if run.steps is None else run.steps.next("call")
-        if step is not None and step.recorded:
-            meter.repeat_turn()
-        else:
-            meter.begin_turn(at=self.clock(), run=agent.name)
         now = self.clock()
         prepared = prepare(
-            agent,
+            run.agent,
             system=going.system,
             messages=transcript.messages,
             settings=settings,
             expect=lambda layout: self._expected(run, transcript, layout, now),
             previous=transcript.layout,
         )
-        prepared = replace(prepared, notes=self._guarded(run, transcript, going, prepared, now))
-        kept = prepared.plan.kept
-        self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
-        transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
-        transcript.layout = prepared.layout
-        context = CallContext(
-            run_id=run.run_id,
-            agent=agent.name,
-            conversation=run.conversation,
-            turn=meter.turns,
-            emit=run.emit,
-            charge=lambda record: self._charge(run, record),
-        )
-        if step is not None:
-            return await recorded_call(step, self.caller, prepared, context)
-        return await self.caller.call(prepared, context)
+        return replace(prepared, notes=self._guarded(run, transcript, going, prepared, now))
+
+    async def sent(
+        self,
+        prepared: PreparedCall,
+        run: AgentRun,
+        transcript: Transcript,
+        going: GoingOn,
+        settings: CallSettings,
+    ) -> Answer:
+        """Send a planned call within the run's budget and return its answer; the transcript then knows what was sent.
+
+        Raises `LimitReached` before a call that there is no room for and a `CallError` when the call fails.
+        """
+        agent, meter = run.agent, run.meter
+        step = None if run.steps is None else run.steps.next("call")
+        async with self._admitted(prepared, meter, agent.name, step) as reserved:
+            now = self.clock()
+            kept = prepared.plan.kept
+            self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
+            transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
+            transcript.layout = prepared.layout
+            context = CallContext(
+                run_id=run.run_id,
+                agent=agent.name,
+                conversation=run.conversation,
+                turn=meter.turns,
+                emit=reserved.watching(run.emit),
+                charge=lambda record: self._charge(run, record, reserved),
+            )
+            if step is not None:
+                return await recorded_call(step, self.caller, prepared, context)
+            return await self.caller.call(prepared, context)
+
+    def _admitted(
+        self, prepared: PreparedCall, meter: Meter, agent: str, step: RecordedStep | None
+    ) -> AbstractAsyncContextManager[Reservation]:
+        if step is not None and step.recorded:
+            return self.budget.repeated(meter, agent=agent)
+        return self.budget.reserved(meter, worst_of(prepared, meter, at_s=self.clock()), agent=agent)
 
     def _guarded(
         self, run: AgentRun, transcript: Transcript, going: GoingOn, prepared: PreparedCall, now: float
@@ -99,8 +123,8 @@ class AgentCalls:
         continues = bool(run.agent.toolbox) or run.conversation is not None
         return replace(known, written=known.written | written, tail_continues=continues)
 
-    def _charge(self, run: AgentRun, record: CallRecord) -> None:
-        run.meter.add(record)
+    def _charge(self, run: AgentRun, record: CallRecord, reserved: Reservation) -> None:
+        reserved.charge(record)
         if record.usage is not None and record.cost_usd is None:
             told = f"{record.model} has no known price: its cost is unknown, not zero"
             run.notice("unpriced_model", told, at=self.clock())

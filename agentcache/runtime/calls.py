@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.reading import side_records
 from agentcache.accounting.usage import CallKind, CallRecord
+from agentcache.accounting.waiting import saved_by_waiting
+from agentcache.prompt.blocks import Block
 from agentcache.prompt.canonical import JsonObject
-from agentcache.prompt.plans import Breakpoint
+from agentcache.prompt.layout import Layout
+from agentcache.prompt.model_facts import facts_for
 from agentcache.runtime import call_rows
+from agentcache.runtime.admission import Admission, CallToSend, Gate
 from agentcache.runtime.call_watch import CallWatch
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
+from agentcache.runtime.turnstile import Turnstile
 from agentcache.stores.protocols import Ledger
 
 LOST = "the process ended before the answer was recorded"
@@ -38,14 +42,6 @@ class ModelClient(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections."""
-        ...
-
-
-class PrefixGate(Protocol):
-    """Decides when a call may go out, given the prefixes that it would write; `workflow/scheduler.py` has it."""
-
-    def entered(self, model: str, marks: Sequence[Breakpoint]) -> AbstractAsyncContextManager[Callable[[], None]]:
-        """Wait until nobody else is writing one of these prefixes; the value is to be called at the first token."""
         ...
 
 
@@ -111,9 +107,10 @@ class WrittenPrefixes:
         while len(self._digests) > self.room:
             del self._digests[next(iter(self._digests))]
 
-    def deepest(self, model: str, newest_first: Iterable[str]) -> str | None:
-        """Return the deepest prefix that an earlier call wrote, given a prompt's digests from its end to its start."""
-        return next((item for item in newest_first if (model, item) in self._digests), None)
+    def deepest(self, layout: Layout) -> Block | None:
+        """Return the block that ends the deepest prefix that an earlier call wrote."""
+        found = (block for block in reversed(layout.blocks) if (layout.model, block.prefix_digest) in self._digests)
+        return next(found, None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,23 +119,26 @@ class Caller:
 
     client: ModelClient
     ledger: Ledger
-    gate: PrefixGate
+    gate: Gate
     clock: Callable[[], float]
     new_id: Callable[[str], str]
     keep_text: bool = False
     recorder: RequestRecorder | None = None
     follower: CallFollower | None = None
     written: WrittenPrefixes = field(default_factory=WrittenPrefixes)
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """Calls take turns at being written and sent: all that waited for one prefix wake up together."""
 
     async def call(self, prepared: PreparedCall, context: CallContext) -> Answer:
         """Send one call and return its answer. Every row is charged and kept before this returns or raises."""
-        digests = tuple(point.prefix_digest for point in prepared.plan.kept)
         follower = self.follower if context.kind is CallKind.MESSAGE else None
         if follower is not None:
             follower.call_begins(context)
-        async with self.gate.entered(prepared.layout.model, prepared.plan.kept) as prefix_is_readable:
-            row = self._row(prepared, context, digests)
-            watch = CallWatch(context.emit, row, clock=self.clock, on_first_token=prefix_is_readable)
+        async with self.gate.entered(self._asking(prepared, context)) as admission:
+            await self.turnstile.passed()
+            row = self._row(prepared, context)
+            watch = CallWatch(context.emit, row, clock=self.clock, admission=admission)
+            watch.admitted()
             context.emit(CallStarted(**watch.whose(row.sent_at), model=row.model, turn=row.turn))
             try:
                 if context.announce:
@@ -146,12 +146,13 @@ class Caller:
                 reply = await self.client.send(prepared.request, observer=watch)
             except BaseException as error:
                 # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
-                end = call_rows.unanswered(row, error, reason=_reason(error), at=self.clock())
+                end = _held(call_rows.unanswered(row, error, reason=_reason(error), at=self.clock()), admission)
                 await self._keep(self._ended(row, watch, end), watch, context)
                 raise
-        self.written.add(row.model, digests)
+            final = _held(call_rows.answered(row, reply, keep_text=self.keep_text), admission)
+            admission.answered(final.usage.output_tokens if final.usage else 0)
+        self.written.add(row.model, row.prefix_digests)
         self._record(prepared, context, reply)
-        final = call_rows.answered(row, reply, keep_text=self.keep_text)
         kept = await self._keep([*self._broken(row, watch), final], watch, context)
         if follower is not None:
             follower.call_answered(prepared, context, kept[final.call_id])
@@ -167,9 +168,21 @@ class Caller:
                 reply=reply,
             )
 
-    def _row(self, prepared: PreparedCall, context: CallContext, digests: tuple[str, ...]) -> CallRecord:
+    def _asking(self, prepared: PreparedCall, context: CallContext) -> CallToSend:
         layout = prepared.layout
-        found = self.written.deepest(layout.model, (block.prefix_digest for block in reversed(layout.blocks)))
+        found = self.written.deepest(layout)
+        return CallToSend(
+            run_id=context.run_id,
+            model=facts_for(layout.model).canonical,
+            marks=prepared.plan.kept,
+            prompt_tokens=layout.total_tokens,
+            found_digest=None if found is None else found.prefix_digest,
+            found_tokens=0 if found is None else found.prefix_tokens,
+        )
+
+    def _row(self, prepared: PreparedCall, context: CallContext) -> CallRecord:
+        layout = prepared.layout
+        found = self.written.deepest(layout)
         return CallRecord(
             call_id=self.new_id("call"),
             run_id=context.run_id,
@@ -182,8 +195,9 @@ class Caller:
             usage=None,
             plan=prepared.plan_json(),
             section_tokens=layout.section_tokens(),
-            prefix_digests=digests,
-            found_digests=() if found is None else (found,),
+            prefix_digests=tuple(point.prefix_digest for point in prepared.plan.kept),
+            found_digests=() if found is None else (found.prefix_digest,),
+            held_s={},
             request=prepared.request if self.keep_text else None,
         )
 
@@ -203,7 +217,13 @@ class Caller:
         broken = self._broken(row, watch)
         if watch.reply_began and broken:
             last = replace(
-                broken[-1], call_id=row.call_id, attempts=end.attempts, error=end.error, ended_at=end.ended_at
+                broken[-1],
+                call_id=row.call_id,
+                attempts=end.attempts,
+                error=end.error,
+                ended_at=end.ended_at,
+                held_s=end.held_s,
+                held_saved_usd=end.held_saved_usd,
             )
             return [*broken[:-1], last]
         return [*broken, end]
@@ -211,14 +231,27 @@ class Caller:
     async def _keep(self, rows: list[CallRecord], watch: CallWatch, context: CallContext) -> dict[str, CallRecord]:
         """Charge, keep and tell rows with what the server billed beside them; return them priced, by id."""
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
-        write = self.ledger.put_call if context.announce else self.ledger.add_call
         for row in priced:
             context.charge(row)
-            if not context.announce or row.error is not None:
-                await despite_cancellation(write(row))
-        for row in priced:
-            context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
+        try:
+            await despite_cancellation(self._write(priced, context))
+        finally:
+            for row in priced:
+                context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}
+
+    async def _write(self, rows: Sequence[CallRecord], context: CallContext) -> None:
+        for row in rows:
+            if not context.announce:
+                await self.ledger.add_call(row)
+            elif row.error is not None:
+                await self.ledger.put_call(row)
+
+
+def _held(row: CallRecord, admission: Admission) -> CallRecord:
+    """Return a call's row with how long it was held back, and what that saved if it was answered."""
+    saved = saved_by_waiting(price_record(row), admission.awaited)
+    return replace(row, held_s=dict(admission.held_s), held_saved_usd=saved)
 
 
 def _reason(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random as randomness
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from anthropic import AsyncStream
 
 from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
 from agentcache.prompt.canonical import JsonObject, json_text
+from agentcache.runtime.connection_pools import ROOM, ConnectionPools
 from agentcache.runtime.credentials import find_credentials
 from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
 from agentcache.runtime.retrying import (
@@ -57,6 +59,7 @@ class _Attempt:
     """One request under way."""
 
     number: int
+    sdk: anthropic.AsyncAnthropic
     sent_at: float
     builder: ReplyBuilder = field(default_factory=ReplyBuilder)
     request_id: str | None = None
@@ -101,16 +104,24 @@ class MessagesClient:
             raise SettingsError(f"max_attempts is {max_attempts}, but a call takes at least one; 1 means no retry")
         credentials = find_credentials(api_key=api_key, base_url=base_url)
         self._base_url = credentials.base_url
-        self._owns_connections = http_client is None
         self._max_attempts, self._waits = max_attempts, waits
         self._sleep, self._random, self._clock = sleep, random, clock
-        self._sdk = anthropic.AsyncAnthropic(
+        self._owns_connections = http_client is None
+        tls = httpx2.create_ssl_context()  # one for all pools: it reads the certificates, which takes 20 ms
+        sdk = anthropic.AsyncAnthropic(
             api_key=credentials.api_key,
             auth_token=credentials.auth_token,
             base_url=credentials.base_url,
-            http_client=http_client,
+            http_client=http_client or anthropic.DefaultAsyncHttpxClient(verify=tls),
             timeout=anthropic.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             max_retries=0,
+        )
+        self._pools = ConnectionPools(
+            sdk,
+            lambda: sdk.copy(http_client=anthropic.DefaultAsyncHttpxClient(verify=tls)),
+            lambda pool: pool.close(),
+            clock=clock,
+            room=ROOM if http_client is None else sys.maxsize,
         )
 
     async def __aenter__(self) -> MessagesClient:
@@ -124,7 +135,7 @@ class MessagesClient:
     async def aclose(self) -> None:
         """Close the connections that this client opened."""
         if self._owns_connections:
-            await self._sdk.close()
+            await self._pools.aclose()
 
     async def send(
         self, request: JsonObject, *, observer: CallObserver, extra_headers: Mapping[str, str] | None = None
@@ -141,8 +152,14 @@ class MessagesClient:
         sending = _Sending(content=_body(request, stream=streamed), headers=extra_headers or {}, observer=observer)
 
         async def attempt(number: int) -> Reply | Failure:
-            begun = _Attempt(number=number, sent_at=self._clock())
-            return await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+            if number > 1:
+                await observer.may_retry(number)
+            async with self._pools.taken() as sdk:
+                begun = _Attempt(number=number, sdk=sdk, sent_at=self._clock())
+                outcome = await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+            if isinstance(outcome, Failure) and outcome.status is not None:
+                observer.responded(outcome.status, outcome.headers)
+            return outcome
 
         return await run_attempts(
             attempt,
@@ -166,7 +183,7 @@ class MessagesClient:
 
     async def _read_stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
         opened = await self._guarded(
-            self._sdk.post(
+            attempt.sdk.post(
                 _PATH,
                 cast_to=object,
                 content=sending.content,
@@ -180,6 +197,7 @@ class MessagesClient:
             return opened
         async with opened:
             attempt.request_id = opened.response.headers.get("request-id")
+            sending.observer.responded(opened.response.status_code, opened.response.headers)
             broken = self._not_events(opened.response, attempt) or await self._take_events(opened, sending, attempt)
         if broken is not None:
             return broken
@@ -228,7 +246,7 @@ class MessagesClient:
     async def _answer(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
         """Make one attempt that is answered in one piece; its beginning shows only when all of it is here."""
         response = await self._guarded(
-            self._sdk.post(
+            attempt.sdk.post(
                 _PATH,
                 cast_to=httpx2.Response,
                 content=sending.content,
@@ -239,6 +257,7 @@ class MessagesClient:
         if isinstance(response, Failure):
             return response
         attempt.request_id = response.headers.get("request-id")
+        sending.observer.responded(response.status_code, response.headers)
         attempt.first_token_at = self._clock()
         try:
             message = json_object(json.loads(response.content), "the answer")

@@ -6,7 +6,7 @@ carries the run it belongs to, the agent (`None` for a workflow) and `at`, Unix 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,6 +29,14 @@ class RunStarted(RunEvent):
 
     name: str
     parent_run_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallHeld(RunEvent):
+    """The scheduler held a call back and lets it go now; `held_s` has the seconds so far, by reason."""
+
+    call_id: str
+    held_s: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,7 @@ class RunFinished(RunEvent):
 
 Event: TypeAlias = (
     RunStarted
+    | CallHeld
     | CallStarted
     | FirstToken
     | TextDelta

@@ -23,8 +23,9 @@ async def charge_run(ledger: Ledger, run_id: str, meter: Meter) -> None:
     rows = await ledger.calls(run_id=run_id)
     for row in rows:
         meter.add(row)
-    for _ in {(row.run_id, row.turn) for row in rows if row.kind is CallKind.MESSAGE}:
-        meter.repeat_turn()
+    turns = {(row.run_id, row.turn): row.agent or "" for row in rows if row.kind is CallKind.MESSAGE}
+    for agent in turns.values():
+        meter.begin_turn(agent)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,6 +11,7 @@ the SDK for `compaction_delta` and `fallback` blocks.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -69,6 +70,12 @@ class CallObserver(Protocol):
     observer raises ends the call and reaches the caller as it is.
     """
 
+    def responded(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note how the server answered or refused an attempt; names of headers are in lower case.
+
+        An error that comes inside a stream has the status that it stands for.
+        """
+
     def first_token(self, at: float) -> None:
         """Note that the reply began at `at` (Unix seconds): other requests can now read what this one wrote."""
 
@@ -80,6 +87,9 @@ class CallObserver(Protocol):
 
     def retrying(self, attempt: int, wait_s: float, reason: str) -> None:
         """Note that attempt number `attempt` failed and that another follows in `wait_s` seconds."""
+
+    async def may_retry(self, attempt: int) -> None:
+        """Wait until attempt number `attempt` may go out; comes after the pause that `retrying` told."""
 
     def interrupted(self, partial: Reply, error: str) -> None:
         """Take what is known of an attempt whose reply began and did not end: its tokens may have been billed."""

@@ -9,10 +9,8 @@ loop is switched off.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from email.utils import mktime_tz, parsedate_tz
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
@@ -28,6 +26,7 @@ from agentcache.errors import (
     ServerFailed,
     Unauthenticated,
 )
+from agentcache.runtime.retry_after import retry_after_s
 
 AnswerT = TypeVar("AnswerT")
 
@@ -92,6 +91,9 @@ class Failure:
     error: CallError
     retry: bool
     retry_after_s: float | None = None
+    status: int | None = None
+    """What the server answered, as a status; `None` when it answered nothing that we can read."""
+    headers: Mapping[str, str] = field(default_factory=dict)
     cause: BaseException | None = None
 
 
@@ -156,6 +158,8 @@ def refused(
         error=kind(message, attempts=attempts, status=status if status >= 400 else None, request_id=request_id),
         retry=_SHOULD_RETRY.get(headers.get("x-should-retry", ""), meaning >= 500 or meaning in _RETRIED_BELOW_500),
         retry_after_s=pause_s,
+        status=meaning,
+        headers=headers,
         cause=cause,
     )
 
@@ -178,21 +182,6 @@ def malformed(
     """
     message = f"{told} ({_details(attempts, request_id)})"
     return Failure(error=ReplyMalformed(message, attempts=attempts, request_id=request_id), retry=retry, cause=cause)
-
-
-def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return the pause in seconds that the server asks for, or `None`; `now` is Unix seconds.
-
-    `retry-after-ms` goes before `retry-after`, which is a number of seconds or an HTTP date.
-    """
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            pause_s = float(headers[name]) * unit_s
-        except (KeyError, ValueError):
-            continue
-        return pause_s if math.isfinite(pause_s) and pause_s > 0 else None
-    date = parsedate_tz(headers.get("retry-after", ""))
-    return None if date is None else max(0.0, mktime_tz(date) - now) or None
 
 
 def _failure(state: RetryCallState) -> Failure:

@@ -6,7 +6,7 @@ The runner owns the order of things; how one call is made stands in `agent_calls
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agentcache.errors import SettingsError
 from agentcache.prompt.amendments import Way
@@ -18,6 +18,7 @@ from agentcache.runtime.agent_calls import AgentCalls, identity
 from agentcache.runtime.agent_run import AgentRun, content_of
 from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
+from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.memo import Memo
 from agentcache.runtime.recorded_steps import pin, tool_steps
 from agentcache.runtime.replies import Reply
@@ -25,6 +26,7 @@ from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.steps import CallAgain, Fail, Finish, Repair, RunTools, Step, next_step
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
+from agentcache.runtime.turnstile import Turnstile
 
 REPAIRS = 2
 """How often an answer that does not fit the declared output is sent back before the run fails."""
@@ -40,6 +42,8 @@ class Runner:
     memo: Memo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """Rendering and planning is what a run asks of the processor; runs take turns at it."""
 
     async def run(self, run: AgentRun) -> object:
         """Perform the run and return its output.
@@ -48,6 +52,7 @@ class Runner:
         the conversation is then as it was before.
         """
         async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
+            await self.turnstile.passed()
             await self._begin_where_it_began(run, transcript)
             rendered, opening = await self._rendered(run)
             settings = self._settings(run, transcript)
@@ -64,7 +69,9 @@ class Runner:
             self._tell(run, going)
             question: JsonObject = {"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]}
             transcript.messages = [*going.history, question, *([going.amendment] if going.amendment else [])]
-            return await self._turns(run, transcript, going, settings)
+            return await self._turns(
+                Line(run=run, transcript=transcript, going=going, settings=settings, rest=run.agent.stand_ins)
+            )
 
     async def _begin_where_it_began(self, run: AgentRun, transcript: Transcript) -> None:
         """See that a durable run that is gone through again finds its conversation as it was, and hands it in once."""
@@ -121,16 +128,21 @@ class Runner:
                 at=self.clock(),
             )
 
-    async def _turns(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> object:
+    async def _system(self, run: AgentRun) -> tuple[RenderedSection, ...]:
+        return (await self._rendered(run))[0]
+
+    async def _turns(self, line: Line) -> object:
         repairs_left = REPAIRS
         while True:
-            answer = await self.calls.call(run, transcript, going, settings)
-            going = replace(going, choice=None)
-            reply = answer.reply
+            await self.turnstile.passed()
+            line, answer = await answered(line, self.calls, self._system)
+            line = replace(line, going=replace(line.going, choice=None))
+            run, transcript, reply = line.run, line.transcript, answer.reply
             if reply.content:
                 transcript.messages.append({"role": "assistant", "content": list(reply.content)})
             step = self._step(run, reply, repairs_left)
             if isinstance(step, Finish):
+                line.hand_in()
                 return step.output
             if isinstance(step, Fail):
                 raise step.error

@@ -16,7 +16,7 @@ from agentcache.prompt.plans import Policy
 from agentcache.prompt.rendering import RenderedSection, Renderer
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.prompt.variables import check_variables
-from agentcache.runtime.agent import Agent, OutputT, Snapshot, Thinking, Variables
+from agentcache.runtime.agent import Agent, FallbackCause, OutputT, Snapshot, Thinking, Variables
 from agentcache.runtime.durations import Duration
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.tools import Tool, ordered_tools
@@ -37,6 +37,8 @@ class AgentOptions(TypedDict, total=False):
     cache: Policy
     limits: Limits
     tool_concurrency: int | None
+    fallbacks: tuple[str, ...] | list[str]
+    fallback_on: tuple[FallbackCause, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -107,6 +107,13 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX tool_calls_by_start ON tool_calls (started_at)",
         ),
     ),
+    Migration(
+        name="0002_scheduling",
+        statements=(
+            "ALTER TABLE calls ADD COLUMN held_s TEXT",
+            "ALTER TABLE calls ADD COLUMN held_saved_usd TEXT",
+        ),
+    ),
 )
 
 

@@ -54,6 +54,7 @@ def call_row(call: CallRecord) -> Row:
         "section_tokens": dict(call.section_tokens),
         "prefix_digests": list(call.prefix_digests),
         "found_digests": list(call.found_digests),
+        "held_s": None if call.held_s is None else dict(call.held_s),
     }
 
 

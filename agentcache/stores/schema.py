@@ -126,6 +126,8 @@ calls = Table(
     Column("found_digests", CanonicalJson, nullable=False),
     Column("request", OrderedJson),
     Column("response", OrderedJson),
+    Column("held_s", CanonicalJson),
+    Column("held_saved_usd", Dollars),
 )
 
 tool_calls = Table(

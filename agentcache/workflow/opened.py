@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from agentcache.accounting.usage import RunRecord, RunStatus
-from agentcache.errors import LimitReached
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, RunFinished, RunStarted
 from agentcache.runtime.limits import Limits, Meter
@@ -50,8 +49,9 @@ async def opened_run(
 
     Raises `LimitReached` when the block takes longer than the nearest bound in seconds, of this run or one above.
     """
-    run = OpenRun(run_id=record.run_id, meter=Meter(limits=limits, started_at=record.started_at, parent=above))
-    await (ledger.reopen_run(record) if reopen else ledger.start_run(record))
+    meter = Meter(limits=limits, started_at=record.started_at, name=record.name, parent=above)
+    run = OpenRun(run_id=record.run_id, meter=meter)
+    await _row_begun(ledger, record, clock, reopen=reopen)
     emit(
         RunStarted(
             run_id=run.run_id,
@@ -73,18 +73,32 @@ async def opened_run(
         raise
     finally:
         ended_at = clock()
-        await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
-        emit(
-            RunFinished(
-                run_id=run.run_id,
-                agent=record.agent,
-                at=ended_at,
-                name=record.name,
-                status=status,
-                error=error,
-                output=run.output,
+        try:
+            await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
+        finally:
+            emit(
+                RunFinished(
+                    run_id=run.run_id,
+                    agent=record.agent,
+                    at=ended_at,
+                    name=record.name,
+                    status=status,
+                    error=error,
+                    output=run.output,
+                )
             )
+
+
+async def _row_begun(ledger: Ledger, record: RunRecord, clock: Callable[[], float], *, reopen: bool) -> None:
+    """Write the row of a run; where it is cancelled meanwhile, the row gets its end as well."""
+    try:
+        await despite_cancellation(ledger.reopen_run(record) if reopen else ledger.start_run(record))
+    except asyncio.CancelledError:
+        status, ended_at = RunStatus.CANCELLED, clock()
+        await despite_cancellation(
+            ledger.finish_run(record.run_id, ended_at=ended_at, status=status, error="cancelled")
         )
+        raise
 
 
 @asynccontextmanager
@@ -97,9 +111,6 @@ async def _time_bound(meter: Meter, name: str, clock: Callable[[], float]) -> As
     except TimeoutError:
         if not scope.expired():
             raise
-        spent = meter.spent(at=clock())
-        raise LimitReached(
-            f"{name}: the time limit is reached after {spent.seconds:.1f} s; raise Limits(seconds=…) to go on",
-            limit="seconds",
-            spent=spent,
-        ) from None
+        now = clock()
+        bounded = meter.nearest_in_time(at=now) or meter
+        raise bounded.reached("seconds", None, at=now, by=name) from None

@@ -11,12 +11,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from agentcache.accounting.usage import RunRecord
-from agentcache.errors import DeclarationError
+from agentcache.errors import DeclarationError, Spent
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_run import AgentRun, Input
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
 from agentcache.runtime.output import OutputSpec
@@ -48,6 +49,20 @@ class Run:
     meter: Meter
     emit: EventSink
     durable: DurableRun | None = None
+
+    @property
+    def spent(self) -> Spent:
+        """What this run has used so far, everything nested in it included."""
+        return self.meter.spent(at=self.runner.clock())
+
+    @property
+    def left(self) -> Limits:
+        """What is left of the nearest bounds, of this run or one above it, less what calls under way may cost.
+
+        `None` where nothing is bounded. `run.left.share(0.25)` gives a nested run a quarter of it. Raises
+        `SettingsError` when dollars are bounded and a call had no known price.
+        """
+        return self.meter.left(at=self.runner.clock())
 
     async def ask(
         self,
@@ -143,13 +158,14 @@ class Run:
 
     async def gather(self, *awaitables: Awaitable[U]) -> list[U]:
         """Await all at once and return their values in order. When one fails the others are cancelled first."""
-        tasks = [asyncio.ensure_future(_value(item)) for item in awaitables]
+        # The coroutines themselves: one inside another that is cancelled before it began would never be awaited.
+        tasks = [asyncio.ensure_future(item) for item in awaitables]
         try:
             return list(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await despite_cancellation(_ended(tasks))
             raise
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
@@ -190,28 +206,54 @@ class Run:
         )
 
 
-async def _value(awaitable: Awaitable[U]) -> U:
-    return await awaitable
+async def _ended(tasks: Iterable[asyncio.Future[U]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow(Generic[P, T]):
-    """A workflow as `@workflow` makes it: call it with a run to nest it, or give it to `Runtime.run`."""
+    """A workflow as `@workflow` makes it: call it with a run to nest it, or give it to `Runtime.run`.
+
+    limits: bounds of each of its runs, everything nested in them included.
+    """
 
     name: str
     function: Callable[Concatenate[Run, P], Awaitable[T]]
     limits: Limits = NO_LIMITS
+
+    def within(self, limits: Limits) -> Workflow[P, T]:
+        """Return the same workflow with bounds of its own: each that `limits` sets replaces the declared one.
+
+        `await review.within(run.left.share(0.5))(run, path)` gives one nested run half of what is left.
+        """
+        return replace(self, limits=self.limits.replaced_by(limits))
 
     async def __call__(self, run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
         """Perform the workflow below `run` and return its value."""
         return (await run.perform(self, self.limits, *args, **kwargs)).output
 
 
-def workflow(function: Callable[Concatenate[Run, P], Awaitable[T]]) -> Workflow[P, T]:
-    """Make an async function, whose first parameter is its `Run`, a workflow.
+@overload
+def workflow(function: Callable[Concatenate[Run, P], Awaitable[T]], /) -> Workflow[P, T]: ...
+@overload
+def workflow(
+    *, limits: Limits = NO_LIMITS
+) -> Callable[[Callable[Concatenate[Run, P], Awaitable[T]]], Workflow[P, T]]: ...
+def workflow(
+    function: Callable[Concatenate[Run, P], Awaitable[T]] | None = None, /, *, limits: Limits = NO_LIMITS
+) -> Workflow[P, T] | Callable[[Callable[Concatenate[Run, P], Awaitable[T]]], Workflow[P, T]]:
+    """Make an async function, whose first parameter is its `Run`, a workflow: `@workflow` or `@workflow(limits=…)`.
+
+    limits: bounds of each of its runs; `within` gives one run others.
 
     Raises `DeclarationError` for a function that is not async or takes no run.
     """
+    if function is None:
+        return lambda decorated: _made(decorated, limits)
+    return _made(function, limits)
+
+
+def _made(function: Callable[Concatenate[Run, P], Awaitable[T]], limits: Limits) -> Workflow[P, T]:
     name = getattr(function, "__name__", type(function).__name__)
     if not inspect.iscoroutinefunction(function):
         raise DeclarationError(f"workflow {name!r} is not an async function; write `async def {name}(run, …)`")
@@ -219,4 +261,4 @@ def workflow(function: Callable[Concatenate[Run, P], Awaitable[T]]) -> Workflow[
         raise DeclarationError(
             f"workflow {name!r} takes no parameter; its first one is its run: `async def {name}(run, …)`"
         )
-    return Workflow(name=name, function=function)
+    return Workflow(name=name, function=function, limits=limits)

@@ -22,6 +22,7 @@ from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
+from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.conversation import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
@@ -39,7 +40,8 @@ from agentcache.workflow.asking import arguments_json, asked
 from agentcache.workflow.durable_runs import Durable, DurableRuns
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
-from agentcache.workflow.scheduler import WarmOnceGate
+from agentcache.workflow.scheduler import Scheduler
+from agentcache.workflow.scheduling import DEFAULT_SCHEDULING, NO_SCHEDULING, Scheduling
 from agentcache.workflow.serving import Serving
 from agentcache.workflow.warming import warm_agent
 
@@ -72,6 +74,8 @@ class Runtime:
         `Notice`; for tests.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
     durable: makes every run survive this process (extra `durable`); `None` keeps runs in memory only.
+    scheduling: when calls go out: whether they wait for a prefix that another call is writing, how many run at once,
+        whether rate limits are learned; `None` sends every call at once.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened; where runs
@@ -91,6 +95,7 @@ class Runtime:
         strict: bool = False,
         keep_alive: KeepAlive | None = None,
         durable: Durable | None = None,
+        scheduling: Scheduling | None = DEFAULT_SCHEDULING,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -101,6 +106,7 @@ class Runtime:
         self._durable = durable
         self._durable_runs: DurableRuns | None = None
         self._keep_warm: KeepWarm | None = None
+        self._scheduler = Scheduler(settings=scheduling or NO_SCHEDULING, clock=clock, sleep=sleep)
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
 
@@ -110,6 +116,7 @@ class Runtime:
             opening.push_async_callback(client.aclose)
             ledger = await open_ledger(self._store)
             opening.push_async_callback(ledger.close)
+            opening.push_async_callback(self._scheduler.aclose)
             recorder = None
             if self._record_requests is not None:
                 recorder = opening.enter_context(RequestLog.appending(self._record_requests))
@@ -119,7 +126,7 @@ class Runtime:
         caller = Caller(
             client=client,
             ledger=ledger,
-            gate=WarmOnceGate(clock=self._clock),
+            gate=self._scheduler,
             clock=self._clock,
             new_id=new_id,
             keep_text=self._keep_text,
@@ -131,7 +138,13 @@ class Runtime:
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
         self._runner = Runner(
-            calls=AgentCalls(caller=caller, history=history, clock=self._clock, strict=self._strict),
+            calls=AgentCalls(
+                caller=caller,
+                history=history,
+                budget=Budget(clock=self._clock),
+                clock=self._clock,
+                strict=self._strict,
+            ),
             snapshots=Snapshots(clock=self._clock),
             conversations=Conversations(ledger if self._keep_text else None),
             memo=Memo(clock=self._clock),
@@ -152,7 +165,7 @@ class Runtime:
         # Start-up time: the SDK takes half a second to import, and declaring agents, lint and reports never need it.
         from agentcache.runtime.client import MessagesClient
 
-        return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock)
+        return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock, sleep=self._sleep)
 
     async def _open_durable(self, settings: Durable, ledger: Ledger) -> DurableRuns:
         try:
@@ -283,13 +296,14 @@ class Runtime:
                 await asyncio.gather(task, return_exceptions=True)
 
     def _emit(self, event: Event) -> None:
+        self._scheduler.take(event)
         if self._keep_warm is not None:
             self._keep_warm.take(event)
         self._on_event(event)
 
     def _top(self, emit: EventSink) -> Run:
         runner = self._opened()
-        meter = Meter(limits=self._limits, started_at=self._clock())
+        meter = Meter(limits=self._limits, started_at=self._clock(), name="runtime")
         return Run(run_id=None, name="runtime", runner=runner, meter=meter, emit=emit)
 
     def _opened(self) -> Runner:

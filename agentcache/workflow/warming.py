@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agentcache.accounting.usage import CallKind, RunRecord
 from agentcache.runtime.agent import Agent, OutputT
+from agentcache.runtime.budget import worst_of
 from agentcache.runtime.calls import CallContext
 from agentcache.runtime.warm_calls import Warmed, warm_call
 from agentcache.workflow.opened import opened_run
@@ -29,18 +30,19 @@ async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, o
     async with opened_run(
         ledger, top.emit, record=record, limits=agent.limits, above=top.meter, clock=runner.clock
     ) as run:
-        run.meter.begin_turn(at=runner.clock(), run=agent.name)
-        context = CallContext(
-            run_id=run.run_id,
-            agent=agent.name,
-            conversation=None,
-            turn=1,
-            kind=CallKind.WARM,
-            emit=top.emit,
-            charge=run.meter.add,
-        )
-        sent_at = runner.clock()
-        await runner.calls.caller.call(prepared, context)
+        need = worst_of(prepared, run.meter, at_s=runner.clock())
+        async with runner.calls.budget.reserved(run.meter, need, agent=agent.name) as reserved:
+            context = CallContext(
+                run_id=run.run_id,
+                agent=agent.name,
+                conversation=None,
+                turn=1,
+                kind=CallKind.WARM,
+                emit=reserved.watching(top.emit),
+                charge=reserved.charge,
+            )
+            sent_at = runner.clock()
+            await runner.calls.caller.call(prepared, context)
         marks = [(point.prefix_digest, point.ttl) for point in prepared.plan.kept]
         runner.calls.history.read_or_written(marks, at_s=sent_at)
         warmed = Warmed(

@@ -33,13 +33,14 @@ class Talk(playing.Conversation):
 async def start(scenario: playing.Scenario, settings: str) -> AsyncIterator[playing.Opened]:
     tools = [_tool(scenario, described) for described in scenario.tools]
 
+    model = AnthropicModel(
+        client_args={"api_key": playing.API_KEY, "base_url": scenario.base_url},
+        model_id=scenario.model,
+        max_tokens=playing.MAX_TOKENS,
+        cache_config=SETTINGS[settings],
+    )
+
     def opened(number: int) -> playing.Conversation:
-        model = AnthropicModel(
-            client_args={"api_key": playing.API_KEY, "base_url": scenario.base_url},
-            model_id=scenario.model,
-            max_tokens=playing.MAX_TOKENS,
-            cache_config=SETTINGS[settings],
-        )
         agent = Agent(
             model=model,
             tools=tools,

@@ -42,6 +42,8 @@ CALLS = st.builds(
     parts=st.lists(PARTS, max_size=3).map(tuple),
     cost_usd=DOLLARS,
     counterfactual_usd=DOLLARS,
+    held_s=st.none() | st.dictionaries(st.text(), st.floats(0, 60), max_size=2),
+    held_saved_usd=DOLLARS,
     plan=st.dictionaries(st.text(), st.none() | st.text() | st.lists(st.booleans()), max_size=3),
     section_tokens=st.dictionaries(st.text(), COUNTS, max_size=3),
     prefix_digests=st.lists(st.text(), max_size=3).map(tuple),

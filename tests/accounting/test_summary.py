@@ -70,7 +70,7 @@ def names(summary: Summary) -> list[tuple[str | None, str | None]]:
 def test_a_row_has_exactly_the_fields_of_the_design_in_their_order():
     summary = summarise(calls({}))
 
-    assert list(summary.to_json()) == ["rows", "total", "unattributed"]
+    assert list(summary.to_json()) == ["rows", "total", "unattributed", "waiting"]
     assert [list(row) for row in told_rows(summary)] == [ROW_FIELDS]
     assert list(summary.total.to_json()) == list(summary.unattributed.to_json()) == ROW_FIELDS
 

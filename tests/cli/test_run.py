@@ -117,7 +117,7 @@ def test_settings_come_from_the_environment_and_pyproject(cli: Cli, monkeypatch:
 
 
 def test_a_dollar_bound_ends_the_run_and_what_was_spent_is_still_told(cli: Cli) -> None:
-    result = cli("run", "team.py:both", "hi", "50", "--emulate", "--max-usd", "0.02", "--json")
+    result = cli("run", "team.py:both", "hi", "50", "--emulate", "--max-usd", "0.2", "--json")
 
     assert result.exit_code == 1
     body = _object(result)

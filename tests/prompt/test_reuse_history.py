@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import Ttl, facts_for
+from agentcache.prompt.partings import Partings
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.reuse_history import PastCall, ReuseHistory
@@ -147,3 +148,28 @@ def test_a_warm_up_of_another_process_teaches_what_lives_and_nothing_else(line, 
     history.learn([PastCall(line=line, agent="a", opens=True, at_s=at_s, marks=(("p", "1h"),)) for at_s in (0, 10)])
     assert history._entries["p"] == ("1h", 3610.0)
     assert (len(history._tails.gaps.counts) > 0) == counted
+
+
+def of_session(number: int) -> Layout:
+    own = RenderedSection(name="who", stability=Stability.SESSION, text=f"customer {number} " * 600, breakpoint=None)
+    messages: list[JsonObject] = [{"role": "user", "content": "hello"}]
+    return lay_out(facts=facts_for("claude-sonnet-5-5"), tools=[], system=[*SYSTEM, own], messages=messages)
+
+
+def test_sessions_that_do_not_come_back_are_forgotten_and_what_they_share_is_not():
+    history = ReuseHistory()
+    for number in range(100):
+        history.before_call(of_session(number), agent="a", at_s=120.0 * number)
+    assert len(history._layer_lines) <= 3600 / 120 + 1
+    known = history.before_call(of_session(100), agent="a", at_s=12_000.0)
+    assert known.shared[0].soon > known.shared[1].soon
+
+
+def test_what_stands_behind_a_shared_block_is_remembered_while_the_longest_unseen_sessions_go():
+    partings = Partings(room=20)
+    for number in range(50):
+        partings.learn(of_session(number))
+    shared, own = of_session(49).blocks[:2]
+    assert shared.prefix_digest in partings
+    assert own.prefix_digest not in partings
+    assert len(partings._behind) == 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.summary import summarise
@@ -70,4 +71,29 @@ def test_notes_tell_of_waste_and_of_the_memo():
     assert notes(summarise([wrote], [tool_call, answered])) == (
         "5,000 written tokens were not read again (estimate).",
         "1 of 2 tool calls were answered from the memo.",
+    )
+
+
+def test_notes_tell_how_long_calls_were_held_back_and_what_that_saved():
+    held = [
+        replace(CALL, call_id=str(number), held_s={"prefix": 1.0 + number}, held_saved_usd=Decimal("0.0205"))
+        for number in range(3)
+    ]
+
+    assert notes(summarise([*held, replace(CALL, held_s={})])) == (
+        "held 3 calls back 2.0 s in the median, 6.0 s in all; saved $0.0615 (estimate).",
+    )
+
+
+def test_waits_of_less_than_a_second_in_all_are_not_told():
+    held = replace(CALL, held_s={"prefix": 0.4}, held_saved_usd=Decimal("0.0205"))
+
+    assert notes(summarise([held, held])) == ()
+
+
+def test_a_saving_of_unknown_price_is_not_told():
+    held = replace(UNPRICED, held_s={"prefix": 1.0})
+
+    assert notes(summarise([held]))[-1] == (
+        "held 1 call back 1.0 s in the median, 1.0 s in all; what that saved is not known: a model has no price."
     )

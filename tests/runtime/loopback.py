@@ -110,6 +110,8 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
+        self.responses: list[tuple[int, Mapping[str, str]]] = []
+        self.readmitted: list[int] = []
         self.broken: list[tuple[Reply, str]] = []
         self.began = asyncio.Event()
 
@@ -125,6 +127,12 @@ class Listener:
 
     def retrying(self, attempt: int, wait_s: float, reason: str) -> None:
         self.heard.append(("retrying", attempt, wait_s, reason))
+
+    def responded(self, status: int, headers: Mapping[str, str]) -> None:
+        self.responses.append((status, headers))
+
+    async def may_retry(self, attempt: int) -> None:
+        self.readmitted.append(attempt)
 
     def interrupted(self, partial: Reply, error: str) -> None:
         self.heard.append(("interrupted",))

@@ -13,6 +13,7 @@ from agentcache.errors import (
     RateLimited,
     ServerFailed,
 )
+from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.retrying import Waits
 from tests.runtime.loopback import (
     NOW,
@@ -23,6 +24,8 @@ from tests.runtime.loopback import (
     LoopbackApi,
     answering,
     refusing,
+    start,
+    streamed,
 )
 
 
@@ -37,6 +40,25 @@ async def test_attempts_wait_longer_and_longer(bench: Bench) -> None:
     ]
     assert "overloaded_error" in str(bench.listener.heard[0][3])
     assert len({received.body for received in api.received}) == 1
+
+
+async def test_the_observer_hears_what_the_server_says_of_its_limits_and_lets_each_retry_go(bench: Bench) -> None:
+    answers = [refusing(429, "rate_limit_error", retry_after="3"), answering("hi")]
+    async with LoopbackApi(*answers) as api, bench.client(api.base_url) as client:
+        await client.send(REQUEST, observer=bench.listener)
+    (refused, told), (status, _) = bench.listener.responses
+    assert (refused, told["retry-after"], status) == (429, "3", 200)
+    assert bench.listener.readmitted == [2]
+
+
+async def test_an_error_inside_a_stream_is_heard_as_the_status_that_it_stands_for(bench: Bench) -> None:
+    overloaded: JsonObject = {"type": "error", "error": {"type": "overloaded_error", "message": "no"}}
+    async with (
+        LoopbackApi(streamed(start(), overloaded), answering("hi")) as api,
+        bench.client(api.base_url) as client,
+    ):
+        await client.send(REQUEST, observer=bench.listener)
+    assert [status for status, _ in bench.listener.responses] == [200, 529, 200]
 
 
 async def test_pauses_are_bounded_and_shortened_by_chance(bench: Bench) -> None:

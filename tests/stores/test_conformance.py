@@ -42,6 +42,8 @@ FULL_CALL = replace(
     stop_reason="end_turn",
     attempts=3,
     error="Überlast",
+    held_s={"prefix": 1.25, "rate_limit": 0.5},
+    held_saved_usd=Decimal("0.00123"),
     parts=(
         BilledPart(
             model="claude-opus-5",

@@ -12,11 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from agentcache.accounting.usage import CallRecord, RunRecord, Usage
 from agentcache.errors import StoreError
 from agentcache.stores.databases import database_at
+from agentcache.stores.migrations import MIGRATIONS, apply_next
 from agentcache.stores.opening import normal_url, open_ledger
 
 RUN = RunRecord(run_id="run_1", parent_run_id=None, name="review", agent=None, started_at=1.0)
@@ -184,3 +185,24 @@ async def test_a_reader_does_not_wait_for_a_writer_of_another_program(tmp_path: 
         await again.close()
         other.execute("ROLLBACK")
     await ledger.close()
+
+
+async def test_calls_from_before_the_scheduler_were_held_for_nobody_knows_how_long(tmp_path: Path):
+    engine = create_engine(f"sqlite:///{tmp_path}/ledger.db")
+    with engine.begin() as connection:
+        apply_next(connection, now=1.0, migrations=MIGRATIONS[:1])
+        connection.execute(text("INSERT INTO runs (run_id, name, started_at, status) VALUES ('r', 'r', 1, 'finished')"))
+        connection.execute(
+            text(
+                "INSERT INTO calls (call_id, run_id, kind, model, turn, sent_at, attempts, parts, plan, "
+                "section_tokens, prefix_digests, found_digests) "
+                "VALUES ('old', 'r', 'message', 'claude-sonnet-5-5', 1, 2, 1, '[]', '{}', '{}', '[]', '[]')"
+            )
+        )
+    engine.dispose()
+
+    ledger = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    [call] = await ledger.calls()
+    await ledger.close()
+
+    assert (call.held_s, call.held_saved_usd) == (None, None)

@@ -16,7 +16,8 @@ from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_calls import AgentCalls, identity
 from agentcache.runtime.agent_run import AgentRun, content_of
 from agentcache.runtime.continuing import GoingOn, go_on
-from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
+from agentcache.runtime.conversation import HeldSettings, Transcript
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.memo import Memo
 from agentcache.runtime.replies import Reply
 from agentcache.runtime.requests import render_system, render_turn

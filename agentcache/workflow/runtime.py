@@ -19,7 +19,7 @@ from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
 from agentcache.runtime.calls import Caller, ModelClient
-from agentcache.runtime.conversation import Conversations
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
@@ -29,6 +29,7 @@ from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.warm_calls import Warmed
+from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
@@ -118,7 +119,7 @@ class Runtime:
         self._runner = Runner(
             calls=AgentCalls(caller=caller, history=history, clock=self._clock, strict=self._strict),
             snapshots=Snapshots(clock=self._clock),
-            conversations=Conversations(ledger if self._keep_text else None),
+            conversations=Conversations(ledger if self._keep_text else MemoryConversations()),
             memo=Memo(clock=self._clock),
             clock=self._clock,
             new_id=new_id,
@@ -141,6 +142,14 @@ class Runtime:
     def ledger(self) -> Ledger:
         """The open ledger. Raises `SettingsError` outside `async with`."""
         return self._opened().calls.caller.ledger
+
+    @property
+    def conversations(self) -> Conversations:
+        """Histories by id: list, read, fork, export, import, delete. Raises `SettingsError` outside `async with`.
+
+        With `keep_text` they are those of the ledger, else of this runtime alone, gone when it closes.
+        """
+        return self._opened().conversations
 
     @overload
     async def run(

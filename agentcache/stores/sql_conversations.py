@@ -110,13 +110,14 @@ def prune(connection: Connection, *, earlier: bool) -> int:
         )
     if earlier:
         connection.execute(delete_from(histories))
-    heads = select(conversations.c.head.label("digest")).union(select(histories.c.head))
-    needed = heads.cte("needed", recursive=True)
+    heads = select(conversations.c.head.label("digest")).union(select(histories.c.head)).subquery()
+    needed = select(heads.c.digest).cte("needed", recursive=True)
     above = select(messages.c.parent).join(needed, messages.c.digest == needed.c.digest)
     reached = needed.union(above)
     kept = select(reached.c.digest).where(reached.c.digest.is_not(None))
-    gone = connection.execute(delete_from(messages).where(messages.c.digest.not_in(kept)))
-    return gone.rowcount
+    # SQLite counts no rows of a statement that begins with WITH, so the rows are given back to be counted.
+    gone = delete_from(messages).where(messages.c.digest.not_in(kept)).returning(messages.c.digest)
+    return len(connection.execute(gone).all())
 
 
 def _chain(connection: Connection, head: str | None) -> MessageChain:

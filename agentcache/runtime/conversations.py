@@ -148,10 +148,9 @@ class Conversations:
 
     async def _begin(self, stored: StoredConversation) -> ConversationRecord:
         its_id = stored.conversation_id
-        try:
-            await self.store.save_conversation(stored)
-        except StaleVersion as error:
-            raise StoreError(f"there is a conversation {its_id!r} already; choose another id, or delete it") from error
+        if await self.store.conversations(conversation_id=its_id):
+            raise StoreError(f"there is a conversation {its_id!r} already; choose another id, or delete that one")
+        await self.store.save_conversation(stored)
         [found] = await self.store.conversations(conversation_id=its_id)
         return found
 

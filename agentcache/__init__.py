@@ -35,6 +35,7 @@ from agentcache.errors import (
     UnusedReply,
     VariableLayerError,
 )
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.conversations import Conversations
@@ -74,6 +75,7 @@ __all__ = [
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "Compaction",
     "ConnectionFailed",
     "ConversationBusy",
     "ConversationChanged",

@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 
 from agentcache.errors import DeclarationError, SettingsError
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 from agentcache.prompt.plans import Policy
 from agentcache.prompt.rendering import Renderer
@@ -62,6 +63,7 @@ class Agent(Generic[OutputT]):
     cache: the policy that places breakpoints (`auto`, `layers`, `automatic`, `off`).
     limits: bounds of one run of this agent; default 50 model calls.
     tool_concurrency: how many tools of one turn run at once; `None` is all.
+    compaction: when a conversation's older turns are replaced by a summary; `None` never does so.
 
     Raises `DeclarationError` (or a kind of it) for anything that could never work, variables included.
     """
@@ -81,6 +83,7 @@ class Agent(Generic[OutputT]):
     limits: Limits = DEFAULT_LIMITS
     tool_concurrency: int | None = None
     shared_tools: tuple[Tool, ...] | list[Tool] = ()
+    compaction: Compaction | None = None
     facts: ModelFacts = field(init=False, repr=False)
     renderer: Renderer = field(init=False, repr=False)
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)

@@ -190,7 +190,7 @@ class _Work(Generic[OutputT]):
         drops = edited and self.sent.bound and any(map(_thinks, history))
         return GoingOn(
             system=fresh,
-            history=_without_thinking(history) if drops else tuple(history),
+            history=without_thinking(history) if drops else tuple(history),
             amended={},
             choice=choice,
             thinking_dropped=drops,
@@ -221,7 +221,7 @@ def _thinks(message: JsonObject) -> bool:
     return any(map(_is_thinking, _blocks(message)))
 
 
-def _without_thinking(history: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
+def without_thinking(history: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
     """Return the messages without thinking blocks; one that held nothing else goes, and its neighbours become one."""
     kept: list[JsonObject] = []
     for message in history:

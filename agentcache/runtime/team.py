@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict, TypeVar, Unpack
 
 from agentcache.errors import DeclarationError
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.plans import Policy
 from agentcache.prompt.rendering import RenderedSection, Renderer
@@ -37,6 +38,7 @@ class AgentOptions(TypedDict, total=False):
     cache: Policy
     limits: Limits
     tool_concurrency: int | None
+    compaction: Compaction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

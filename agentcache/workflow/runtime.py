@@ -19,6 +19,7 @@ from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
 from agentcache.runtime.calls import Caller, ModelClient
+from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
@@ -116,10 +117,13 @@ class Runtime:
                 bounds=self._keep_alive, caller=caller, history=history, clock=self._clock, sleep=self._sleep
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
+        calls = AgentCalls(caller=caller, history=history, clock=self._clock, strict=self._strict)
+        conversations = Conversations(ledger if self._keep_text else MemoryConversations())
         self._runner = Runner(
-            calls=AgentCalls(caller=caller, history=history, clock=self._clock, strict=self._strict),
+            calls=calls,
             snapshots=Snapshots(clock=self._clock),
-            conversations=Conversations(ledger if self._keep_text else MemoryConversations()),
+            conversations=conversations,
+            compactor=Compactor(calls=calls, conversations=conversations),
             memo=Memo(clock=self._clock),
             clock=self._clock,
             new_id=new_id,

@@ -8,17 +8,17 @@ moment is the cheap one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from agentcache.errors import SettingsError
 from agentcache.prompt.amendments import further_calls, is_amendment
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.model_facts import ModelFacts
 from agentcache.prompt.reuse import Outlook
 
-CompactionWay: TypeAlias = Literal["summary"]
+CompactionWay: TypeAlias = Literal["summary", "api"]
 Trigger: TypeAlias = Literal["pays", "trigger_tokens", "window"]
 
 INSTRUCTIONS = """\
@@ -27,6 +27,9 @@ identifier and decision that may matter later, what the user wants, what was don
 open. Leave out pleasantries and whatever was overtaken. The last turns are kept word for word; do not repeat them. \
 Answer with the summary only, and call no tool."""
 
+COMPACT_BETA = "compact-2026-09-04"
+"""The beta feature behind `compaction` in a request (SDK 2.12.0, `anthropic_beta_param.py`)."""
+
 _SUMMARY_HEADING = "[summary of the conversation so far]"
 
 
@@ -34,12 +37,13 @@ _SUMMARY_HEADING = "[summary of the conversation so far]"
 class Compaction:
     """When and how an agent's conversations are compacted; an agent without one never does so.
 
-    way: `summary`, a call of the agent's own that reads the cached history and answers with a summary of it.
+    way: `summary`, a call of the agent's own that reads the cached history and answers with a summary of it; or `api`,
+        the API's compaction on demand (beta), whose summary is a signed block.
     keep_turns: the last user turns, with all answers and tools in them, that stay word for word; at least 1.
     trigger_tokens: compact as soon as the prompt is that long, whether it should pay or not; `None`: only if it does.
     window_share: compact in any case when prompt and room for an answer fill this share of the context window.
     summary_tokens: how long a summary is expected to be.
-    instructions: what the summariser is asked.
+    instructions: what the summariser is asked; `None`: our own words (`INSTRUCTIONS`), or the API's.
 
     Raises `SettingsError` for a value without meaning.
     """
@@ -49,7 +53,7 @@ class Compaction:
     trigger_tokens: int | None = None
     window_share: float = 0.8
     summary_tokens: int = 1_000
-    instructions: str = INSTRUCTIONS
+    instructions: str | None = None
 
     def __post_init__(self) -> None:
         if self.way not in get_args(CompactionWay):
@@ -60,7 +64,7 @@ class Compaction:
                 raise SettingsError(f"compaction: {name} is {value}; it must be at least {least}")
         if not 0.0 < self.window_share <= 1.0:
             raise SettingsError(f"compaction: window_share is {self.window_share}; it lies above 0 and up to 1")
-        if not self.instructions.strip():
+        if self.instructions is not None and not self.instructions.strip():
             raise SettingsError("compaction: the instructions are empty; the summariser must be asked something")
 
 
@@ -123,6 +127,18 @@ def compacted(history: Sequence[JsonObject], cut: int, summary: str) -> tuple[Js
     content = first["content"]
     own = content if isinstance(content, list) else [{"type": "text", "text": content}]
     return ({**first, "content": [{"type": "text", "text": f"{_SUMMARY_HEADING}\n{summary}"}, *own]}, *rest)
+
+
+def behind_block(history: Sequence[JsonObject], cut: int, block: JsonObject) -> tuple[JsonObject, ...]:
+    """Return the history with the API's block in place of the messages ahead of `cut`; amendments go, as above."""
+    rest = (message for message in history[cut:] if not is_amendment(message))
+    return ({"role": "assistant", "content": [block]}, *rest)
+
+
+def betas_for(messages: Iterable[JsonObject], settings: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """Return the beta features that a request needs: to compact, or to send back what a compaction gave."""
+    sends_back = any(_is_compaction(message) for message in messages)
+    return (COMPACT_BETA,) if sends_back or "compaction" in settings else ()
 
 
 def choose_compaction(policy: Compaction, long: Long, facts: ModelFacts, outlook: Outlook) -> CompactionChoice:
@@ -217,6 +233,13 @@ def _sent(weights: _Weights, prompt_tokens: int, live_tokens: int, outlook: Outl
     return min(
         weights.read * live_tokens + write * (prompt_tokens - live_tokens) + calls * later * prompt_tokens
         for write, later in ways
+    )
+
+
+def _is_compaction(message: JsonObject) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and block.get("type") == "compaction" for block in content
     )
 
 

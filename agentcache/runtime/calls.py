@@ -7,7 +7,7 @@ the row is written even while the run is being cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -29,7 +29,9 @@ from agentcache.stores.protocols import Ledger
 class ModelClient(Protocol):
     """Sends one request, retries included; `runtime/client.py` has the real one."""
 
-    async def send(self, request: JsonObject, *, observer: CallObserver) -> Reply:
+    async def send(
+        self, request: JsonObject, *, observer: CallObserver, extra_headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """Return the reply, or raise a `CallError` once no attempt is left."""
         ...
 
@@ -132,7 +134,7 @@ class Caller:
             watch = CallWatch(context.emit, row, clock=self.clock, on_first_token=prefix_is_readable)
             context.emit(CallStarted(**watch.whose(row.sent_at), model=row.model, turn=row.turn))
             try:
-                reply = await self.client.send(prepared.request, observer=watch)
+                reply = await self.client.send(prepared.request, observer=watch, extra_headers=_beta_header(prepared))
             except BaseException as error:
                 # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
                 end = call_rows.unanswered(row, error, reason=_reason(error), at=self.clock())
@@ -206,6 +208,10 @@ class Caller:
         for row in priced:
             context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}
+
+
+def _beta_header(prepared: PreparedCall) -> dict[str, str]:
+    return {"anthropic-beta": ",".join(prepared.betas)} if prepared.betas else {}
 
 
 def _reason(error: BaseException) -> str:

@@ -21,7 +21,7 @@ COMPACT_BETA = "compact-2026-09-04"
 _MADE_HERE = "EmulatorCompaction"
 
 
-def asks_to_compact(fields: JsonObject, messages: Sequence[Message]) -> bool:
+def asks_to_compact(fields: JsonObject) -> bool:
     """Tell whether a request asks for a compaction; raises `ApiError` for one that cannot be made."""
     if fields.get("compaction") is None:
         return False
@@ -34,8 +34,6 @@ def asks_to_compact(fields: JsonObject, messages: Sequence[Message]) -> bool:
         raise in_own_words(f"compaction: {name} shapes a reply, and a compaction request is answered with none")
     if fields["max_tokens"] == 0:
         raise not_played("compaction with max_tokens 0")
-    if any(block["type"] == "tool_use" for block in messages[-1].blocks):
-        raise in_own_words("compaction: the last turn has a tool call without its result")
     return True
 
 

@@ -96,7 +96,7 @@ def read_request(
     )
     choice = read_tool_choice(fields.get("tool_choice"), tools, facts)
     check_model_rules(fields, facts, max_tokens=None if counting else max_tokens, tool_choice=choice)
-    compacts = not counting and asks_to_compact(fields, messages)
+    compacts = not counting and asks_to_compact(fields)
     request = MessagesRequest(
         body=fields,
         facts=facts,

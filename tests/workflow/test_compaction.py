@@ -168,3 +168,70 @@ async def test_a_compacted_conversation_goes_on_in_another_process(tmp_path):
         summaries = [call for call in calls if call.kind is CallKind.SUMMARY]
         assert len(summaries) == 3
         assert all(call.usage.cache_read_tokens > 0 for call in calls[1:] if call.usage)
+
+
+# --- the API's own ----------------------------------------------------------------------------------------------------
+
+
+BY_THE_API = Compaction(way="api", trigger_tokens=1, keep_turns=1, summary_tokens=10)
+
+
+def plays_compaction(request: Request) -> Any:
+    return "They talked." if "compaction" in request else thinks(request)
+
+
+async def test_the_api_summarises_what_is_sent_and_its_block_comes_first_from_then_on(stage):
+    clerk = agent(compaction=BY_THE_API)
+    async with stage(plays_compaction) as on:
+        for number in range(4):
+            await on.runtime.run(clerk, f"{number} {WORDS}", conversation="c")
+        _, _, asked, third, again, _ = on.emulator.requests
+        calls = await on.runtime.ledger.calls()
+        lines = on.emulator.statement.lines
+    assert asked["compaction"] == {"type": "summarize"}
+    assert [message["role"] for message in asked["messages"]] == ["user", "assistant"]
+    assert [message["role"] for message in third["messages"]] == ["assistant", "user", "assistant", "user"]
+    [block] = third["messages"][0]["content"]
+    assert (block["type"], block["content"]) == ("compaction", "They talked.")
+    assert [message["role"] for message in again["messages"]] == ["assistant", "user", "assistant"]
+    billed = [call for call in calls if call.usage and call.usage.total_tokens]
+    assert [call.kind for call in billed] == [
+        CallKind.MESSAGE,
+        CallKind.MESSAGE,
+        CallKind.COMPACTION,
+        CallKind.MESSAGE,
+        CallKind.COMPACTION,
+        CallKind.MESSAGE,
+    ]
+    assert [call.usage.output_tokens for call in billed] == [line.output_tokens for line in lines]
+    assert [call.usage.cache_read_tokens for call in billed] == [line.charge.read_tokens for line in lines]
+    assert billed[2].usage.cache_read_tokens > 0
+    assert len(told(on, "compacted")) == 2
+
+
+async def test_a_compaction_that_comes_to_no_summary_changes_nothing(stage):
+    def cut_off(request: Request) -> Any:
+        return "They talked at length. " * 40 if "compaction" in request else "answer"
+
+    clerk = agent(compaction=BY_THE_API, max_tokens=20)
+    async with stage(cut_off) as on:
+        for number in range(3):
+            await on.runtime.run(clerk, f"{number} {WORDS}", conversation="c")
+        assert len(on.emulator.requests[-1]["messages"]) == 5
+    [notice] = told(on, "compaction_failed")
+    assert "stopped for 'compaction' without a summary" in notice
+
+
+async def test_a_conversation_that_the_api_compacted_can_be_forked_and_stored(tmp_path):
+    clerk = agent(compaction=BY_THE_API)
+    url = f"{tmp_path}/ledger.db"
+    async with serve(plays_compaction) as emulator:
+        for number in range(3):
+            async with Runtime(url, base_url=emulator.base_url, keep_text=True, strict=True) as runtime:
+                await runtime.run(clerk, f"{number} {WORDS}", conversation="c")
+        async with Runtime(url, base_url=emulator.base_url, keep_text=True) as runtime:
+            await runtime.conversations.fork("c", "d")
+            await runtime.run(agent(), "and?", conversation="d")
+            calls = await runtime.ledger.calls()
+    assert calls[-1].usage is not None
+    assert calls[-1].usage.cache_read_tokens > 0

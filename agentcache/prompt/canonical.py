@@ -63,11 +63,8 @@ def _sorted_value(value: JsonValue) -> JsonValue:
 
 
 def digest(text: str) -> str:
-    """Return the tagged digest of one text: `p1:` and 32 hexadecimal digits.
-
-    A lone surrogate, which a model can say and UTF-8 cannot, counts as the three bytes that it would be.
-    """
-    return f"{DIGEST_SCHEME}:{hashlib.blake2b(text.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
+    """Return the tagged digest of one text: `p1:` and 32 hexadecimal digits."""
+    return f"{DIGEST_SCHEME}:{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
 def chain(parent: str, child: str) -> str:

@@ -13,12 +13,20 @@ from typing import overload
 from agentcache.prompt.canonical import ROOT_DIGEST, JsonObject, chain, digest, json_text
 
 
+def message_text(message: JsonObject) -> str:
+    """Return a message as the compact JSON that the wire carries, in text that UTF-8 has bytes for.
+
+    Half of a surrogate pair, which a model can say and UTF-8 cannot, is JSON's escape for it.
+    """
+    return json_text(message).encode(errors="backslashreplace").decode()
+
+
 def message_digest(parent: str, message: JsonObject) -> str:
     """Return the digest of a history that ends with `message`, given that of the messages before it.
 
     The order of keys counts, as it does for the cache. Raises `ValueError` or `TypeError` for what JSON cannot say.
     """
-    return chain(parent, digest(json_text(message)))
+    return chain(parent, digest(message_text(message)))
 
 
 @dataclass(frozen=True, slots=True)

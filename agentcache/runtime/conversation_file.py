@@ -13,7 +13,8 @@ from pydantic import JsonValue as PlainJson
 from pydantic import TypeAdapter, ValidationError
 
 from agentcache.errors import TargetError
-from agentcache.prompt.canonical import JsonObject, json_text
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.message_chain import message_text
 from agentcache.stores.protocols import StoredConversation
 
 FORMAT = "agentcache-conversation-1"
@@ -42,8 +43,7 @@ def to_lines(stored: StoredConversation) -> Iterator[str]:
         "state": dict(stored.state),
     }
     for value in (header, *stored.messages):
-        # A lone surrogate, which UTF-8 has no bytes for, becomes JSON's escape for it.
-        yield json_text(value).encode(errors="backslashreplace").decode()
+        yield message_text(value)
 
 
 def from_lines(lines: Iterable[str]) -> StoredConversation:

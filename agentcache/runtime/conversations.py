@@ -17,6 +17,9 @@ from agentcache.runtime.conversation import Transcript, cut_state, stored_form, 
 from agentcache.runtime.conversation_file import from_lines, to_lines
 from agentcache.stores.protocols import ConversationRecord, ConversationStore, EarlierHistory, StoredConversation
 
+AT_HAND = 256
+"""Transcripts that a process keeps ready to go on; of others it reads the history again."""
+
 
 @dataclass(slots=True)
 class Conversations:
@@ -57,7 +60,10 @@ class Conversations:
                 kept_as=kept,
             ) from error
         draft.version, draft.chain = saved.version or 0, saved.chain
+        self._kept.pop(conversation_id, None)
         self._kept[conversation_id] = draft.draft()
+        if len(self._kept) > AT_HAND:
+            del self._kept[next(iter(self._kept))]
 
     async def all(self) -> list[ConversationRecord]:
         """Return all conversations by their id."""

@@ -38,4 +38,4 @@ def move_messages(connection: Connection) -> None:
 
 
 def _digest(value: str) -> str:
-    return f"p1:{hashlib.blake2b(value.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
+    return f"p1:{hashlib.blake2b(value.encode(errors='backslashreplace'), digest_size=16).hexdigest()}"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.dialects import postgresql, sqlite
 
+from agentcache.errors import StoreError
 from agentcache.prompt.canonical import ROOT_DIGEST
 from agentcache.prompt.message_chain import MessageChain
 from agentcache.stores import rows
@@ -38,6 +39,10 @@ def load(connection: Connection, conversation_id: str, head: str | None) -> Stor
     chain = _chain(connection, found["head"] if head is None else rows.stored_head(head))
     if head is not None and chain.head != head:
         return None
+    if head is None and rows.stored_head(chain.head) != found["head"]:
+        raise StoreError(
+            f"the messages of conversation {conversation_id!r} were pruned while it was read; read it again"
+        )
     return StoredConversation(
         conversation_id=conversation_id,
         agent=found["agent"],

@@ -154,6 +154,26 @@ async def test_of_two_who_save_at_once_one_is_told(ledger: Ledger):
     assert await ledger.load_conversation("c") == replace(mine, version=2)
 
 
+async def test_of_two_processes_that_begin_a_conversation_at_once_one_is_told(ledger_url: str):
+    if ledger_url == "memory:":
+        pytest.skip("nothing in memory is shared between processes")
+    ledgers = [await open_ledger(ledger_url) for _ in range(2)]
+
+    outcomes = await asyncio.gather(
+        *(
+            ledger.save_conversation(conversation(word, version=0))
+            for ledger, word in zip(ledgers, ("mine", "theirs"), strict=True)
+        ),
+        return_exceptions=True,
+    )
+
+    assert {type(outcome) for outcome in outcomes} == {StoredConversation, StaleVersion}
+    [saved] = [outcome for outcome in outcomes if isinstance(outcome, StoredConversation)]
+    for ledger in ledgers:
+        assert await ledger.load_conversation("c") == saved
+        await ledger.close()
+
+
 # --- any order of things ----------------------------------------------------------------------------------------------
 
 IDS = st.sampled_from(["a", "b", "c"])

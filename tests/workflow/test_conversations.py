@@ -124,6 +124,19 @@ async def test_what_another_process_saved_is_known_before_the_next_run_sends_any
         assert texts(emulator.requests[-1]["messages"])[::2] == ["one", "two", "three"]
 
 
+async def test_a_conversation_that_is_no_longer_at_hand_is_read_again(stage, monkeypatch):
+    monkeypatch.setattr("agentcache.runtime.conversations.AT_HAND", 1)
+    async with stage(heard) as on:
+        for text in ("one", "two"):
+            for its_id in ("c", "d"):
+                await on.runtime.run(agent(), text, conversation=its_id)
+        assert len(on.runtime.conversations._kept) == 1
+        for its_id in ("c", "d"):
+            assert texts(await on.runtime.conversations.messages(its_id))[::2] == ["one", "two"]
+        calls = await on.runtime.ledger.calls()
+    assert all(call.usage.cache_read_tokens > 0 for call in calls[1:])
+
+
 # --- forks ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agentcache import Compaction, LimitReached, Limits, Notice, Prompt, Runtime, tool
 from agentcache.accounting.usage import CallKind
@@ -155,6 +156,38 @@ async def test_text_that_amendments_brought_is_in_the_system_prompt_afterwards(s
     assert [message["role"] for message in second["messages"]].count("system") == 1
     assert [message["role"] for message in third["messages"]] == ["user", "assistant", "user"]
     assert "It is stormy." in third["system"][-1]["text"]
+
+
+class Verdict(BaseModel):
+    word: str
+
+
+async def test_a_summary_does_not_have_the_form_of_an_answer(stage):
+    def judges(request: Request) -> Any:
+        if is_summariser(request):
+            return "They judged."
+        return [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": '{"word": "good"}'}]
+
+    judge = agent(compaction=EVERY_TURN, output=Verdict)
+    async with stage(judges) as on:
+        for number in range(3):
+            result = await on.runtime.run(judge, f"{number} {WORDS}", conversation="c")
+        *_, summarised, last = on.emulator.requests
+    assert result.output == Verdict(word="good")
+    assert "format" not in summarised.get("output_config", {})
+    assert "format" in last["output_config"]
+    assert last["messages"][0]["content"][0]["text"].endswith("They judged.")
+
+
+async def test_another_model_can_take_a_conversation_over_and_compact_it(stage):
+    first, second = agent(), agent(name="chief", model="claude-opus-5-5", compaction=EVERY_TURN)
+    async with stage(thinks) as on:
+        for clerk, number in ((first, 0), (first, 1), (second, 2), (second, 3)):
+            await on.runtime.run(clerk, f"{number} {WORDS}", conversation="c")
+        models = [request["model"] for request in on.emulator.requests]
+        kinds = [call.kind for call in await on.runtime.ledger.calls()]
+    assert models == ["claude-sonnet-5-5"] * 2 + ["claude-opus-5-5"] * 4
+    assert kinds.count(CallKind.SUMMARY) == 2
 
 
 async def test_a_compacted_conversation_goes_on_in_another_process(tmp_path):

@@ -34,7 +34,7 @@ def list_(
     db: Db = None, format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE
 ) -> None:
     """List the conversations of a ledger."""
-    found = _with_conversations(db, lambda all_: all_.all())
+    found = _with_conversations(db, lambda kept: kept.all())
     if format_ is Format.JSON:
         typer.echo(as_json({"conversations": found}))
         return
@@ -58,17 +58,17 @@ def show(
 ) -> None:
     """Print a conversation's messages as JSON."""
     if earlier:
-        histories = _with_conversations(db, lambda all_: all_.earlier(conversation_id))
+        histories = _with_conversations(db, lambda kept: kept.earlier(conversation_id))
         typer.echo(as_json({"earlier": histories}))
         return
-    messages = _with_conversations(db, lambda all_: all_.messages(conversation_id, head=head))
+    messages = _with_conversations(db, lambda kept: kept.messages(conversation_id, head=head))
     typer.echo(as_json({"id": conversation_id, "messages": messages}))
 
 
 @conversation.command()
 def export(conversation_id: Id, output: ToFile = None, db: Db = None) -> None:
     """Print a conversation as JSON lines that `import` reads."""
-    text = _with_conversations(db, lambda all_: all_.export(conversation_id))
+    text = _with_conversations(db, lambda kept: kept.export(conversation_id))
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -86,8 +86,8 @@ def import_(
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"{file} cannot be read: {error}") from error
-    kept = _with_conversations(db, lambda all_: all_.import_lines(lines, conversation_id=as_), may_be_new=True)
-    typer.echo(f"conversation {kept.conversation_id}: {kept.messages} messages")
+    begun = _with_conversations(db, lambda kept: kept.import_lines(lines, conversation_id=as_), may_be_new=True)
+    typer.echo(f"conversation {begun.conversation_id}: {begun.messages} messages")
 
 
 @conversation.command()
@@ -98,14 +98,14 @@ def fork(
     db: Db = None,
 ) -> None:
     """Begin a conversation with what another one holds."""
-    kept = _with_conversations(db, lambda all_: all_.fork(conversation_id, new_id, at=at))
-    typer.echo(f"conversation {kept.conversation_id}: {kept.messages} messages")
+    begun = _with_conversations(db, lambda kept: kept.fork(conversation_id, new_id, at=at))
+    typer.echo(f"conversation {begun.conversation_id}: {begun.messages} messages")
 
 
 @conversation.command()
 def delete(conversation_id: Id, db: Db = None) -> None:
     """Forget a conversation."""
-    _with_conversations(db, lambda all_: all_.delete(conversation_id))
+    _with_conversations(db, lambda kept: kept.delete(conversation_id))
 
 
 def _with_conversations(db: str | None, ask: Callable[[Conversations], Awaitable[T]], *, may_be_new: bool = False) -> T:

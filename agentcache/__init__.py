@@ -6,6 +6,8 @@ from agentcache.errors import (
     CallError,
     CallRejected,
     ConnectionFailed,
+    ConversationBusy,
+    ConversationChanged,
     DeclarationError,
     EmulatorError,
     LimitReached,
@@ -22,6 +24,7 @@ from agentcache.errors import (
     ServerFailed,
     SettingsError,
     Spent,
+    StaleVersion,
     StoreError,
     TargetError,
     TemplateError,
@@ -33,8 +36,10 @@ from agentcache.errors import (
     VariableLayerError,
     WorstCase,
 )
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import (
     CallFinished,
     CallHeld,
@@ -56,6 +61,7 @@ from agentcache.runtime.team import Team
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool, tool
 from agentcache.runtime.warm_calls import Warmed
+from agentcache.stores.protocols import ConversationRecord
 from agentcache.version import __version__
 from agentcache.workflow.keep_warm import KeepAlive
 from agentcache.workflow.run import Run, Workflow, workflow
@@ -73,8 +79,13 @@ __all__ = [
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "Compaction",
     "Concurrency",
     "ConnectionFailed",
+    "ConversationBusy",
+    "ConversationChanged",
+    "ConversationRecord",
+    "Conversations",
     "DeclarationError",
     "EmulatorError",
     "Event",
@@ -106,6 +117,7 @@ __all__ = [
     "SettingsError",
     "Spent",
     "Stability",
+    "StaleVersion",
     "StoreError",
     "TargetError",
     "Team",

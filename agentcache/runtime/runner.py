@@ -15,8 +15,10 @@ from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_calls import AgentCalls, identity
 from agentcache.runtime.agent_run import AgentRun, content_of
+from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.continuing import GoingOn, go_on
-from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
+from agentcache.runtime.conversation import HeldSettings, Transcript
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.memo import Memo
 from agentcache.runtime.replies import Reply
@@ -37,6 +39,7 @@ class Runner:
     calls: AgentCalls
     snapshots: Snapshots
     conversations: Conversations
+    compactor: Compactor
     memo: Memo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
@@ -63,6 +66,7 @@ class Runner:
                 settings=settings,
                 at_s=self.clock(),
             )
+            going = await self.compactor.compacted(run, transcript, going, settings, rendered)
             self._tell(run, going)
             question: JsonObject = {"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]}
             transcript.messages = [*going.history, question, *([going.amendment] if going.amendment else [])]

@@ -6,6 +6,8 @@ from agentcache.errors import (
     CallError,
     CallRejected,
     ConnectionFailed,
+    ConversationBusy,
+    ConversationChanged,
     DeclarationError,
     EmulatorError,
     LimitReached,
@@ -22,6 +24,7 @@ from agentcache.errors import (
     ServerFailed,
     SettingsError,
     Spent,
+    StaleVersion,
     StoreError,
     TargetError,
     TemplateError,
@@ -33,8 +36,10 @@ from agentcache.errors import (
     VariableLayerError,
     WorstCase,
 )
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import (
     CallFinished,
     CallHeld,
@@ -57,6 +62,7 @@ from agentcache.runtime.tool_context import ToolCall, current_tool_call
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool, tool
 from agentcache.runtime.warm_calls import Warmed
+from agentcache.stores.protocols import ConversationRecord
 from agentcache.version import __version__
 from agentcache.workflow.durable_runs import Durable
 from agentcache.workflow.keep_warm import KeepAlive
@@ -75,8 +81,13 @@ __all__ = [
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "Compaction",
     "Concurrency",
     "ConnectionFailed",
+    "ConversationBusy",
+    "ConversationChanged",
+    "ConversationRecord",
+    "Conversations",
     "current_tool_call",
     "DeclarationError",
     "Durable",
@@ -110,6 +121,7 @@ __all__ = [
     "SettingsError",
     "Spent",
     "Stability",
+    "StaleVersion",
     "StoreError",
     "TargetError",
     "Team",

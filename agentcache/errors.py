@@ -14,6 +14,8 @@ AgentCacheError
 │   ├── OutputInvalid                the model's answer does not fit the declared output
 │   ├── Refused                      the model declined (`stop_reason: refusal`)
 │   ├── OutputTruncated              `max_tokens` or the context window ended the answer
+│   ├── ConversationBusy             another run of this process is in the conversation; raised before anything is sent
+│   ├── ConversationChanged          another process saved it while this run was in it; says where its history is
 │   ├── PrefixMoved                  strict: what a conversation sent before is not what it would send now
 │   └── CallError                    a model call failed; carries the attempts made
 │       ├── CallRejected             the API refuses this request; the same bytes would be refused again
@@ -26,7 +28,8 @@ AgentCacheError
 ├── ToolFailed                       raised by a tool: its message goes to the model and the run goes on
 │   └── ToolArgumentsInvalid         the model's arguments do not fit the tool
 ├── StoreError                       the ledger cannot be opened, read or written
-│   └── SchemaTooNew                 written by a newer agentcache than this one
+│   ├── SchemaTooNew                 written by a newer agentcache than this one
+│   └── StaleVersion                 a conversation to save is no longer as it was loaded
 └── EmulatorError                    the emulator was asked for something that it cannot play
     ├── UnexpectedCall               a call that the script has no reply for
     └── UnusedReply                  a scripted reply that no call asked for
@@ -154,6 +157,22 @@ class OutputTruncated(RunError):
     """`max_tokens` or the context window ended the answer before it was complete."""
 
 
+class ConversationBusy(RunError):
+    """Another run of this process is in the conversation; nothing was sent."""
+
+
+class ConversationChanged(RunError):
+    """Another process saved the conversation while this run was in it.
+
+    Nothing is lost: the history with this run in it is kept as the conversation `kept_as`.
+    """
+
+    def __init__(self, message: str, *, conversation: str, kept_as: str) -> None:
+        super().__init__(message)
+        self.conversation = conversation
+        self.kept_as = kept_as
+
+
 class PrefixMoved(RunError):
     """A call was held back because its cached prefix moved, where the runtime is strict; `where` names the block."""
 
@@ -223,6 +242,10 @@ class StoreError(AgentCacheError):
 
 class SchemaTooNew(StoreError):
     """The ledger was written by a newer agentcache than this one."""
+
+
+class StaleVersion(StoreError):
+    """A conversation to save is no longer as it was loaded: somebody else saved it since."""
 
 
 class EmulatorError(AgentCacheError):

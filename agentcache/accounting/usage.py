@@ -67,6 +67,8 @@ class CallKind(StrEnum):
     """A `max_tokens: 0` call that wrote a prefix before traffic came."""
     KEEP_ALIVE = "keep_alive"
     """A `max_tokens: 0` call that read a prefix so that it would not expire."""
+    SUMMARY = "summary"
+    """A call of the runtime that summed a conversation up, so that its older turns need not be sent again."""
 
 
 SIDE_KINDS = frozenset({CallKind.COMPACTION, CallKind.ADVISOR})

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from agentcache.cli.conversation import conversation
 from agentcache.cli.emulator import emulator
 from agentcache.cli.failures import TRACEBACK_SWITCH, exit_code, sentence
 from agentcache.cli.models import models
@@ -70,3 +71,4 @@ app.command()(models)
 app.command()(simulate)
 app.command()(emulator)
 app.command()(worker)
+app.add_typer(conversation, name="conversation", help="List, read, fork, export, import and delete conversations.")

@@ -66,7 +66,7 @@ async def _summary(url: str | None, by: By, since: float | None, run: str | None
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
-    _refuse_absent(url)
+    refuse_absent(url)
     ledger = await open_ledger(url)
     try:
         runs = await ledger.runs(run_id=run)
@@ -79,7 +79,7 @@ async def _summary(url: str | None, by: By, since: float | None, run: str | None
         await ledger.close()
 
 
-def _refuse_absent(url: str | None) -> None:
+def refuse_absent(url: str | None) -> None:
     """Refuse a file that is not there: opening would make it, and its report would say that nothing was ever spent."""
     # Start-up time, as above.
     from agentcache.stores.opening import normal_url

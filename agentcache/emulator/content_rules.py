@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from agentcache.emulator.compaction import COMPACT_BETA, check_block
 from agentcache.emulator.fields import allow_only, read_list, read_object, read_tag, read_text, require
 from agentcache.emulator.json_values import JsonObject, JsonValue
 from agentcache.emulator.markers import lifetime_of
@@ -52,6 +53,10 @@ _BETA_KINDS = frozenset(
         "fallback",
     }
 )
+_COMPACTION: tuple[tuple[str, ...], frozenset[str]] = (
+    (),
+    _MARK | {"content", "encrypted_content", "signature", "tool_changes"},
+)
 _SOURCE_KINDS = {
     "image": frozenset({"base64", "url", "file"}),
     "document": frozenset({"base64", "text", "content", "url", "file"}),
@@ -79,7 +84,7 @@ def read_system(value: JsonValue) -> tuple[JsonObject, ...]:
     return tuple(blocks)
 
 
-def read_content(value: JsonValue, path: str) -> tuple[JsonObject, ...]:
+def read_content(value: JsonValue, path: str, betas: frozenset[str] = frozenset()) -> tuple[JsonObject, ...]:
     """Return the `content` of a message as blocks; raises `ApiError` where the API refuses one of them.
 
     Whether the message may be empty or consist of white space is not decided here.
@@ -89,6 +94,11 @@ def read_content(value: JsonValue, path: str) -> tuple[JsonObject, ...]:
     blocks = []
     for index, item in enumerate(read_list(value, path)):
         block = read_object(item, f"{path}.{index}")
+        if block.get("type") == "compaction" and COMPACT_BETA in betas:
+            _check_block(block, f"{path}.{index}.compaction", _COMPACTION)
+            check_block(block, f"{path}.{index}.compaction")
+            blocks.append(block)
+            continue
         if str(block.get("type")) in _BETA_KINDS:
             raise not_played(f"{path}.{index}: content of type {block['type']!r}")
         kind = read_tag(block, f"{path}.{index}", _KINDS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from agentcache.emulator.compaction import check_place
 from agentcache.emulator.content_rules import read_content
 from agentcache.emulator.fields import allow_only, read_choice, read_list, read_object, require
 from agentcache.emulator.json_values import JsonObject, JsonValue
@@ -29,6 +30,7 @@ _ONLY_IN = {
     "server_tool_use": "assistant",
     "thinking": "assistant",
     "redacted_thinking": "assistant",
+    "compaction": "assistant",
     "tool_result": "user",
 }
 _SCOPED = "turn-scoped system message (clear_at: 'next_user_message')"
@@ -43,6 +45,7 @@ def read_messages(value: JsonValue, facts: ModelFacts, betas: frozenset[str]) ->
         raise ApiError(f"messages: too many messages: {len(items)} > {MAX_MESSAGES}")
     messages = tuple(_read_message(item, index, facts, betas) for index, item in enumerate(items))
     _check_texts(messages)
+    check_place(messages)
     _check_system_messages(messages)
     _check_tool_calls(messages)
     return messages
@@ -59,7 +62,7 @@ def _read_message(value: JsonValue, index: int, facts: ModelFacts, betas: frozen
     if "clear_at" in item:
         raise ApiError(f"{path}: clear_at is only permitted on role 'system' messages")
     allow_only(item, path, ("role", "content"))
-    blocks = read_content(item["content"], f"{path}.content")
+    blocks = read_content(item["content"], f"{path}.content", betas)
     for inner, block in enumerate(blocks):
         owner = _ONLY_IN.get(str(block["type"]), role)
         if owner != role:

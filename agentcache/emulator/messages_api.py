@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentcache.emulator.cache_settings import CacheSettings
+from agentcache.emulator.compaction import outside_the_top_level
 from agentcache.emulator.diagnosis import Diagnosis
 from agentcache.emulator.json_values import JsonObject, JsonValue, UnreadableJson, digest, read_json
 from agentcache.emulator.model_list import model_entry, model_page
@@ -300,7 +301,7 @@ def _message(pending: PendingCall, answer: Answer, charge: Charge) -> JsonObject
 
 def _usage(pending: PendingCall, answer: Answer, charge: Charge) -> JsonObject:
     used_tools = tool_counts(answer.content)
-    return {
+    usage: JsonObject = {
         "input_tokens": charge.plain_tokens,
         "cache_creation_input_tokens": charge.write_5m_tokens + charge.write_1h_tokens,
         "cache_read_input_tokens": charge.read_tokens,
@@ -315,3 +316,4 @@ def _usage(pending: PendingCall, answer: Answer, charge: Charge) -> JsonObject:
         **({"server_tool_use": used_tools} if used_tools is not None else {}),
         **({"speed": pending.request.body["speed"]} if pending.request.body.get("speed") else {}),
     }
+    return outside_the_top_level(usage) if pending.request.compacts else usage

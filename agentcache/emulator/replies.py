@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from agentcache.emulator.compaction import compaction_block
 from agentcache.emulator.json_values import JsonObject, JsonValue, compact
 from agentcache.emulator.request import MessagesRequest
 from agentcache.emulator.schema_example import example_of
@@ -126,6 +127,8 @@ def answer_from(reply: ScriptedReply, request: MessagesRequest, new_id: Callable
     `new_id` makes an id for a prefix such as `toolu`. Raises `EmulatorError` when the reply has no valid shape.
     """
     blocks, stop_reason, stop_sequence, stop_details = _read_reply(reply)
+    if request.compacts:
+        return _compaction(blocks, request)
     content = tuple(_completed(block, request, new_id) for block in blocks)
     if stop_reason is None:
         stop_reason = "tool_use" if any(block["type"] == "tool_use" for block in content) else "end_turn"
@@ -142,6 +145,22 @@ def answer_from(reply: ScriptedReply, request: MessagesRequest, new_id: Callable
     )
     answer = _stopped_by_sequence(answer, request)
     return _cut_to_limit(answer, request) if answer.output_tokens > request.max_tokens else answer
+
+
+def _compaction(blocks: list[JsonObject], request: MessagesRequest) -> Answer:
+    """Return the answer to a compaction request; one that `max_tokens` cuts off comes to no summary."""
+    if not blocks or any(block["type"] != "text" for block in blocks):
+        raise EmulatorError(f"the reply to a compaction request is the text of its summary, not {blocks!r}")
+    summary = "".join(str(block["text"]) for block in blocks)
+    length = text_tokens(summary, request.facts)
+    return Answer(
+        content=(compaction_block(None if length > request.max_tokens else summary),),
+        stop_reason="compaction",
+        stop_sequence=None,
+        stop_details=None,
+        output_tokens=min(length, request.max_tokens),
+        thinking_tokens=0,
+    )
 
 
 PREWARMED = Answer(

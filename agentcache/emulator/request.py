@@ -53,6 +53,8 @@ class MessagesRequest:
     max_tokens: int
     """`max_tokens` of the body; 0 for `count_tokens`, which has none."""
     stream: bool
+    compacts: bool = False
+    """Whether it asks for a summary of its messages and for nothing else."""
 
     @property
     def model(self) -> str:

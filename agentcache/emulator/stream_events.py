@@ -48,7 +48,7 @@ def sse(event: JsonObject) -> bytes:
 
 
 def _started(message: JsonObject, usage: JsonObject) -> JsonObject:
-    later = {"output_tokens_details", "server_tool_use"}
+    later = {"output_tokens_details", "server_tool_use", "iterations"}
     first = {key: value for key, value in usage.items() if key not in later} | {"output_tokens": 1}
     return {**message, "content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None, "usage": first}
 
@@ -61,6 +61,7 @@ def _delta_usage(usage: JsonValue) -> JsonObject:
         "output_tokens",
         "output_tokens_details",
         "server_tool_use",
+        "iterations",
     )
     return {key: usage[key] for key in kept if key in usage} if isinstance(usage, dict) else {}
 
@@ -81,6 +82,9 @@ def _opened(block: JsonObject, cut_input: str | None) -> tuple[JsonObject, list[
         written = compact(block.get("input")) if cut_input is None else cut_input
         pieces = ["", *_pieces(written)]
         return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    if kind == "compaction":
+        told: JsonObject = {key: block.get(key) for key in ("content", "encrypted_content")}
+        return {**block, **dict.fromkeys(told)}, [{"type": "compaction_delta", **told}]
     return block, []
 
 

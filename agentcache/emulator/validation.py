@@ -7,6 +7,7 @@ It decides the order: fields, model, content, then cache markers, then combinati
 from __future__ import annotations
 
 from agentcache.emulator.cache_settings import CacheSettings
+from agentcache.emulator.compaction import COMPACT_BETA, asks_to_compact
 from agentcache.emulator.content_rules import read_system
 from agentcache.emulator.conversation_rules import read_messages
 from agentcache.emulator.fields import (
@@ -95,6 +96,7 @@ def read_request(
     )
     choice = read_tool_choice(fields.get("tool_choice"), tools, facts)
     check_model_rules(fields, facts, max_tokens=None if counting else max_tokens, tool_choice=choice)
+    compacts = not counting and asks_to_compact(fields)
     request = MessagesRequest(
         body=fields,
         facts=facts,
@@ -105,6 +107,7 @@ def read_request(
         betas=betas,
         max_tokens=max_tokens,
         stream=fields.get("stream") is True,
+        compacts=compacts,
     )
     check_seals(request)
     return request
@@ -112,7 +115,7 @@ def read_request(
 
 def _check_names(fields: JsonObject, betas: frozenset[str], allowed: frozenset[str]) -> None:
     for name in fields:
-        if name in allowed:
+        if name in allowed or (name == "compaction" and COMPACT_BETA in betas):
             continue
         prefix = _BETA_FIELDS.get(name)
         if prefix is None or not any(beta.startswith(prefix) for beta in betas):

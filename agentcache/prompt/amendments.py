@@ -10,7 +10,8 @@ writes everything behind the changed section anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -64,10 +65,26 @@ def is_amendment(message: JsonObject) -> bool:
     return message.get("role") == "system"
 
 
+def texts_told(messages: Iterable[JsonObject]) -> dict[str, str]:
+    """Return the texts that the amendments among these messages brought, by section; an empty one took it away."""
+    told: dict[str, str] = {}
+    for message in filter(is_amendment, messages):
+        content = message["content"]
+        for block in content if isinstance(content, list) else []:
+            found = _TOLD.fullmatch(str(block.get("text"))) if isinstance(block, dict) else None
+            if found is not None:
+                told[found["name"]] = found["text"] or ""
+    return told
+
+
 def _told(change: SectionChange) -> str:
     if not change.text:
         return f"[section {change.name} removed]"
     return f"[section {change.name} changed]\n{change.text}"
+
+
+_TOLD = re.compile(r"\[section (?P<name>.+?) (?:removed|changed)\](?:\n(?P<text>.*))?", re.DOTALL)
+"""What `_told` wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

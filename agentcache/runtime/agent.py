@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 
 from agentcache.errors import DeclarationError, SettingsError
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 from agentcache.prompt.plans import Policy
 from agentcache.prompt.rendering import Renderer
@@ -68,6 +69,7 @@ class Agent(Generic[OutputT]):
     fallbacks: ids of models that are asked in their order when the one before cannot or will not answer; every setting
         must suit each of them.
     fallback_on: when that is so; a rate limit is left out by default, since waiting costs less than a cold cache.
+    compaction: when a conversation's older turns are replaced by a summary; `None` never does so.
 
     Raises `DeclarationError` (or a kind of it) for anything that could never work, variables included.
     """
@@ -89,6 +91,7 @@ class Agent(Generic[OutputT]):
     shared_tools: tuple[Tool, ...] | list[Tool] = ()
     fallbacks: tuple[str, ...] | list[str] = ()
     fallback_on: tuple[FallbackCause, ...] = ("overloaded", "refused")
+    compaction: Compaction | None = None
     facts: ModelFacts = field(init=False, repr=False)
     renderer: Renderer = field(init=False, repr=False)
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)

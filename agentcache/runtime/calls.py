@@ -7,7 +7,7 @@ the row is written even while the run is being cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -36,7 +36,9 @@ LOST = "the process ended before the answer was recorded"
 class ModelClient(Protocol):
     """Sends one request, retries included; `runtime/client.py` has the real one."""
 
-    async def send(self, request: JsonObject, *, observer: CallObserver) -> Reply:
+    async def send(
+        self, request: JsonObject, *, observer: CallObserver, extra_headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """Return the reply, or raise a `CallError` once no attempt is left."""
         ...
 
@@ -143,7 +145,7 @@ class Caller:
             try:
                 if context.announce:
                     await despite_cancellation(self.ledger.put_call(replace(row, error=LOST)))
-                reply = await self.client.send(prepared.request, observer=watch)
+                reply = await self.client.send(prepared.request, observer=watch, extra_headers=_beta_header(prepared))
             except BaseException as error:
                 # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
                 end = _held(call_rows.unanswered(row, error, reason=_reason(error), at=self.clock()), admission)
@@ -252,6 +254,10 @@ def _held(row: CallRecord, admission: Admission) -> CallRecord:
     """Return a call's row with how long it was held back, and what that saved if it was answered."""
     saved = saved_by_waiting(price_record(row), admission.awaited)
     return replace(row, held_s=dict(admission.held_s), held_saved_usd=saved)
+
+
+def _beta_header(prepared: PreparedCall) -> dict[str, str]:
+    return {"anthropic-beta": ",".join(prepared.betas)} if prepared.betas else {}
 
 
 def _reason(error: BaseException) -> str:

@@ -1,21 +1,20 @@
-"""History by id: what was said, what was sent with it, and one run at a time.
+"""One conversation as a run has it at hand: what was said, what was sent with it, and how both are stored.
 
-A conversation only grows. A run works on a draft and hands it in when it is done, so a run that fails or is
-cancelled leaves the history as it was: never with a tool call that lacks its result.
+Pure. A run works on a draft of a transcript; `conversations.py` hands drafts out and keeps what became of them.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from agentcache.prompt.amendments import texts_told
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, lay_out
+from agentcache.prompt.message_chain import MessageChain
 from agentcache.prompt.model_facts import facts_for
 from agentcache.runtime.sent_prefix import SentPrefix, sent_from_json, sent_to_json
-from agentcache.stores.protocols import ConversationStore, StoredConversation
+from agentcache.stores.protocols import StoredConversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,78 +56,50 @@ class Transcript:
     """The run that saved it last."""
     keep: bool = True
     """Whether the draft is handed in; not where this very run did so before its process died."""
+    chain: MessageChain = field(default_factory=MessageChain)
+    """The messages as they were saved last, with their digests."""
 
     def draft(self) -> Transcript:
         """Return a copy to work on; the messages themselves are shared, since nobody changes them."""
         return replace(self, messages=list(self.messages))
 
 
-@dataclass(slots=True)
-class _Slot:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    transcript: Transcript | None = None
+def transcript_of(stored: StoredConversation) -> Transcript:
+    """Return a stored conversation as the process had it that saved it."""
+    messages = list(stored.messages)
+    sent = sent_from_json(stored.state.get("sent"))
+    return Transcript(
+        messages=messages,
+        layout=None if sent is None else _laid_out(sent, stored.state.get("tools"), messages),
+        sent=sent,
+        settings=HeldSettings.from_json(stored.state.get("settings")),
+        version=stored.version or 0,
+        chain=stored.chain,
+        saved_by=run_id if isinstance(run_id := stored.state.get("run"), str) else None,
+    )
 
 
-class Conversations:
-    """Keeps transcripts by id, in memory and, where a store is given, there too."""
+def stored_form(conversation_id: str, transcript: Transcript, *, agent: str) -> StoredConversation:
+    """Return a transcript as it is saved. Raises `StoreError` for messages that JSON cannot express."""
+    return StoredConversation(
+        conversation_id=conversation_id,
+        agent=agent,
+        messages=transcript.chain.grown_to(transcript.messages),
+        state=_state(transcript),
+        version=transcript.version,
+    )
 
-    def __init__(self, store: ConversationStore | None = None) -> None:
-        self._store = store
-        self._slots: dict[str, _Slot] = {}
 
-    @property
-    def kept(self) -> bool:
-        """Whether conversations outlive this process."""
-        return self._store is not None
-
-    @asynccontextmanager
-    async def draft(self, conversation_id: str | None, *, agent: str) -> AsyncIterator[Transcript]:
-        """Yield a draft to extend; it becomes the conversation when the block ends without an error.
-
-        With `None` the draft is a fresh one that nobody keeps. A second run of the same conversation waits.
-        """
-        if conversation_id is None:
-            yield Transcript()
-            return
-        slot = self._slots.setdefault(conversation_id, _Slot())
-        async with slot.lock:
-            if slot.transcript is None:
-                slot.transcript = await self._load(conversation_id)
-            draft = slot.transcript.draft()
-            yield draft
-            if not draft.keep:
-                return
-            slot.transcript = draft
-            await self._save(conversation_id, draft, agent)
-
-    async def _load(self, conversation_id: str) -> Transcript:
-        stored = await self._store.load_conversation(conversation_id) if self._store else None
-        if stored is None:
-            return Transcript()
-        messages = list(stored.messages)
-        sent = sent_from_json(stored.state.get("sent"))
-        return Transcript(
-            messages=messages,
-            layout=None if sent is None else _laid_out(sent, stored.state.get("tools"), messages),
-            sent=sent,
-            settings=HeldSettings.from_json(stored.state.get("settings")),
-            version=stored.version or 0,
-            saved_by=run_id if isinstance(run_id := stored.state.get("run"), str) else None,
-        )
-
-    async def _save(self, conversation_id: str, transcript: Transcript, agent: str) -> None:
-        if self._store is None:
-            return
-        kept = await self._store.save_conversation(
-            StoredConversation(
-                conversation_id=conversation_id,
-                agent=agent,
-                messages=tuple(transcript.messages),
-                state=_state(transcript),
-                version=transcript.version,
-            )
-        )
-        transcript.version = kept.version or 0
+def cut_state(stored: StoredConversation, count: int) -> Mapping[str, JsonValue]:
+    """Return the state of the first `count` messages of a conversation: without what was sent or told behind them."""
+    sent = sent_from_json(stored.state.get("sent"))
+    if sent is None or count == len(stored.messages):
+        return stored.state
+    messages = list(stored.messages[:count])
+    blocks = _laid_out(sent, stored.state.get("tools"), messages).blocks
+    marks = tuple(mark for mark in sent.marks if mark.block < len(blocks))
+    cut = replace(sent, marks=marks, amended=texts_told(messages))
+    return {**stored.state, "sent": sent_to_json(cut)}
 
 
 def _state(transcript: Transcript) -> dict[str, JsonValue]:

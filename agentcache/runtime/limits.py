@@ -25,7 +25,7 @@ BoundName: TypeAlias = Literal["turns", "tokens", "usd", "seconds"]
 class Limits:
     """Upper bounds of one run, everything nested in it included; `None` is no bound.
 
-    turns: model calls, warm-ups, fallbacks and calls that failed among them.
+    turns: model calls, warm-ups, summaries, fallbacks and calls that failed among them.
     tokens: of prompts and answers, by their price: a token of the prompt that was read from or written to the cache
         counts for its price over that of uncached input of its model (read 0.1 or less, written 1.25 for five minutes
         and 2 for an hour), an uncached one and one of the answer for 1. A bound on plain tokens would stop the run

@@ -15,10 +15,9 @@ from pydantic import TypeAdapter
 
 from agentcache.accounting.record_json import call_from_json, call_to_json
 from agentcache.accounting.usage import CallRecord
-from agentcache.errors import CallError, StoreError
+from agentcache.errors import CallError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.calls import Answer, CallContext, Caller
-from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.memo import Remembered
@@ -125,28 +124,6 @@ def tool_steps(steps: RecordedSteps, ledger: Ledger, meter: Meter) -> Callable[[
         return RecordedToolCall(step=steps.next(f"tool {tool}"), nested=NestedRuns(ledger=ledger, meter=meter))
 
     return begun
-
-
-async def pin(transcript: Transcript, step: RecordedStep, run_id: str, conversation: str) -> None:
-    """Write down where a conversation stood when a run of it began, or bring the transcript back to there.
-
-    A run that had handed its conversation in before its process died is gone through again on what it began with, and
-    hands nothing in. Raises `StoreError` when somebody else went on with the conversation meanwhile.
-    """
-
-    async def produce() -> JsonValue:
-        return {"version": transcript.version, "messages": len(transcript.messages)}
-
-    began = json_object(await step.run(produce), "the recorded start of a conversation")
-    if transcript.version == began["version"]:
-        return
-    if transcript.saved_by != run_id:
-        raise StoreError(
-            f"conversation {conversation!r} went on since this durable run of it began; "
-            "take another durable id to ask on from where it is now"
-        )
-    del transcript.messages[cast("int", began["messages"]) :]
-    transcript.layout, transcript.sent, transcript.keep = None, None, False
 
 
 @dataclass(frozen=True, slots=True)

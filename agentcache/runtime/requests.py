@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from agentcache.errors import MissingVariable, SettingsError
 from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
+from agentcache.prompt.compaction import betas_for
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
@@ -35,6 +36,8 @@ class PreparedCall:
     """What the plan was told of the calls around this one."""
     notes: JsonObject = field(default_factory=dict)
     """What else was decided about the prefix of this call, by name."""
+    betas: tuple[str, ...] = ()
+    """Beta features that the request needs, for its `anthropic-beta` header."""
 
     def plan_json(self) -> JsonObject:
         """Return the plan as the ledger keeps it, the notes beside the breakpoints."""
@@ -118,7 +121,13 @@ def prepare(
     layout = lay_out_call(agent, system=system, messages=messages, settings=settings, previous=previous)
     reuse = expect(layout)
     planned = plan(layout, agent.facts, reuse, policy=agent.cache)
-    return PreparedCall(request=to_request(layout, planned, settings), layout=layout, plan=planned, reuse=reuse)
+    return PreparedCall(
+        request=to_request(layout, planned, settings),
+        layout=layout,
+        plan=planned,
+        reuse=reuse,
+        betas=betas_for(messages[:1], settings.extra),
+    )
 
 
 def level_salts(settings: CallSettings) -> dict[Level, str]:

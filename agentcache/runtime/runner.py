@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agentcache.errors import SettingsError
 from agentcache.prompt.amendments import Way
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.plain_values import plain_variables
@@ -16,11 +15,14 @@ from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_calls import AgentCalls, identity
 from agentcache.runtime.agent_run import AgentRun, content_of
+from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.continuing import GoingOn, go_on
-from agentcache.runtime.conversation import Conversations, HeldSettings, Transcript
+from agentcache.runtime.conversation import HeldSettings, Transcript
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.memo import Memo
-from agentcache.runtime.recorded_steps import pin, tool_steps
+from agentcache.runtime.recorded_conversation import begun, compacted_once
+from agentcache.runtime.recorded_steps import tool_steps
 from agentcache.runtime.replies import Reply
 from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
@@ -39,6 +41,7 @@ class Runner:
     calls: AgentCalls
     snapshots: Snapshots
     conversations: Conversations
+    compactor: Compactor
     memo: Memo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
@@ -53,7 +56,7 @@ class Runner:
         """
         async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
             await self.turnstile.passed()
-            await self._begin_where_it_began(run, transcript)
+            await begun(run, transcript)
             rendered, opening = await self._rendered(run)
             settings = self._settings(run, transcript)
             going = go_on(
@@ -66,6 +69,7 @@ class Runner:
                 settings=settings,
                 at_s=self.clock(),
             )
+            going = await self._compacted(run, transcript, going, settings, rendered)
             self._tell(run, going)
             question: JsonObject = {"role": "user", "content": [*opening, *content_of(run.input, run.agent.name)]}
             transcript.messages = [*going.history, question, *([going.amendment] if going.amendment else [])]
@@ -73,16 +77,18 @@ class Runner:
                 Line(run=run, transcript=transcript, going=going, settings=settings, rest=run.agent.stand_ins)
             )
 
-    async def _begin_where_it_began(self, run: AgentRun, transcript: Transcript) -> None:
-        """See that a durable run that is gone through again finds its conversation as it was, and hands it in once."""
-        if run.steps is not None and run.conversation is not None:
-            if not self.conversations.kept:
-                raise SettingsError(
-                    f"conversation {run.conversation!r} would not outlive this process as its durable run does: "
-                    "give the runtime keep_text=True"
-                )
-            await pin(transcript, run.steps.next("conversation"), run.run_id, run.conversation)
-        transcript.saved_by = run.run_id
+    async def _compacted(
+        self,
+        run: AgentRun,
+        transcript: Transcript,
+        going: GoingOn,
+        settings: CallSettings,
+        rendered: tuple[RenderedSection, ...],
+    ) -> GoingOn:
+        async def compact() -> GoingOn:
+            return await self.compactor.compacted(run, transcript, going, settings, rendered)
+
+        return await compacted_once(run, transcript, going, rendered, self.calls.caller.ledger, compact)
 
     async def _rendered(self, run: AgentRun) -> tuple[tuple[RenderedSection, ...], list[JsonObject]]:
         agent = run.agent

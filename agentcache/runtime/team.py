@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict, TypeVar, Unpack
 
 from agentcache.errors import DeclarationError
+from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.plans import Policy
 from agentcache.prompt.rendering import RenderedSection, Renderer
@@ -39,6 +40,7 @@ class AgentOptions(TypedDict, total=False):
     tool_concurrency: int | None
     fallbacks: tuple[str, ...] | list[str]
     fallback_on: tuple[FallbackCause, ...]
+    compaction: Compaction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,19 +8,20 @@ from typing import TypeVar
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores.protocols import StoredConversation, conversation_changed
+from agentcache.stores.memory_conversations import MemoryConversations
+from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation
 
 _Row = TypeVar("_Row", RunRecord, CallRecord, ToolCallRecord)
 
 
 class MemoryLedger:
-    """A `Ledger` that lives in three dictionaries."""
+    """A `Ledger` that lives in dictionaries."""
 
     def __init__(self) -> None:
         self._runs: dict[str, RunRecord] = {}
         self._calls: dict[str, CallRecord] = {}
         self._tool_calls: dict[str, ToolCallRecord] = {}
-        self._conversations: dict[str, StoredConversation] = {}
+        self._conversations = MemoryConversations()
         self._closed = False
 
     async def start_run(self, run: RunRecord) -> None:
@@ -90,21 +91,35 @@ class MemoryLedger:
         rows = self._chosen(self._tool_calls.values(), lambda call: call.started_at, run_id, since, agent)
         return sorted(rows, key=lambda call: (call.started_at, call.tool_call_id))
 
-    async def load_conversation(self, conversation_id: str) -> StoredConversation | None:
+    async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
         """Return a conversation, or `None`."""
         self._check_open()
-        return self._conversations.get(conversation_id)
+        return await self._conversations.load_conversation(conversation_id, head=head)
 
     async def save_conversation(self, conversation: StoredConversation) -> StoredConversation:
         """Keep the conversation and return it with its new version."""
         self._check_open()
-        there = self._conversations.get(conversation.conversation_id)
-        version = (there.version if there else None) or 0
-        if conversation.version is not None and conversation.version != version:
-            raise conversation_changed(conversation)
-        saved = replace(conversation, version=version + 1)
-        self._conversations[conversation.conversation_id] = saved
-        return saved
+        return await self._conversations.save_conversation(conversation)
+
+    async def conversations(self, *, conversation_id: str | None = None) -> list[ConversationRecord]:
+        """Return conversations by their id."""
+        self._check_open()
+        return await self._conversations.conversations(conversation_id=conversation_id)
+
+    async def earlier_histories(self, conversation_id: str) -> list[EarlierHistory]:
+        """Return what the conversation was before it was rewritten."""
+        self._check_open()
+        return await self._conversations.earlier_histories(conversation_id)
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        """Forget a conversation."""
+        self._check_open()
+        return await self._conversations.delete_conversation(conversation_id)
+
+    async def prune_messages(self, *, earlier: bool = False) -> int:
+        """Remove every message that no conversation needs."""
+        self._check_open()
+        return await self._conversations.prune_messages(earlier=earlier)
 
     async def close(self) -> None:
         """Forget nothing, but refuse further use, as a database would."""

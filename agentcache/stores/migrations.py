@@ -6,12 +6,13 @@ Add a step at the end instead, and change `schema.py` with it; a test compares t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, inspect, select, text
 
 from agentcache.errors import SchemaTooNew
+from agentcache.stores.moved_messages import move_messages
 from agentcache.stores.schema import schema_migrations
 
 _ADVISORY_LOCK = 4_276_110_932_117
@@ -20,10 +21,15 @@ _ADVISORY_LOCK = 4_276_110_932_117
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """One step: its name is its identity in every database, its statements run in order."""
+    """One step: its name is its identity in every database, its statements run in order.
+
+    convert: what SQL cannot say, done after the statements in the same transaction; `closing` statements come last.
+    """
 
     name: str
     statements: Sequence[str]
+    convert: Callable[[Connection], None] | None = None
+    closing: Sequence[str] = ()
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -114,6 +120,33 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE calls ADD COLUMN held_saved_usd TEXT",
         ),
     ),
+    Migration(
+        name="0003_conversation_messages",
+        statements=(
+            """
+            CREATE TABLE conversation_messages (
+                digest TEXT NOT NULL PRIMARY KEY,
+                parent TEXT REFERENCES conversation_messages (digest),
+                depth INTEGER NOT NULL,
+                message TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX conversation_messages_by_parent ON conversation_messages (parent)",
+            """
+            CREATE TABLE earlier_histories (
+                conversation_id TEXT NOT NULL,
+                version INTEGER NOT NULL,
+                head TEXT REFERENCES conversation_messages (digest),
+                PRIMARY KEY (conversation_id, version)
+            )
+            """,
+            "ALTER TABLE conversations ADD COLUMN head TEXT REFERENCES conversation_messages (digest)",
+            "CREATE INDEX conversations_by_head ON conversations (head)",
+            "CREATE INDEX earlier_histories_by_head ON earlier_histories (head)",
+        ),
+        convert=move_messages,
+        closing=("ALTER TABLE conversations DROP COLUMN messages",),
+    ),
 )
 
 
@@ -134,6 +167,10 @@ def apply_next(connection: Connection, *, now: float, migrations: Sequence[Migra
         return
     schema_migrations.create(connection, checkfirst=True)
     for statement in step.statements:
+        connection.execute(text(statement))
+    if step.convert is not None:
+        step.convert(connection)
+    for statement in step.closing:
         connection.execute(text(statement))
     connection.execute(schema_migrations.insert(), {"name": step.name, "applied_at": now})
 

@@ -5,13 +5,14 @@ Decides nothing. Every method raises `StoreError` when the database cannot do wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
-from agentcache.errors import StoreError
+from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.message_chain import MessageChain
 
 
 class LedgerWriter(Protocol):
@@ -78,39 +79,108 @@ class LedgerReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredConversation:
-    """History by id. `messages` are wire messages whose keys come back in the order in which they were handed in."""
+    """History by id. `messages` are wire messages whose keys come back in the order in which they were handed in.
+
+    Raises `StoreError` for messages that JSON cannot express.
+    """
 
     conversation_id: str
     agent: str
-    messages: tuple[JsonObject, ...]
+    messages: Sequence[JsonObject]
+    """Always a `MessageChain`, made of whatever sequence is given; one that has grown is digested at its end only."""
     state: Mapping[str, JsonValue] = field(default_factory=dict)
     """What its next call must repeat to find its cache, as the runtime sees it; the store does not look inside."""
     version: int | None = None
     """How often it was saved. To save with a version is to refuse the save if somebody else saved meanwhile;
     `None` saves whatever is there."""
 
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "messages", MessageChain.of(self.messages))
+        except (TypeError, ValueError) as error:
+            raise StoreError(
+                f"conversation {self.conversation_id!r} holds what JSON cannot express: {error}"
+            ) from error
 
-def conversation_changed(conversation: StoredConversation) -> StoreError:
+    @property
+    def chain(self) -> MessageChain:
+        """The messages with their digests."""
+        return MessageChain.of(self.messages)
+
+    @property
+    def head(self) -> str:
+        """The digest of the whole history."""
+        return self.chain.head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationRecord:
+    """What a list of conversations says of each: `messages` counts them, `head` is the digest of the whole history."""
+
+    conversation_id: str
+    agent: str
+    version: int
+    messages: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierHistory:
+    """A history that a conversation had before it was rewritten: up to `version`, with so many `messages`."""
+
+    version: int
+    messages: int
+    head: str
+
+
+def stale_version(conversation: StoredConversation) -> StaleVersion:
     """Return the error for a conversation that somebody else saved since it was loaded."""
-    return StoreError(
+    return StaleVersion(
         f"conversation {conversation.conversation_id!r} was saved by somebody else since version "
         f"{conversation.version}; load it again and repeat the run, or run one at a time"
     )
 
 
 class ConversationStore(Protocol):
-    """Keeps the history of conversations."""
+    """Keeps the history of conversations, append-only.
 
-    async def load_conversation(self, conversation_id: str) -> StoredConversation | None:
-        """Return a conversation with the version that it has; `None` if there is none."""
+    Messages are nodes under their chained digests: what several histories share is kept once, a save adds the nodes
+    that are new, and no node is ever changed. A conversation points to its last node. One that is saved with another
+    beginning leaves its earlier history readable. What nothing points to any more, `prune_messages` removes.
+    """
+
+    async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
+        """Return a conversation with the version that it has; `None` if there is none.
+
+        head: the digest of any history that is kept; the conversation then comes with those messages, and without
+        state, which belongs to its own last history. `None` too if there is no such history.
+        """
         ...
 
     async def save_conversation(self, conversation: StoredConversation) -> StoredConversation:
         """Keep the conversation in place of what was there and return it with its new version.
 
         With `version=0` it must not be there yet, with a higher one it must be as it was loaded; otherwise
-        `StoreError`, and nothing is changed. The promise of `LedgerWriter` on cancellation holds.
+        `StaleVersion`, and nothing is changed. A save of the very history that is there already succeeds whatever its
+        version, so that it can be repeated: it returns the version that is there. The promise of `LedgerWriter` on
+        cancellation holds.
         """
+        ...
+
+    async def conversations(self, *, conversation_id: str | None = None) -> list[ConversationRecord]:
+        """Return all conversations by their id, or the one of this id, without their messages."""
+        ...
+
+    async def earlier_histories(self, conversation_id: str) -> list[EarlierHistory]:
+        """Return the histories that the conversation had before it was rewritten, oldest first."""
+        ...
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        """Forget a conversation and return whether it was there. Its messages stay until they are pruned."""
+        ...
+
+    async def prune_messages(self, *, earlier: bool = False) -> int:
+        """Remove messages that no conversation needs and return how many; with `earlier`, earlier histories too."""
         ...
 
 

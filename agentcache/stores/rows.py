@@ -21,7 +21,8 @@ from agentcache.accounting.usage import (
     ToolCallRecord,
     Usage,
 )
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import ROOT_DIGEST, JsonObject
+from agentcache.prompt.message_chain import MessageNode
 from agentcache.stores.protocols import StoredConversation
 
 Row: TypeAlias = dict[str, object]
@@ -85,12 +86,24 @@ def tool_call_of(row: RowMapping) -> ToolCallRecord:
 
 def conversation_row(conversation: StoredConversation) -> Row:
     """Return a conversation as a row of `conversations`, its version being the one that it had."""
-    return _values(conversation) | {"messages": list(conversation.messages), "state": dict(conversation.state)}
+    row = _values(conversation)
+    del row["messages"]
+    return row | {"state": dict(conversation.state), "head": stored_head(conversation.head)}
 
 
-def conversation_of(row: RowMapping) -> StoredConversation:
-    """Return the conversation of a row."""
-    return StoredConversation(**dict(row) | {"messages": tuple(row["messages"])})
+def message_row(node: MessageNode) -> Row:
+    """Return one message of a history as a row of `conversation_messages`."""
+    return {
+        "digest": node.digest,
+        "parent": stored_head(node.parent),
+        "depth": node.depth,
+        "message": node.message,
+    }
+
+
+def stored_head(head: str) -> str | None:
+    """Return a digest as rows refer to it: the empty history is no row, and `NULL` stands for it."""
+    return None if head == ROOT_DIGEST else head
 
 
 def _values(record: _Record) -> Row:

@@ -151,8 +151,25 @@ conversations = Table(
     Column("conversation_id", Text, primary_key=True),
     Column("agent", Words, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("messages", OrderedJson, nullable=False),
     Column("state", OrderedJson, nullable=False),
+    Column("head", Text, ForeignKey("conversation_messages.digest")),
+)
+
+conversation_messages = Table(
+    "conversation_messages",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("parent", Text, ForeignKey("conversation_messages.digest")),
+    Column("depth", Integer, nullable=False),
+    Column("message", OrderedJson, nullable=False),
+)
+
+earlier_histories = Table(
+    "earlier_histories",
+    metadata,
+    Column("conversation_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("head", Text, ForeignKey("conversation_messages.digest")),
 )
 
 schema_migrations = Table(

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
+from typing import TypeVar
 
 from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,10 +22,12 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import rows, schema
+from agentcache.stores import rows, schema, sql_conversations
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
-from agentcache.stores.protocols import StoredConversation, conversation_changed
+from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation, stale_version
+
+_T = TypeVar("_T")
 
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
@@ -161,18 +164,32 @@ class SqlLedger:
         )
         return [rows.tool_call_of(row) for row in found]
 
-    async def load_conversation(self, conversation_id: str) -> StoredConversation | None:
+    async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
         """Return a conversation, or `None`."""
-        table = schema.conversations
-        found = await self._read(select(table).where(table.c.conversation_id == conversation_id))
-        return rows.conversation_of(found[0]) if found else None
+        return await self._look(lambda connection: sql_conversations.load(connection, conversation_id, head))
 
     async def save_conversation(self, conversation: StoredConversation) -> StoredConversation:
         """Keep the conversation and return it with its new version."""
-        version = await self._change(lambda connection: _save(connection, conversation))
+        version = await self._change(lambda connection: sql_conversations.save(connection, conversation))
         if not version:
-            raise conversation_changed(conversation)
+            raise stale_version(conversation)
         return replace(conversation, version=version)
+
+    async def conversations(self, *, conversation_id: str | None = None) -> list[ConversationRecord]:
+        """Return conversations by their id."""
+        return await self._look(lambda connection: sql_conversations.listed(connection, conversation_id))
+
+    async def earlier_histories(self, conversation_id: str) -> list[EarlierHistory]:
+        """Return what the conversation was before it was rewritten."""
+        return await self._look(lambda connection: sql_conversations.earlier(connection, conversation_id))
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        """Forget a conversation."""
+        return bool(await self._change(lambda connection: sql_conversations.delete(connection, conversation_id)))
+
+    async def prune_messages(self, *, earlier: bool = False) -> int:
+        """Remove every message that no conversation needs."""
+        return await self._change(lambda connection: sql_conversations.prune(connection, earlier=earlier))
 
     async def close(self) -> None:
         """Write what is still waiting and let go of the database.
@@ -240,9 +257,12 @@ class SqlLedger:
                     write.done.set_result(result)
 
     async def _read(self, statement: Executable) -> Sequence[RowMapping]:
+        return await self._look(lambda connection: connection.execute(statement).mappings().all())
+
+    async def _look(self, work: Callable[[Connection], _T]) -> _T:
         self._check_open()
         with self._told("read"):
-            return await self._database.read(lambda connection: connection.execute(statement).mappings().all())
+            return await self._database.read(work)
 
     @contextmanager
     def _told(self, doing: str) -> Iterator[None]:
@@ -269,18 +289,6 @@ def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
         else:
             results.extend(write.change(connection) for write in writes if write.change is not None)
     return results
-
-
-def _save(connection: Connection, conversation: StoredConversation) -> int:
-    """Save a conversation and return its new version; 0, and nothing saved, when it is not as it was loaded."""
-    table = schema.conversations
-    here = table.c.conversation_id == conversation.conversation_id
-    there = connection.execute(select(table.c.version).where(here).with_for_update()).scalar()
-    if conversation.version is not None and conversation.version != (there or 0):
-        return 0
-    row = rows.conversation_row(conversation) | {"version": (there or 0) + 1}
-    connection.execute(table.insert() if there is None else update(table).where(here), row)
-    return (there or 0) + 1
 
 
 def _conditions(

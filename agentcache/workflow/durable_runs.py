@@ -134,13 +134,14 @@ class Asking(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurableRuns:
-    """The durable runs of one runtime."""
+    """The durable runs of one runtime. `keeps_conversations`: whether they outlive the process as the runs do."""
 
     engine: Engine
     ledger: Ledger
     settings: Durable
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    keeps_conversations: bool
 
     async def run(
         self,
@@ -237,6 +238,11 @@ class DurableRun:
 
     async def ask(self, asked: Asked, run: Asking, *, spread: bool = False) -> RunResult[object]:
         """Run an agent as a task of its own, or take what became of it before."""
+        if asked.conversation is not None and not self.runs.keeps_conversations:
+            raise SettingsError(
+                f"conversation {asked.conversation!r} would not outlive this process as its durable run does: "
+                "give the runtime keep_text=True"
+            )
         path = self._next_path(asked.identity())
         run_id, adapter = _run_id(self.seed, path), TypeAdapter(asked.output)
         note_run(run_id, run.meter)

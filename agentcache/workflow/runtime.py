@@ -24,7 +24,8 @@ from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
 from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
-from agentcache.runtime.conversation import Conversations
+from agentcache.runtime.compacting import Compactor
+from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
@@ -34,6 +35,7 @@ from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.warm_calls import Warmed
+from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
 from agentcache.workflow.asking import arguments_json, asked
@@ -137,16 +139,19 @@ class Runtime:
                 bounds=self._keep_alive, caller=caller, history=history, clock=self._clock, sleep=self._sleep
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
+        calls = AgentCalls(
+            caller=caller,
+            history=history,
+            budget=Budget(clock=self._clock),
+            clock=self._clock,
+            strict=self._strict,
+        )
+        conversations = Conversations(ledger if self._keep_text else MemoryConversations())
         self._runner = Runner(
-            calls=AgentCalls(
-                caller=caller,
-                history=history,
-                budget=Budget(clock=self._clock),
-                clock=self._clock,
-                strict=self._strict,
-            ),
+            calls=calls,
             snapshots=Snapshots(clock=self._clock),
-            conversations=Conversations(ledger if self._keep_text else None),
+            conversations=conversations,
+            compactor=Compactor(calls=calls, conversations=conversations),
             memo=Memo(clock=self._clock),
             clock=self._clock,
             new_id=new_id,
@@ -185,12 +190,27 @@ class Runtime:
             await self._resources.aclose()
             raise
         self._resources.push_async_callback(engine.close)
-        return DurableRuns(engine=engine, ledger=ledger, settings=settings, clock=self._clock, new_id=new_id)
+        return DurableRuns(
+            engine=engine,
+            ledger=ledger,
+            settings=settings,
+            clock=self._clock,
+            new_id=new_id,
+            keeps_conversations=self._keep_text,
+        )
 
     @property
     def ledger(self) -> Ledger:
         """The open ledger. Raises `SettingsError` outside `async with`."""
         return self._opened().calls.caller.ledger
+
+    @property
+    def conversations(self) -> Conversations:
+        """Histories by id: list, read, fork, export, import, delete. Raises `SettingsError` outside `async with`.
+
+        With `keep_text` they are those of the ledger, else of this runtime alone, gone when it closes.
+        """
+        return self._opened().conversations
 
     @overload
     async def run(

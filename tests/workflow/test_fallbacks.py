@@ -200,9 +200,9 @@ async def test_a_call_that_was_not_taken_leaves_nothing_to_read(stage):
     async with stage(refuses(), faults=overloaded()) as on:
         hasty(on)
         await on.runtime.run(agent(), "one", conversation="c")
-        overload = on.runtime._runner.conversations._slots["c"].transcript.sent
+        overload = on.runtime._runner.conversations._kept["c"].sent
         await on.runtime.run(agent(), "two", conversation="c")
-        answered = on.runtime._runner.conversations._slots["c"].transcript.sent
+        answered = on.runtime._runner.conversations._kept["c"].sent
     assert (overload.model, overload.marks) == (FIRST, ())
     assert answered.marks != ()
 

@@ -20,49 +20,14 @@ from agentcache import (
     RunFinished,
     RunStarted,
     SettingsError,
-    StoreError,
     Unauthenticated,
     current_tool_call,
     tool,
     workflow,
 )
 from agentcache.emulator.messages_api import MessagesApi
+from tests.durable.conftest import Model, durably, interrupted
 from tests.workflow.conftest import Request, agent, staged
-
-DURABLE = Durable(poll_s=0.02)
-
-
-class Model:
-    """Echoes what it was asked; counts; answers to texts in `stuck` never come. `reached` tells that one was asked."""
-
-    def __init__(self, *stuck: str) -> None:
-        self.stuck, self.reached, self.asked = set(stuck), asyncio.Event(), Counter[str]()
-
-    async def __call__(self, request: Request) -> str:
-        text = str(request["messages"][-1]["content"][-1]["text"])
-        self.asked[text] += 1
-        if text in self.stuck:
-            self.reached.set()
-            await asyncio.sleep(60)
-        return f"{text}!"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger.db"
-
-
-def durably(model: Any, store: str, **options: Any) -> Any:
-    return staged(model, store=store, durable=DURABLE, **options)
-
-
-async def interrupted(run: Any, reached: asyncio.Event) -> None:
-    """Let a run come to where it is stuck, and cancel it there."""
-    task = asyncio.ensure_future(run)
-    await reached.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 @workflow
@@ -258,43 +223,6 @@ async def test_what_a_tool_asked_is_charged_though_the_tool_is_not_run_again(sto
     assert result.turns == 4
     assert result.usage == sum((call.usage for call in answered[1:]), answered[0].usage)
     assert result.cost_usd == sum(call.cost_usd for call in answered)
-
-
-async def test_a_conversation_that_was_saved_before_the_end_was_told_is_not_told_twice(store: str):
-    clerk = agent()
-    async with durably(Model(), store, keep_text=True) as on:
-        await on.runtime.run(clerk, "hello", conversation="c")
-        ledger, reached, save = on.runtime.ledger, asyncio.Event(), on.runtime.ledger.save_conversation
-
-        async def save_and_hang(conversation: Any) -> Any:
-            await save(conversation)
-            reached.set()
-            await asyncio.sleep(60)
-
-        ledger.save_conversation = save_and_hang
-        await interrupted(on.runtime.run_as("one", clerk, "again", conversation="c"), reached)
-    model = Model()
-    async with durably(model, store, keep_text=True) as on:
-        result = await on.runtime.run_as("one", clerk, "again", conversation="c")
-        kept = await on.runtime.ledger.load_conversation("c")
-    assert (result.output, model.asked) == ("again!", {})
-    assert [message["role"] for message in kept.messages] == ["user", "assistant", "user", "assistant"]
-
-
-async def test_a_conversation_that_went_on_meanwhile_is_an_error(store: str):
-    clerk, model = agent(), Model("again")
-    async with durably(model, store, keep_text=True) as on:
-        await interrupted(on.runtime.run_as("one", clerk, "again", conversation="c"), model.reached)
-    async with durably(Model(), store, keep_text=True) as on:
-        await on.runtime.run(clerk, "something else", conversation="c")
-        with pytest.raises(StoreError, match="went on since this durable run"):
-            await on.runtime.run_as("one", clerk, "again", conversation="c")
-
-
-async def test_a_conversation_that_nothing_keeps_cannot_be_durable(store: str):
-    async with durably(Model(), store) as on:
-        with pytest.raises(SettingsError, match="keep_text=True"):
-            await on.runtime.run(agent(), "hello", conversation="c")
 
 
 async def test_an_agent_declared_otherwise_keeps_the_answer_on_record_and_it_is_told(store: str):

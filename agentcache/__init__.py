@@ -34,7 +34,10 @@ from agentcache.errors import (
 )
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CallFinished,
     CallRetried,
     CallStarted,
@@ -51,18 +54,31 @@ from agentcache.runtime.events import (
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.team import Team
+from agentcache.runtime.tool_context import ToolCall, current_tool_call
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool, tool
 from agentcache.runtime.warm_calls import Warmed
 from agentcache.version import __version__
 from agentcache.workflow.keep_warm import KeepAlive
+from agentcache.workflow.patterns.agent_tools import agent_tool
+from agentcache.workflow.patterns.forks import fork_tool
+from agentcache.workflow.patterns.handing_off import HandedOff, handoff
+from agentcache.workflow.patterns.improving import Improved, improve
+from agentcache.workflow.patterns.routing import Routed, route
+from agentcache.workflow.patterns.verifying import Verified, verified
+from agentcache.workflow.patterns.voting import Vote, majority, vote
 from agentcache.workflow.run import Run, Workflow, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
 
 __all__ = [
     "__version__",
     "Agent",
+    "agent_tool",
     "AgentCacheError",
+    "ApprovalDecided",
+    "ApprovalRequest",
+    "ApprovalRequested",
+    "Approver",
     "BreakpointError",
     "CallError",
     "CallFinished",
@@ -70,13 +86,21 @@ __all__ = [
     "CallRetried",
     "CallStarted",
     "ConnectionFailed",
+    "current_tool_call",
+    "Decision",
     "DeclarationError",
     "EmulatorError",
     "Event",
     "FirstToken",
+    "fork_tool",
+    "HandedOff",
+    "handoff",
+    "improve",
+    "Improved",
     "KeepAlive",
     "LimitReached",
     "Limits",
+    "majority",
     "MissingVariable",
     "Notice",
     "OutputInvalid",
@@ -87,6 +111,8 @@ __all__ = [
     "RateLimited",
     "Refused",
     "ReplyMalformed",
+    "route",
+    "Routed",
     "Run",
     "run_sync",
     "RunError",
@@ -108,6 +134,7 @@ __all__ = [
     "ThinkingDelta",
     "Tool",
     "tool",
+    "ToolCall",
     "ToolDeclarationError",
     "ToolFailed",
     "ToolFinished",
@@ -117,6 +144,10 @@ __all__ = [
     "UnexpectedCall",
     "UnusedReply",
     "VariableLayerError",
+    "Verified",
+    "verified",
+    "Vote",
+    "vote",
     "Warmed",
     "Workflow",
     "workflow",

@@ -68,7 +68,8 @@ class AgentCalls:
     ) -> JsonObject:
         """Compare a call with the one before; return what the ledger keeps of that, beside the plan.
 
-        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict.
+        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict. That another agent goes on
+        with a conversation is intended.
         """
         notes: JsonObject = {} if going.choice is None else {"semi_static": going.choice.to_json()}
         before, sent, layout = transcript.layout, transcript.sent, prepared.layout
@@ -77,9 +78,12 @@ class AgentCalls:
             return notes
         lost = loss(sent, moved, prepared.plan, layout, run.agent.facts, at_s=now)
         message = f"{moved.named()} is not what this conversation sent before: {lost.words()}"
-        if self.strict:
+        handed_over = sent.agent != run.agent.name
+        if handed_over:
+            message = f"the conversation goes on with {run.agent.name} in place of {sent.agent}, and so {message}"
+        elif self.strict:
             raise PrefixMoved(f"{run.agent.name}: {message}; {_REMEDIES[moved.cause]}", where=moved.where)
-        run.notice("prefix_moved", message, at=now)
+        run.notice("handed_over" if handed_over else "prefix_moved", message, at=now)
         return {**notes, "moved": {**moved.to_json(), **lost.to_json()}}
 
     def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import facts_for
@@ -89,6 +90,21 @@ class Conversations:
             yield draft
             slot.transcript = draft
             await self._save(conversation_id, draft, agent)
+
+    @asynccontextmanager
+    async def forked(self, conversation_id: str) -> AsyncIterator[Transcript]:
+        """Yield a copy of the conversation as it was last handed in, to go on from; it is not handed in.
+
+        Forks wait for nobody, not even for a run of the same conversation. Raises `SettingsError` for a conversation
+        without history.
+        """
+        slot = self._slots.setdefault(conversation_id, _Slot())
+        if slot.transcript is None:
+            async with slot.lock:
+                slot.transcript = slot.transcript or await self._load(conversation_id)
+        if not slot.transcript.messages:
+            raise SettingsError(f"conversation {conversation_id!r} has no history to fork; ask something in it first")
+        yield slot.transcript.draft()
 
     async def _load(self, conversation_id: str) -> Transcript:
         stored = await self._store.load_conversation(conversation_id) if self._store else None

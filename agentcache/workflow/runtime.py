@@ -18,6 +18,8 @@ from agentcache.errors import DeclarationError, SettingsError
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
+from agentcache.runtime.approval import Approver
+from agentcache.runtime.approving import Approve, CallbackApprover
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.conversation import Conversations
 from agentcache.runtime.events import Event, EventSink, discard
@@ -61,6 +63,8 @@ class Runtime:
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
         `Notice`; for tests.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
+    approve: decides about calls of tools with `approval`: a function of an `ApprovalRequest`, plain (it gets a thread)
+        or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened.
@@ -78,6 +82,7 @@ class Runtime:
         limits: Limits | None = None,
         strict: bool = False,
         keep_alive: KeepAlive | None = None,
+        approve: Approve | Approver | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -85,6 +90,7 @@ class Runtime:
         self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
+        self._approver = CallbackApprover(approve) if callable(approve) else approve
         self._keep_warm: KeepWarm | None = None
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
@@ -122,6 +128,7 @@ class Runtime:
             memo=Memo(clock=self._clock),
             clock=self._clock,
             new_id=new_id,
+            approver=self._approver,
         )
         return self
 
@@ -151,6 +158,7 @@ class Runtime:
         session: Variables | None = None,
         turn: Variables | None = None,
         conversation: str | None = None,
+        fork_of: str | None = None,
         output: type[object] | None = None,
         limits: Limits | None = None,
     ) -> RunResult[T]: ...
@@ -160,8 +168,10 @@ class Runtime:
         """Run an agent on an input, or a workflow with its arguments, and return the whole result.
 
         For an agent: `session` and `turn` bring the variables of those layers, `conversation` continues a history by
-        id, `output` replaces the declared output type, `limits` adds bounds. A workflow takes what its function takes;
-        bound it with `Runtime(limits=…)`. Raises a kind of `RunError` when the run cannot be finished.
+        id, `fork_of` goes on from a copy of one, `output` replaces the declared output type, `limits` adds bounds. A
+        workflow takes what its function takes; bound it with `Runtime(limits=…)`.
+
+        Raises a kind of `RunError` when the run cannot be finished.
         """
         top = self._top(self._emit)
         return await _perform(top, target, args, kwargs)

@@ -1,0 +1,105 @@
+"""Who decides about tool calls that wait for approval in `agentcache run`: the person at the terminal, or nobody.
+
+What a tool is asked to do was written by a model, so a question shows it with everything unprintable escaped: nothing
+in it can move the cursor, hide a word or look like an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from agentcache.prompt.canonical import JsonValue, json_text
+from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
+
+
+class Approving(StrEnum):
+    """The choices of `--approve`."""
+
+    ASK = "ask"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class SameForAll:
+    """Decides every call alike."""
+
+    decision: Decision
+
+    async def decide(self, request: ApprovalRequest) -> Decision:
+        """Return the one decision."""
+        return self.decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalApprover:
+    """Asks a person, one question at a time. `show` writes to the terminal, `read_line` waits for what is typed."""
+
+    show: Callable[[str], None]
+    read_line: Callable[[], Awaitable[str]]
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def decide(self, request: ApprovalRequest) -> Decision:
+        """Return what was typed: `y` or `yes` approves, all else declines, with the words as reason."""
+        async with self._turn:
+            self.show(question(request))
+            line = await self.read_line()
+        words = line.strip()
+        if words.lower() in {"y", "yes"}:
+            return Decision(True)
+        return Decision(False, reason="" if words.lower() in {"", "n", "no"} else words)
+
+
+def approver_for(choice: Approving, *, interactive: bool, show: Callable[[str], None], stdin: int) -> Approver | None:
+    """Return who decides; `None` where a person would have to be asked and none is there.
+
+    interactive: whether `stdin`, a file descriptor, is a terminal.
+    """
+    if choice is Approving.ALL:
+        return SameForAll(Decision(True))
+    if choice is Approving.NONE:
+        return SameForAll(Decision(False, reason="this run approves nothing"))
+    return TerminalApprover(show=show, read_line=lambda: typed_line(stdin)) if interactive else None
+
+
+def question(request: ApprovalRequest) -> str:
+    """Return what a person is asked: who wants to do what, one argument a line."""
+    who = visible(request.agent or "a workflow")
+    arguments = "".join(f"\n  {visible(name)} = {_value(value)}" for name, value in request.arguments.items())
+    asked = f"{who} asks to run {visible(request.tool)}{arguments or ' (no arguments)'}"
+    return f"\n{asked}\nApprove? [y/N, or why not] "
+
+
+def visible(text: str) -> str:
+    """Return `text` with every character escaped that a terminal would not print as itself."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _value(value: JsonValue) -> str:
+    return visible(json_text(value))
+
+
+async def typed_line(stdin: int) -> str:
+    """Wait for one line of a terminal; empty when its input ended.
+
+    A thread of its own, which does not keep the process: Ctrl-C ends the wait, and nobody types the missing line.
+    """
+    loop, line = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    def hand_in(text: str) -> None:
+        if not line.done():
+            line.set_result(text)
+
+    def read() -> None:
+        text = os.read(stdin, 65_536).decode(errors="replace")
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(hand_in, text)
+
+    threading.Thread(target=read, daemon=True).start()
+    typed: str = await line
+    return typed

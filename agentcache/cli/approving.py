@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agentcache.prompt.canonical import JsonValue, json_text
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
+from agentcache.runtime.own_thread import in_own_thread
+
+_LINE_BYTES = 4096
+"""A terminal hands over one line at a time, and none longer than this."""
 
 
 class Approving(StrEnum):
@@ -85,21 +88,5 @@ def _value(value: JsonValue) -> str:
 
 
 async def typed_line(stdin: int) -> str:
-    """Wait for one line of a terminal; empty when its input ended.
-
-    A thread of its own, which does not keep the process: Ctrl-C ends the wait, and nobody types the missing line.
-    """
-    loop, line = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-
-    def hand_in(text: str) -> None:
-        if not line.done():
-            line.set_result(text)
-
-    def read() -> None:
-        text = os.read(stdin, 65_536).decode(errors="replace")
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(hand_in, text)
-
-    threading.Thread(target=read, daemon=True).start()
-    typed: str = await line
-    return typed
+    """Wait for one line of a terminal; empty when its input ended. Ctrl-C ends the wait."""
+    return await in_own_thread(lambda: os.read(stdin, _LINE_BYTES).decode(errors="replace"))

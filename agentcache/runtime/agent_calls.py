@@ -89,11 +89,12 @@ class AgentCalls:
     def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:
         """Return what is known of the calls around this one.
 
-        A run without tools that is no conversation ends with its first answer, as far as anybody can tell.
+        A run without tools that is no conversation ends with its first answer, as far as anybody can tell; if others
+        send the same prompt, they read what it writes.
         """
         known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
         written = transcript.sent.written if transcript.sent else frozenset()
-        continues = bool(run.agent.toolbox) or run.conversation is not None
+        continues = bool(run.agent.toolbox) or run.conversation is not None or run.repeated
         return replace(known, written=known.written | written, tail_continues=continues)
 
     def _charge(self, run: AgentRun, record: CallRecord) -> None:

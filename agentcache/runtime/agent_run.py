@@ -26,6 +26,7 @@ _BLOCKS = frozenset({"text", "image", "document", "search_result", "container_up
 class AgentRun:
     """One run of one agent: who it is, what it is asked, what it may use.
 
+    repeated: whether others send the very same prompt at about the same time.
     fork_of: a conversation's id, or a point in another run, whose history this run goes on from without changing it.
     """
 
@@ -38,6 +39,7 @@ class AgentRun:
     output: OutputSpec
     meter: Meter
     emit: EventSink
+    repeated: bool = False
     fork_of: str | ForkPoint | None = None
 
     def notice(self, code: str, message: str, *, at: float) -> None:

@@ -6,7 +6,6 @@ raises and a missing approver all end in a result that says so.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from agentcache.errors import SettingsError, ToolArgumentsInvalid
 from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.events import ApprovalDecided, ApprovalRequested, EventSink
+from agentcache.runtime.own_thread import in_own_thread
 from agentcache.runtime.tool_context import ToolCall
 from agentcache.runtime.tool_results import ToolResult, failure
 from agentcache.runtime.tools import Tool, misfit
@@ -27,7 +27,7 @@ Approve: TypeAlias = Callable[[ApprovalRequest], Verdict | Awaitable[Verdict]]
 
 @dataclass(frozen=True, slots=True)
 class CallbackApprover:
-    """Asks a function, plain or async. A plain one runs in a thread, so that it may wait."""
+    """Asks a function, plain or async. A plain one gets a thread of its own, so that it may wait for hours."""
 
     approve: Approve
 
@@ -35,7 +35,7 @@ class CallbackApprover:
         """Return what the function decided. Raises what it raises, and `SettingsError` for what is no decision."""
         asked = partial(self.approve, request)
         is_async = inspect.iscoroutinefunction(self.approve) or inspect.iscoroutinefunction(type(self.approve).__call__)
-        answer: object = asked() if is_async else await asyncio.to_thread(asked)
+        answer: object = asked() if is_async else await in_own_thread(asked)
         verdict = await answer if inspect.isawaitable(answer) else answer
         if isinstance(verdict, bool):
             return Decision(verdict)

@@ -91,11 +91,13 @@ class Run:
         output: type[object] | None = None,
         conversation: str | None = None,
         fork_of: str | ForkPoint | None = None,
+        repeated: bool = False,
         limits: Limits | None = None,
     ) -> RunResult[T]:
         """Do as `ask` does and return the whole result: output, usage, cost, run id.
 
-        `fork_of` may also be a point in the run of this agent that is waiting for the tool which asks.
+        `fork_of` may also be a point in the run of this agent that is waiting for the tool which asks. `repeated`: the
+        very same prompt is asked by others at about the same time, so its end is worth writing to the cache too.
         """
         if conversation is not None and fork_of is not None:
             raise SettingsError(f"agent {agent.name!r}: a fork of a history extends none; leave out `conversation`")
@@ -112,6 +114,7 @@ class Run:
                 output=spec,
                 meter=child.meter,
                 emit=self.emit,
+                repeated=repeated,
                 fork_of=fork_of,
             )
             with _within(replace(self, run_id=child.run_id, name=agent.name, meter=child.meter)):
@@ -133,19 +136,31 @@ class Run:
         """Run `agent` once for each input, at most `concurrency` at a time, and return the outputs in input order.
 
         With `fork_of` each goes on from a copy of that conversation, as in `ask`. The first call writes the shared
-        prefix; the others start when it can be read. When one run fails the rest are cancelled and its error is raised.
+        prefix, and where all inputs are equal the whole prompt; the others start when it can be read. When one run
+        fails the rest are cancelled and its error is raised.
         """
         if concurrency is not None and concurrency < 1:
             raise DeclarationError(f"map of agent {agent.name!r}: concurrency is {concurrency}; it must be at least 1")
         room = asyncio.Semaphore(concurrency) if concurrency else None
 
+        asked = list(inputs)
+        repeated = len(asked) > 1 and all(item == asked[0] for item in asked)
+
         async def one(item: Input) -> T:
             async with room or nullcontext():
-                return await self.ask(
-                    agent, item, session=session, turn=turn, output=output, fork_of=fork_of, limits=limits
+                result = await self.ask_result(
+                    agent,
+                    item,
+                    session=session,
+                    turn=turn,
+                    output=output,
+                    fork_of=fork_of,
+                    repeated=repeated,
+                    limits=limits,
                 )
+            return result.output
 
-        return list(await self.gather(*(one(item) for item in inputs)))
+        return list(await self.gather(*(one(item) for item in asked)))
 
     @overload
     async def gather(self, first: Awaitable[U1], second: Awaitable[U2], /) -> tuple[U1, U2]: ...

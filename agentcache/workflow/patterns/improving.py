@@ -47,8 +47,8 @@ async def improve(
     if rounds < 1:
         raise DeclarationError(f"improve with {writer.name!r}: {rounds} rounds give no draft; take at least 1")
     request = content_of(task, writer.name)
-    draft = await run.ask(writer, request)
-    for number in range(1, rounds + 1):
+    draft, number = await run.ask(writer, request), 1
+    while True:
         about = [*request, *_block("The draft to judge:", draft, critic.name)]
         verdict = await run.ask(critic, about)
         if good(verdict) or number == rounds:
@@ -57,8 +57,7 @@ async def improve(
             *_block("Your draft:", draft, writer.name),
             *_block("Improve it. The advice:", advice(verdict), writer.name),
         ]
-        draft = await run.ask(writer, [*request, *words])
-    raise AssertionError("the last round returns")
+        draft, number = await run.ask(writer, [*request, *words]), number + 1
 
 
 def _block(title: str, value: object, agent: str) -> list[JsonObject]:

@@ -202,10 +202,16 @@ class Caller:
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
         for row in priced:
             context.charge(row)
-            await despite_cancellation(self.ledger.add_call(row))
-        for row in priced:
-            context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
+        try:
+            await despite_cancellation(self._write(priced))
+        finally:
+            for row in priced:
+                context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}
+
+    async def _write(self, rows: Sequence[CallRecord]) -> None:
+        for row in rows:
+            await self.ledger.add_call(row)
 
 
 def _reason(error: BaseException) -> str:

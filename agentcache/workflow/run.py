@@ -172,14 +172,12 @@ class Run:
     async def gather(self, *awaitables: Awaitable[U]) -> tuple[U, ...]: ...
     async def gather(self, *awaitables: Awaitable[object]) -> tuple[object, ...]:
         """Await all at once and return their values in order. When one fails the others are cancelled first."""
-        tasks = [asyncio.ensure_future(_value(item)) for item in awaitables]
         try:
-            return tuple(await asyncio.gather(*tasks))
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_value(item)) for item in awaitables]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # the first to fail; the rest were cancelled for it
+        return tuple(task.result() for task in tasks)
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
         """Run a workflow below this run, within `limits`, and return the whole result."""

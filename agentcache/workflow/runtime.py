@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import ParamSpec, TypeVar, overload
@@ -22,6 +22,7 @@ from agentcache.runtime.approval import Approver
 from agentcache.runtime.approving import Approve, CallbackApprover
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.conversation import Conversations
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
@@ -188,10 +189,13 @@ class Runtime:
         """
         return await warm_agent(self._top(self._emit), agent, session=session)
 
-    async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncIterator[Event]:
+    async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncGenerator[Event, None]:
         """Run `target` as `run` does and yield its events; the last `RunFinished` carries the output.
 
-        Raises what the run raises, after its last event. Leaving the loop early cancels the run.
+        Everything beneath the run is in the one stream; each event knows its run, and `RunStarted` the run above.
+
+        Raises what the run raises, after its last event. Leaving the loop early cancels the run and all beneath it;
+        with `contextlib.aclosing(…)` around the stream that is done when the block ends, and not some time later.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -208,7 +212,7 @@ class Runtime:
         finally:
             if not task.done():
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await despite_cancellation(_ended(task))
 
     def _emit(self, event: Event) -> None:
         if self._keep_warm is not None:
@@ -234,6 +238,10 @@ async def _perform(
     if isinstance(target, Agent):
         return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
     raise DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
+
+
+async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
+    await asyncio.wait([task])
 
 
 def run_sync(

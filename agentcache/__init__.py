@@ -67,7 +67,7 @@ from agentcache.workflow.patterns.improving import Improved, improve
 from agentcache.workflow.patterns.routing import Routed, route
 from agentcache.workflow.patterns.verifying import Verified, verified
 from agentcache.workflow.patterns.voting import Vote, majority, vote
-from agentcache.workflow.run import Run, Workflow, workflow
+from agentcache.workflow.run import Run, Workflow, current_run, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "CallRetried",
     "CallStarted",
     "ConnectionFailed",
+    "current_run",
     "current_tool_call",
     "Decision",
     "DeclarationError",

@@ -62,7 +62,7 @@ class Runtime:
     record_requests: a file to append a request log to (DESIGN section 7).
     limits: bounds of every top-level run.
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
-        `Notice`; for tests.
+        `Notice`; for tests. That another agent goes on with a conversation is no error.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
     approve: decides about calls of tools with `approval`: a function of an `ApprovalRequest`, plain (it gets a thread)
         or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.

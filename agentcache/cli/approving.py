@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from agentcache.prompt.canonical import JsonValue, json_text
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
@@ -41,17 +43,15 @@ class SameForAll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalApprover:
-    """Asks a person, one question at a time. `show` writes to the terminal, `read_line` waits for what is typed."""
+    """Asks a person, one question at a time. `ask` shows a text and waits for the line that is typed then."""
 
-    show: Callable[[str], None]
-    read_line: Callable[[], Awaitable[str]]
+    ask: Callable[[str], Awaitable[str]]
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def decide(self, request: ApprovalRequest) -> Decision:
         """Return what was typed: `y` or `yes` approves, all else declines, with the words as reason."""
         async with self._turn:
-            self.show(question(request))
-            line = await self.read_line()
+            line = await self.ask(question(request))
         words = line.strip()
         if words.lower() in {"y", "yes"}:
             return Decision(True)
@@ -67,7 +67,7 @@ def approver_for(choice: Approving, *, interactive: bool, show: Callable[[str], 
         return SameForAll(Decision(True))
     if choice is Approving.NONE:
         return SameForAll(Decision(False, reason="this run approves nothing"))
-    return TerminalApprover(show=show, read_line=lambda: typed_line(stdin)) if interactive else None
+    return TerminalApprover(ask=partial(answer_to, show=show, stdin=stdin)) if interactive else None
 
 
 def question(request: ApprovalRequest) -> str:
@@ -87,6 +87,14 @@ def _value(value: JsonValue) -> str:
     return visible(json_text(value))
 
 
-async def typed_line(stdin: int) -> str:
-    """Wait for one line of a terminal; empty when its input ended. Ctrl-C ends the wait."""
+async def answer_to(text: str, *, show: Callable[[str], None], stdin: int) -> str:
+    """Show `text` on a terminal and wait for a line; empty when its input ended. Ctrl-C ends the wait.
+
+    What was typed before the text could be read is no answer to it, and is dropped.
+    """
+    if sys.platform != "win32":
+        import termios  # Windows has none
+
+        termios.tcflush(stdin, termios.TCIFLUSH)
+    show(text)
     return await in_own_thread(lambda: os.read(stdin, _LINE_BYTES).decode(errors="replace"))

@@ -90,11 +90,15 @@ class AgentCalls:
         """Return what is known of the calls around this one.
 
         A run without tools that is no conversation ends with its first answer, as far as anybody can tell; if others
-        send the same prompt, they read what it writes.
+        send the same messages, they read what it writes.
         """
         known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
         written = transcript.sent.written if transcript.sent else frozenset()
-        continues = bool(run.agent.toolbox) or run.conversation is not None or run.repeated
+        continues = bool(run.agent.toolbox) or run.conversation is not None
+        if _is_shared(run, transcript, now):
+            own = transcript.messages[-1]["content"] if run.fork_of is not None else ()
+            loose = max(known.loose_blocks, len(own) if isinstance(own, list) else 0)
+            known, continues = replace(known, loose_blocks=loose), True
         return replace(known, written=known.written | written, tail_continues=continues)
 
     def _charge(self, run: AgentRun, record: CallRecord) -> None:
@@ -112,6 +116,12 @@ _REMEDIES: Mapping[Cause, str] = {
     "output_format_changed": "ask for one type of output within a conversation",
     "thinking_changed": "keep thinking and effort as they are within a conversation",
 }
+
+
+def _is_shared(run: AgentRun, transcript: Transcript, now: float) -> bool:
+    """Tell whether others read what this call writes behind the system prompt: not what a live history has written."""
+    history_lives = transcript.sent is not None and transcript.sent.live_tokens(at_s=now) > 0
+    return run.repeated and not history_lives
 
 
 def identity(variables: Mapping[str, object]) -> str:

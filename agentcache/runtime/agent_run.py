@@ -26,7 +26,7 @@ _BLOCKS = frozenset({"text", "image", "document", "search_result", "container_up
 class AgentRun:
     """One run of one agent: who it is, what it is asked, what it may use.
 
-    repeated: whether others send the very same prompt at about the same time.
+    repeated: whether others send the same prompt, or fork the same history, at about the same time.
     fork_of: a conversation's id, or a point in another run, whose history this run goes on from without changing it.
     """
 

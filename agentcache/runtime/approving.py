@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -36,12 +37,16 @@ class CallbackApprover:
         asked = partial(self.approve, request)
         is_async = inspect.iscoroutinefunction(self.approve) or inspect.iscoroutinefunction(type(self.approve).__call__)
         answer: object = asked() if is_async else await in_own_thread(asked)
-        verdict = await answer if inspect.isawaitable(answer) else answer
-        if isinstance(verdict, bool):
-            return Decision(verdict)
-        if isinstance(verdict, Decision):
-            return verdict
-        raise SettingsError(f"the approver returned {verdict!r}; return a Decision, True or False")
+        return checked(await answer if inspect.isawaitable(answer) else answer)
+
+
+def checked(verdict: object) -> Decision:
+    """Return a decision or a bool as the decision that it is. Raises `SettingsError` for anything else."""
+    if isinstance(verdict, bool):
+        return Decision(verdict)
+    if isinstance(verdict, Decision) and isinstance(verdict.approved, bool):
+        return verdict
+    raise SettingsError(f"the approver returned {verdict!r}; return a Decision, True or False")
 
 
 async def held_back(
@@ -69,19 +74,19 @@ async def held_back(
         run_id=call.run_id,
         agent=call.agent,
         tool=call.tool,
-        arguments=arguments,
+        arguments=deepcopy(arguments),  # these bytes stay in the prompt, whatever the approver does to its copy
         tool_use_id=call.tool_use_id,
         idempotency_key=call.idempotency_key,
     )
     emit(_requested(request, tool_call_id, at=clock()))
     try:
-        decision = await approver.decide(request)
+        decision = checked(await approver.decide(request))
     except Exception as error:  # noqa: BLE001  # the model is told, the author hears of it, and nothing is executed
         broken = Decision(False, reason=f"{type(error).__name__}: {error}")
         emit(_decided(request, tool_call_id, broken, at=clock()))
         return failure("error", f"The approval of {tool.name} could not be had, so it was not run.", error=error)
     emit(_decided(request, tool_call_id, decision, at=clock()))
-    return None if decision.approved else failure("declined", _declined(tool.name, decision.reason))
+    return None if decision.approved is True else failure("declined", _declined(tool.name, decision.reason))
 
 
 def _requested(request: ApprovalRequest, tool_call_id: str, *, at: float) -> ApprovalRequested:

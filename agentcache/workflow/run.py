@@ -97,7 +97,8 @@ class Run:
         """Do as `ask` does and return the whole result: output, usage, cost, run id.
 
         `fork_of` may also be a point in the run of this agent that is waiting for the tool which asks. `repeated`: the
-        very same prompt is asked by others at about the same time, so its end is worth writing to the cache too.
+        same prompt is asked, or the same history forked, by others at about the same time, so all of it is worth
+        writing to the cache.
         """
         if conversation is not None and fork_of is not None:
             raise SettingsError(f"agent {agent.name!r}: a fork of a history extends none; leave out `conversation`")
@@ -144,7 +145,7 @@ class Run:
         room = asyncio.Semaphore(concurrency) if concurrency else None
 
         asked = list(inputs)
-        repeated = len(asked) > 1 and all(item == asked[0] for item in asked)
+        repeated = len(asked) > 1 and (fork_of is not None or all(item == asked[0] for item in asked))
 
         async def one(item: Input) -> T:
             async with room or nullcontext():

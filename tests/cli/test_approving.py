@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from agentcache import ApprovalRequest, Decision
-from agentcache.cli.approving import Approving, TerminalApprover, approver_for, question, typed_line
+from agentcache.cli.approving import Approving, TerminalApprover, answer_to, approver_for, question
 
 PAYING = '''
 from agentcache import Agent, Prompt, tool
@@ -76,17 +77,22 @@ def test_what_looks_like_text_but_hides_or_turns_it_is_escaped():
     ],
 )
 async def test_only_a_plain_yes_approves(typed, decision):
-    async def read() -> str:
+    async def answer(text: str) -> str:
         return str(typed)
 
-    approver = TerminalApprover(show=lambda text: None, read_line=read)
+    approver = TerminalApprover(ask=answer)
     assert await approver.decide(asked()) == decision
 
 
 async def test_one_question_at_a_time():
     shown: list[str] = []
     lines: asyncio.Queue[str] = asyncio.Queue()
-    approver = TerminalApprover(show=shown.append, read_line=lines.get)
+
+    async def answer(text: str) -> str:
+        shown.append(text)
+        return await lines.get()
+
+    approver = TerminalApprover(ask=answer)
     both = [asyncio.create_task(approver.decide(asked(tool=name))) for name in ("first", "second")]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -96,11 +102,12 @@ async def test_one_question_at_a_time():
     assert await asyncio.gather(*both) == [Decision(True), Decision(False)]
 
 
-async def test_a_line_is_read_from_a_terminal():
+async def test_what_was_typed_before_the_question_is_no_answer():
     ours, theirs = pty.openpty()
     try:
-        os.write(ours, "nicht jetzt ✓\n".encode())
-        assert (await typed_line(theirs)).strip() == "nicht jetzt ✓"
+        os.write(ours, b"y\n")
+        type_answer = partial(os.write, ours, "nicht jetzt ✓\n".encode())
+        assert (await answer_to("?", show=lambda text: print(type_answer()), stdin=theirs)).strip() == "nicht jetzt ✓"
     finally:
         os.close(ours)
         os.close(theirs)

@@ -88,6 +88,19 @@ async def test_a_no_is_told_to_the_model_with_its_reason_and_the_run_goes_on():
     assert (bank.paid, row.outcome) == ([], "declined")
 
 
+async def test_what_an_approver_does_to_its_copy_changes_neither_the_call_nor_the_prompt():
+    bank = Bank()
+
+    def approve(request: ApprovalRequest) -> bool:
+        request.arguments["euros"] = 5000
+        return True
+
+    async with staged(pays(5), approve=approve) as on:
+        await on.runtime.run(bank.clerk, "go")
+    assert bank.paid == [5]
+    assert "5000" not in str(on.emulator.requests)
+
+
 async def test_a_turn_tells_of_the_question_the_answer_and_then_the_tool():
     kinds = (ApprovalRequested, ApprovalDecided, ToolStarted, ToolFinished)
     bank = Bank(approval=lambda euros: euros > 10)
@@ -156,9 +169,10 @@ async def broken(request: ApprovalRequest) -> bool:
     [
         ({}, broken, "OSError: the queue is down"),
         ({}, lambda request: "yes", "returned 'yes'"),
+        ({}, lambda request: Decision("no"), "returned Decision(approved='no'"),  # type: ignore[arg-type]
         ({"approval": lambda euros: 1 / 0}, lambda request: True, "ZeroDivisionError"),
     ],
-    ids=["approver fails", "no decision", "rule fails"],
+    ids=["approver fails", "no decision", "no bool", "rule fails"],
 )
 async def test_what_breaks_on_the_way_to_a_decision_is_no_yes(options, approve, told):
     bank = Bank(**options)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from agentcache import Limits, Notice, Run, SettingsError, ToolFinished, agent_tool, fork_tool, tool, workflow
+from agentcache import Limits, Notice, Run, Runtime, SettingsError, ToolFinished, agent_tool, fork_tool, tool, workflow
+from agentcache.emulator.clock import VirtualClock
+from agentcache.emulator.server import serve
 from agentcache.runtime.fork_point import PLACEHOLDER, current_fork_point
-from tests.workflow.conftest import Request, agent, staged
+from tests.workflow.conftest import RULES, Request, agent, staged
 
 reader = agent(name="reader")
 
@@ -45,6 +47,28 @@ async def test_forks_at_once_read_the_whole_prefix_of_their_parent_which_was_wri
     assert first.usage.cache_read_tokens == 0
     assert {call.usage.cache_read_tokens for call in others} == {first.usage.cache_write_tokens}
     assert [call.usage.cache_write_tokens for call in others[:3]] == [0, 0, 0]
+
+
+async def test_forks_at_once_of_a_history_that_ran_out_write_it_once():
+    clock = VirtualClock()
+
+    @workflow
+    async def asked(run: Run) -> list[str]:
+        return await run.map(reader, ["one", "two", "three"], fork_of="c")
+
+    async with (
+        serve(lambda request: "ok", clock=clock) as emulator,
+        Runtime("memory:", base_url=emulator.base_url, clock=clock.now) as runtime,
+    ):
+        await runtime.run(reader, RULES * 3, conversation="c")
+        await clock.advance(3600)
+        await runtime.run(asked)
+        first, *forks = await runtime.ledger.calls()
+    history = first.usage.cache_write_tokens
+    assert sum(fork.usage.cache_write_tokens > history for fork in forks) == 1
+    one, other, third = sorted(fork.usage.cache_read_tokens for fork in forks)
+    assert (one, other) == (0, third)
+    assert other >= history
 
 
 async def test_forks_leave_their_conversation_as_it_was():

@@ -80,7 +80,7 @@ class Runner:
         return self.conversations.draft(run.conversation, agent=run.agent.name)
 
     def _require_approver(self, agent: Agent[object]) -> None:
-        waiting = [tool.name for tool in agent.toolbox.values() if tool.approval is not False]
+        waiting = [name for tool in agent.toolbox.values() for name in tool.may_wait]
         if waiting and self.approver is None:
             raise SettingsError(
                 f"agent {agent.name!r}: calls of {waiting[0]!r} wait for approval, and nobody can be asked; give "

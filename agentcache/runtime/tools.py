@@ -68,6 +68,8 @@ class Tool:
     version: str | None = None
     max_result_chars: int = MAX_RESULT_CHARS
     approval: bool | ApprovalRule = False
+    approval_behind: tuple[str, ...] = ()
+    """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
     blocking: bool | None = None
     """Whether `function` must run in a thread of its own; `None`: if it is no coroutine function."""
     signature: Signature | None = field(default=None, repr=False)
@@ -104,6 +106,11 @@ class Tool:
     def with_defaults(self, arguments: JsonObject) -> JsonObject:
         """Return the arguments with the plain defaults written out: calls that mean the same come out the same."""
         return arguments if self.signature is None else {**self.signature.defaults, **arguments}
+
+    @property
+    def may_wait(self) -> tuple[str, ...]:
+        """Names of the tools that may wait for approval when this one is called: itself, and those behind it."""
+        return self.approval_behind if self.approval is False else (self.name, *self.approval_behind)
 
     def needs_approval(self, arguments: JsonObject) -> bool:
         """Tell whether a call with these arguments waits for a decision.

@@ -160,6 +160,15 @@ async def test_without_anybody_to_ask_nothing_is_sent():
     assert on.emulator.requests == []
 
 
+async def test_that_nobody_can_be_asked_is_also_known_of_agents_behind_tools():
+    clerk = agent_tool(Bank().clerk, description="Have something paid.")
+    boss = agent(name="boss", tools=[agent_tool(agent(name="chief", tools=[clerk]), description="Ask.")])
+    async with staged(pays(5)) as on:
+        with pytest.raises(SettingsError, match="agent 'boss': calls of 'pay' wait for approval"):
+            await on.runtime.run(boss, "go")
+    assert on.emulator.requests == []
+
+
 async def broken(request: ApprovalRequest) -> bool:
     raise OSError("the queue is down")
 

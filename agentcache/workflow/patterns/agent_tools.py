@@ -34,6 +34,7 @@ def agent_tool(
         description=description,
         input_schema=task_schema("What is to be done or answered, with all that it takes: nothing else is known."),
         function=ask,
+        approval_behind=tuple(waiting for tool in agent.toolbox.values() for waiting in tool.may_wait),
         where=f"agent_tool of agent {agent.name!r}",
     )
 

@@ -20,6 +20,7 @@ from agentcache.cli.settings import Settings
 from agentcache.cli.target import Answering, Target, as_replies, load_replies, load_target, not_runnable
 from agentcache.errors import SettingsError, TargetError
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.approval import Approver
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.results import RunResult
@@ -42,6 +43,8 @@ class Order:
     answered_by: str | None
     """Who answers in the model's place, in words; `None` when Claude does."""
     settings: Settings
+    approver: Approver | None = None
+    """Who decides about tool calls that wait for approval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ def order(
     conversation: str | None,
     emulate: str | None,
     settings: Settings,
+    approver: Approver | None = None,
 ) -> Order:
     """Return the order that a command line gives; everything that can be wrong with it is found here.
 
@@ -76,7 +80,13 @@ def order(
     if conversation is not None and not settings.keep_text:
         raise SettingsError(f"conversation {conversation!r} would end with this command: add --keep-text to keep it")
     variables = Variables(session=session, turn=turn, conversation=conversation)
-    return Order(start=_starter(found, inputs, variables), replies=replies, answered_by=answered_by, settings=settings)
+    return Order(
+        start=_starter(found, inputs, variables),
+        replies=replies,
+        answered_by=answered_by,
+        settings=settings,
+        approver=approver,
+    )
 
 
 class Variables(TypedDict):
@@ -121,7 +131,7 @@ async def perform(what: Order, emit: EventSink, tally: Tally) -> Performed:
     """
     performed: Performed | None = None
     try:
-        async with _answering(what) as base_url, _runtime(what.settings, base_url, emit) as runtime:
+        async with _answering(what) as base_url, _runtime(what, base_url, emit) as runtime:
             performed = await _run(runtime, what, tally)
     except Exception as failure:
         # A script that failed, or had replies left over, says so when the emulator closes; the run's own error is
@@ -132,7 +142,8 @@ async def perform(what: Order, emit: EventSink, tally: Tally) -> Performed:
     return performed
 
 
-def _runtime(settings: Settings, base_url: str | None, emit: EventSink) -> Runtime:
+def _runtime(what: Order, base_url: str | None, emit: EventSink) -> Runtime:
+    settings = what.settings
     return Runtime(
         settings.db_url,
         api_key="emulated" if base_url else None,
@@ -141,6 +152,7 @@ def _runtime(settings: Settings, base_url: str | None, emit: EventSink) -> Runti
         keep_text=settings.keep_text,
         record_requests=settings.record_requests,
         limits=Limits(usd=settings.max_usd),
+        approve=what.approver,
     )
 
 

@@ -18,9 +18,12 @@ from typing import TypeAlias
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import ToolFailed
 from agentcache.prompt.canonical import JsonObject
+from agentcache.runtime.approval import Approver
+from agentcache.runtime.approving import held_back
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
 from agentcache.runtime.memo import Memo, Remembered
+from agentcache.runtime.tool_context import ToolCall, executing
 from agentcache.runtime.tool_results import Outcome, ToolResult, failure
 from agentcache.runtime.tools import Tool, ToolFunction, call_here
 
@@ -35,6 +38,7 @@ class ToolTurn:
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
     memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
+    approver: decides about calls that need approval; `None` executes none of them.
     """
 
     run_id: str
@@ -47,6 +51,7 @@ class ToolTurn:
     memo: Memo | None = None
     concurrency: int | None = None
     timeout_s: float | None = None
+    approver: Approver | None = None
 
 
 async def run_tool_calls(
@@ -116,16 +121,46 @@ class _ToolCall:
         return str(self.block.get("name"))
 
     async def run(self, tools: Mapping[str, Tool], slots: AbstractAsyncContextManager[None]) -> None:
-        async with slots:
-            self._start()
-            try:
-                self.answer = await self._answer(tools)
-            except asyncio.CancelledError:
-                if _being_cancelled():
-                    raise
-                # The tool cancelled something of its own and let it out; its block needs an answer all the same.
-                self.answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
-            await self.close()
+        try:
+            self.answer = await self._held_back(tools.get(self.name))  # takes no slot: a person may be slow
+            if self.answer is None:
+                async with slots:
+                    self._start()
+                    self.answer = await self._answer(tools)
+        except asyncio.CancelledError:
+            if _being_cancelled():
+                raise
+            # The tool cancelled something of its own and let it out; its block needs an answer all the same.
+            self.answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+        await self.close()
+
+    @property
+    def context(self) -> ToolCall:
+        tool_use_id = str(self.block.get("id"))
+        return ToolCall(
+            run_id=self.turn.run_id,
+            agent=self.turn.agent,
+            tool=self.name,
+            tool_use_id=tool_use_id,
+            idempotency_key=f"{self.turn.run_id}:{tool_use_id}",
+        )
+
+    async def _held_back(self, tool: Tool | None) -> Remembered | None:
+        """Return the answer of a call that may not be executed."""
+        arguments = self.block.get("input")
+        if tool is None or tool.approval is False or not isinstance(arguments, dict):
+            return None
+        turn = self.turn
+        result = await held_back(
+            tool,
+            arguments,
+            self.context,
+            tool_call_id=self.tool_call_id,
+            approver=turn.approver,
+            emit=turn.emit,
+            clock=turn.clock,
+        )
+        return None if result is None else Remembered(result=result, hit=False)
 
     async def _answer(self, tools: Mapping[str, Tool]) -> Remembered:
         arguments = self.block.get("input")
@@ -139,7 +174,8 @@ class _ToolCall:
             return Remembered(result=failure("invalid_arguments", message), hit=False)
 
         async def call() -> ToolResult:
-            return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
+            with executing(self.context):
+                return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
 
         if self.turn.memo is None:
             return Remembered(result=await call(), hit=False)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from agentcache.accounting.usage import RunRecord
-from agentcache.errors import DeclarationError, Spent
+from agentcache.errors import DeclarationError, SettingsError, Spent
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_run import AgentRun, Input
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink
+from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.results import RunResult
@@ -28,6 +30,9 @@ from agentcache.workflow.opened import OpenRun, opened_run
 P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
+U1 = TypeVar("U1")
+U2 = TypeVar("U2")
+U3 = TypeVar("U3")
 
 Variables = Mapping[str, object]
 
@@ -69,15 +74,25 @@ class Run:
         turn: Variables | None = None,
         output: type[object] | None = None,
         conversation: str | None = None,
+        fork_of: str | None = None,
         limits: Limits | None = None,
     ) -> T:
         """Run `agent` on `input` and return its output.
 
         `output` replaces the agent's declared output type for this run; `limits` adds bounds to the agent's own.
+        `conversation` goes on with a history by id. `fork_of` goes on from a copy of one, which stays as it is: the
+        same agent reads from the cache what the conversation sent, and forks may run beside each other.
         Raises a kind of `RunError` when the run cannot be finished.
         """
         result = await self.ask_result(
-            agent, input, session=session, turn=turn, output=output, conversation=conversation, limits=limits
+            agent,
+            input,
+            session=session,
+            turn=turn,
+            output=output,
+            conversation=conversation,
+            fork_of=fork_of,
+            limits=limits,
         )
         return result.output
 
@@ -90,10 +105,19 @@ class Run:
         turn: Variables | None = None,
         output: type[object] | None = None,
         conversation: str | None = None,
+        fork_of: str | ForkPoint | None = None,
+        repeated: bool = False,
         limits: Limits | None = None,
     ) -> RunResult[T]:
-        """Do as `ask` does and return the whole result: output, usage, cost, run id."""
-        spec = OutputSpec.of(output or agent.output)
+        """Do as `ask` does and return the whole result: output, usage, cost, run id.
+
+        `fork_of` may also be a point in the run of this agent that is waiting for the tool which asks. `repeated`: the
+        same prompt is asked, or the same history forked, by others at about the same time, so all of it is worth
+        writing to the cache.
+        """
+        if conversation is not None and fork_of is not None:
+            raise SettingsError(f"agent {agent.name!r}: a fork of a history extends none; leave out `conversation`")
+        spec = fork_of.output if isinstance(fork_of, ForkPoint) else OutputSpec.of(output or agent.output)
         bounds = agent.limits.replaced_by(limits)
         async with self._below(agent.name, bounds, agent=agent.name, conversation=conversation) as child:
             run = AgentRun(
@@ -106,8 +130,11 @@ class Run:
                 output=spec,
                 meter=child.meter,
                 emit=self.emit,
+                repeated=repeated,
+                fork_of=fork_of,
             )
-            child.output = await self.runner.run(run)
+            with _within(replace(self, run_id=child.run_id, name=agent.name, meter=child.meter)):
+                child.output = await self.runner.run(run)
         return child.result(cast("T", child.output))
 
     async def map(
@@ -119,31 +146,52 @@ class Run:
         session: Variables | None = None,
         turn: Variables | None = None,
         output: type[object] | None = None,
+        fork_of: str | None = None,
         limits: Limits | None = None,
     ) -> list[T]:
         """Run `agent` once for each input, at most `concurrency` at a time, and return the outputs in input order.
 
-        The first call writes the shared prefix; the others start when it can be read. When one run fails the rest
-        are cancelled and its error is raised.
+        With `fork_of` each goes on from a copy of that conversation, as in `ask`. The first call writes the shared
+        prefix, and where all inputs are equal the whole prompt; the others start when it can be read. When one run
+        fails the rest are cancelled and its error is raised.
         """
         if concurrency is not None and concurrency < 1:
             raise DeclarationError(f"map of agent {agent.name!r}: concurrency is {concurrency}; it must be at least 1")
         room = asyncio.Semaphore(concurrency) if concurrency else None
 
+        asked = list(inputs)
+        repeated = len(asked) > 1 and (fork_of is not None or all(item == asked[0] for item in asked))
+
         async def one(item: Input) -> T:
-            if room is None:
-                return await self.ask(agent, item, session=session, turn=turn, output=output, limits=limits)
-            async with room:
-                return await self.ask(agent, item, session=session, turn=turn, output=output, limits=limits)
+            async with room or nullcontext():
+                result = await self.ask_result(
+                    agent,
+                    item,
+                    session=session,
+                    turn=turn,
+                    output=output,
+                    fork_of=fork_of,
+                    repeated=repeated,
+                    limits=limits,
+                )
+            return result.output
 
-        return await self.gather(*(one(item) for item in inputs))
+        return list(await self.gather(*(one(item) for item in asked)))
 
-    async def gather(self, *awaitables: Awaitable[U]) -> list[U]:
+    @overload
+    async def gather(self, first: Awaitable[U1], second: Awaitable[U2], /) -> tuple[U1, U2]: ...
+    @overload
+    async def gather(
+        self, first: Awaitable[U1], second: Awaitable[U2], third: Awaitable[U3], /
+    ) -> tuple[U1, U2, U3]: ...
+    @overload
+    async def gather(self, *awaitables: Awaitable[U]) -> tuple[U, ...]: ...
+    async def gather(self, *awaitables: Awaitable[object]) -> tuple[object, ...]:
         """Await all at once and return their values in order. When one fails the others are cancelled first."""
         # The coroutines themselves: one inside another that is cancelled before it began would never be awaited.
         tasks = [asyncio.ensure_future(item) for item in awaitables]
         try:
-            return list(await asyncio.gather(*tasks))
+            return tuple(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -180,6 +228,31 @@ class Run:
 
 async def _ended(tasks: Iterable[asyncio.Future[U]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_current: ContextVar[Run] = ContextVar("current_run")
+
+
+def current_run() -> Run:
+    """Return the run of the agent that asked for the tool which is being executed; what it asks is nested there.
+
+    Raises `SettingsError` outside of a tool that a run executes: a workflow is given its run.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise SettingsError(
+            "there is no current run: only a tool that an agent's run executes can ask for it"
+        ) from None
+
+
+@contextmanager
+def _within(run: Run) -> Iterator[None]:
+    token = _current.set(run)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import ParamSpec, TypeVar, overload
@@ -18,10 +18,13 @@ from agentcache.errors import DeclarationError, SettingsError
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
+from agentcache.runtime.approval import Approver
+from agentcache.runtime.approving import Approve, CallbackApprover
 from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
@@ -63,10 +66,12 @@ class Runtime:
     record_requests: a file to append a request log to (DESIGN section 7).
     limits: bounds of every top-level run.
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
-        `Notice`; for tests.
+        `Notice`; for tests. That another agent goes on with a conversation is no error.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
     scheduling: when calls go out: whether they wait for a prefix that another call is writing, how many run at once,
         whether rate limits are learned; `None` sends every call at once.
+    approve: decides about calls of tools with `approval`: a function of an `ApprovalRequest`, plain (it gets a thread)
+        or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened.
@@ -85,6 +90,7 @@ class Runtime:
         strict: bool = False,
         keep_alive: KeepAlive | None = None,
         scheduling: Scheduling | None = DEFAULT_SCHEDULING,
+        approve: Approve | Approver | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -92,6 +98,7 @@ class Runtime:
         self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
+        self._approver = CallbackApprover(approve) if callable(approve) else approve
         self._keep_warm: KeepWarm | None = None
         self._scheduler = Scheduler(settings=scheduling or NO_SCHEDULING, clock=clock, sleep=sleep)
         self._resources = AsyncExitStack()
@@ -140,6 +147,7 @@ class Runtime:
             memo=Memo(clock=self._clock),
             clock=self._clock,
             new_id=new_id,
+            approver=self._approver,
         )
         return self
 
@@ -177,6 +185,7 @@ class Runtime:
         session: Variables | None = None,
         turn: Variables | None = None,
         conversation: str | None = None,
+        fork_of: str | None = None,
         output: type[object] | None = None,
         limits: Limits | None = None,
     ) -> RunResult[T]: ...
@@ -186,8 +195,10 @@ class Runtime:
         """Run an agent on an input, or a workflow with its arguments, and return the whole result.
 
         For an agent: `session` and `turn` bring the variables of those layers, `conversation` continues a history by
-        id, `output` replaces the declared output type, `limits` adds bounds. A workflow takes what its function takes;
-        bound it with `Runtime(limits=…)`. Raises a kind of `RunError` when the run cannot be finished.
+        id, `fork_of` goes on from a copy of one, `output` replaces the declared output type, `limits` adds bounds. A
+        workflow takes what its function takes; bound it with `Runtime(limits=…)`.
+
+        Raises a kind of `RunError` when the run cannot be finished.
         """
         top = self._top(self._emit)
         return await _perform(top, target, args, kwargs)
@@ -204,10 +215,13 @@ class Runtime:
         """
         return await warm_agent(self._top(self._emit), agent, session=session)
 
-    async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncIterator[Event]:
+    async def stream(self, target: object, *args: object, **kwargs: object) -> AsyncGenerator[Event, None]:
         """Run `target` as `run` does and yield its events; the last `RunFinished` carries the output.
 
-        Raises what the run raises, after its last event. Leaving the loop early cancels the run.
+        Everything beneath the run is in the one stream; each event knows its run, and `RunStarted` the run above.
+
+        Raises what the run raises, after its last event. Leaving the loop early cancels the run and all beneath it;
+        with `contextlib.aclosing(…)` around the stream that is done when the block ends, and not some time later.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -224,7 +238,7 @@ class Runtime:
         finally:
             if not task.done():
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await despite_cancellation(_ended(task))
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)
@@ -251,6 +265,10 @@ async def _perform(
     if isinstance(target, Agent):
         return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
     raise DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
+
+
+async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
+    await asyncio.wait([task])
 
 
 def run_sync(

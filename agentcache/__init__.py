@@ -39,8 +39,11 @@ from agentcache.errors import (
 from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CallFinished,
     CallHeld,
     CallRetried,
@@ -66,14 +69,26 @@ from agentcache.stores.protocols import ConversationRecord
 from agentcache.version import __version__
 from agentcache.workflow.durable_runs import Durable
 from agentcache.workflow.keep_warm import KeepAlive
-from agentcache.workflow.run import Run, Workflow, workflow
+from agentcache.workflow.patterns.agent_tools import agent_tool
+from agentcache.workflow.patterns.forks import fork_tool
+from agentcache.workflow.patterns.handing_off import HandedOff, handoff
+from agentcache.workflow.patterns.improving import Improved, improve
+from agentcache.workflow.patterns.routing import Routed, route
+from agentcache.workflow.patterns.verifying import Verified, verified
+from agentcache.workflow.patterns.voting import Vote, majority, vote
+from agentcache.workflow.run import Run, Workflow, current_run, workflow
 from agentcache.workflow.runtime import Runtime, run_sync
 from agentcache.workflow.scheduling import Concurrency, Scheduling
 
 __all__ = [
     "__version__",
     "Agent",
+    "agent_tool",
     "AgentCacheError",
+    "ApprovalDecided",
+    "ApprovalRequest",
+    "ApprovalRequested",
+    "Approver",
     "BreakpointError",
     "CallError",
     "CallFinished",
@@ -88,15 +103,23 @@ __all__ = [
     "ConversationChanged",
     "ConversationRecord",
     "Conversations",
+    "current_run",
     "current_tool_call",
+    "Decision",
     "DeclarationError",
     "Durable",
     "EmulatorError",
     "Event",
     "FirstToken",
+    "fork_tool",
+    "HandedOff",
+    "handoff",
+    "improve",
+    "Improved",
     "KeepAlive",
     "LimitReached",
     "Limits",
+    "majority",
     "MissingVariable",
     "Notice",
     "OutputInvalid",
@@ -107,6 +130,8 @@ __all__ = [
     "RateLimited",
     "Refused",
     "ReplyMalformed",
+    "route",
+    "Routed",
     "Run",
     "run_sync",
     "RunError",
@@ -140,6 +165,10 @@ __all__ = [
     "UnexpectedCall",
     "UnusedReply",
     "VariableLayerError",
+    "Verified",
+    "verified",
+    "Vote",
+    "vote",
     "Warmed",
     "Workflow",
     "workflow",

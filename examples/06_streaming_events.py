@@ -11,18 +11,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agentcache import (
-    Agent,
-    CallFinished,
-    FirstToken,
-    Prompt,
-    RunFinished,
-    Runtime,
-    TextDelta,
-    ToolFinished,
-    ToolStarted,
-    tool,
-)
+from agentcache import Agent, CallFinished, FirstToken, Prompt, RunFinished, Runtime, TextDelta, tool
+from agentcache import ToolFinished as Finished
+from agentcache import ToolStarted as Started
 
 
 @tool
@@ -43,9 +34,9 @@ async def narrate(runtime: Runtime, wish: str) -> AsyncIterator[str]:
     """Yield one line for each thing that happens, the story's text as it arrives."""
     async for event in runtime.stream(storyteller, wish):
         match event:
-            case ToolStarted(tool=name, arguments=arguments):
+            case Started(tool=name, arguments=arguments):
                 yield f"tool {name} {arguments}"
-            case ToolFinished(tool=name, outcome=outcome):
+            case Finished(tool=name, outcome=outcome):
                 yield f"tool {name}: {outcome}"
             case FirstToken():
                 yield "first token"

@@ -1,53 +1,38 @@
-"""A person decides: the tool asks before it acts, and the model is told when the answer is no.
+"""A person decides: the tool waits for a yes, and the model is told when the answer is no.
 
-    agentcache run examples/09_human_approval.py:pay "Invoice 17 from Rope & Sail, 240 euros" --emulate
-    agentcache run examples/09_human_approval.py:pay "Invoice 17 from Rope & Sail, 240 euros" no --emulate
+    agentcache run examples/09_human_approval.py:clerk "Invoice 17 from Rope & Sail, 240 euros" --emulate
+    agentcache run examples/09_human_approval.py:clerk "Invoice 17, 240 euros" --emulate --approve none
 
-Without the second word the question appears in the terminal. The tool is made inside the workflow, so it knows whom
-to ask; its definition is the same in every run, and so is the cached prefix.
+On a terminal the question appears there; elsewhere say `--approve all` or `none`, or give `Runtime(approve=…)` a
+function. The rule looks at the arguments that it names: small sums need nobody. Waiting changes nothing in the prompt,
+but a 5-minute cache entry may run out meanwhile.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from agentcache import Agent, Prompt, Run, Tool, ToolFailed, tool, workflow
+from agentcache import Agent, Prompt, current_tool_call, tool
 
 
-def transfer_tool(answer: str | None, done: list[str]) -> Tool:
-    """Return a tool that transfers money after a person has agreed; `answer` is theirs when it is known beforehand."""
-
-    @tool
-    async def transfer(payee: str, euros: int) -> str:
-        """Transfer money. A person must agree first, which may take a while."""
-        question = f"Transfer {euros} euros to {payee}? [yes/no] "
-        given = answer if answer is not None else await asyncio.to_thread(input, question)
-        if given.strip().lower() not in {"y", "yes"}:
-            raise ToolFailed("a person declined this transfer; do not try it again, say so in your answer")
-        done.append(f"{euros} euros to {payee}")
-        return "transferred"
-
-    return transfer
+@tool(approval=lambda euros: euros > 100)
+async def transfer(payee: str, euros: int) -> str:
+    """Transfer money. A person must agree to large sums, which may take a while."""
+    return f"transferred {euros} euros to {payee}, once for {current_tool_call().tool_use_id}"
 
 
-@workflow
-async def pay(run: Run, invoice: str, answer: str | None = None) -> dict[str, object]:
-    """Let an agent pay an invoice; return what it says and what was really transferred."""
-    done: list[str] = []
-    clerk = Agent(
-        name="clerk",
-        model="claude-sonnet-5-5",
-        prompt=Prompt(static="You pay invoices. Call `transfer` once for each invoice and report what became of it."),
-        tools=[transfer_tool(answer, done)],
-    )
-    says = await run.ask(clerk, invoice)
-    return {"says": says, "transferred": done}
+clerk = Agent(
+    name="clerk",
+    model="claude-sonnet-5-5",
+    prompt=Prompt(static="You pay invoices. Call `transfer` once for each invoice and report what became of it."),
+    tools=[transfer],
+)
 
 
 def emulated_replies(request: dict[str, Any]) -> str | list[dict[str, Any]]:
     """Stand in for the model: ask for the transfer, then report what became of it."""
     (*_, last) = request["messages"][-1]["content"]
     if last["type"] != "tool_result":
-        return [{"type": "tool_use", "name": "transfer", "input": {"payee": "Rope & Sail", "euros": 240}}]
+        euros = 240 if "240" in last["text"] else 40
+        return [{"type": "tool_use", "name": "transfer", "input": {"payee": "Rope & Sail", "euros": euros}}]
     return "It was declined." if last.get("is_error") else "It is paid."

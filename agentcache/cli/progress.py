@@ -17,6 +17,8 @@ from rich.table import Table
 
 from agentcache.accounting.usage import CallRecord, Usage
 from agentcache.runtime.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CallFinished,
     CallRetried,
     CallStarted,
@@ -99,11 +101,19 @@ def progress(target: Console, tally: Tally) -> Iterator[EventSink]:
 @contextmanager
 def _live(target: Console, tally: Tally) -> Iterator[EventSink]:
     with Live(console=target, get_renderable=tally.table, refresh_per_second=8, transient=True) as live:
+        waiting: set[str] = set()
 
         def take(event: Event) -> None:
             tally.take(event)
             if isinstance(event, CallRetried | Notice):
                 live.console.print(line_of(event), markup=False, style="yellow")
+            elif isinstance(event, ApprovalRequested):
+                live.stop()  # the question has the terminal for itself
+                waiting.add(event.tool_call_id)
+            elif isinstance(event, ApprovalDecided):
+                waiting.discard(event.tool_call_id)
+                if not waiting:
+                    live.start()
 
         yield take
 
@@ -130,6 +140,11 @@ def line_of(event: Event) -> str | None:
             return f"{who}: attempt {event.attempt} failed ({event.reason}); next one in {event.wait_s:.1f} s"
         case ToolFinished():
             return f"{who}: tool {event.tool} {event.outcome}{' (kept result)' if event.memo_hit else ''}"
+        case ApprovalRequested():
+            return f"{who}: tool {event.tool} waits for approval"
+        case ApprovalDecided():
+            because = f" ({event.reason})" if event.reason else ""
+            return f"{who}: tool {event.tool} {'approved' if event.approved else 'declined'}{because}"
         case Notice():
             return f"{who}: {event.message}"
         case RunFinished(agent=None):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic_core import PydanticSerializationError
 
+from agentcache.cli.approving import Approving, approver_for
 from agentcache.cli.arguments import pairs
 from agentcache.cli.failures import sentence
 from agentcache.cli.printing import as_json, console, table_width
@@ -22,6 +25,7 @@ from agentcache.report.tables import to_table
 if TYPE_CHECKING:
     from agentcache.cli.running import Order, Performed
 
+_STDIN = 0
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""
 
@@ -67,6 +71,12 @@ def run(
     spread: Annotated[
         bool, typer.Option("--spread", help="With --durable-id: hand the items of maps to `agentcache worker`.")
     ] = False,
+    approve: Annotated[
+        Approving,
+        typer.Option(
+            help="Who decides about tool calls that wait for approval: you, on this terminal, or all or none."
+        ),
+    ] = Approving.ASK,
 ) -> None:
     """Run an agent or a workflow.
 
@@ -88,6 +98,12 @@ def run(
         settings=settings,
         durable_id=durable_id,
         spread=spread,
+        approver=approver_for(
+            approve,
+            interactive=sys.stdin.isatty(),
+            show=partial(typer.echo, nl=False, err=True),
+            stdin=_STDIN,
+        ),
     )
     performed = _perform(what)
     if json_:

@@ -20,6 +20,7 @@ from agentcache.cli.settings import Settings
 from agentcache.cli.target import Answering, Target, as_replies, load_replies, load_target, not_runnable
 from agentcache.errors import SettingsError, TargetError
 from agentcache.runtime.agent import Agent
+from agentcache.runtime.approval import Approver
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.results import RunResult
@@ -45,6 +46,8 @@ class Order:
     settings: Settings
     durable: Durable | None = None
     """Makes the run outlive the command; `None` unless it was given an id."""
+    approver: Approver | None = None
+    """Who decides about tool calls that wait for approval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ def order(
     settings: Settings,
     durable_id: str | None = None,
     spread: bool = False,
+    approver: Approver | None = None,
 ) -> Order:
     """Return the order that a command line gives; everything that can be wrong with it is found here.
 
@@ -89,6 +93,7 @@ def order(
         answered_by=answered_by,
         settings=settings,
         durable=None if durable_id is None else Durable(spread=spread),
+        approver=approver,
     )
 
 
@@ -160,6 +165,7 @@ def _runtime(what: Order, base_url: str | None, emit: EventSink) -> Runtime:
         record_requests=settings.record_requests,
         limits=Limits(usd=settings.max_usd),
         durable=what.durable,
+        approve=what.approver,
     )
 
 

@@ -246,7 +246,7 @@ def _keep_before_loose_end(draft: _Draft, tail: Breakpoint, reuse: Reuse) -> Non
         return
     for index in range(tail.block - reuse.loose_blocks, layout.messages_start - 1, -1):
         if layout.blocks[index].markable:
-            reason = f"the last prompts kept all but their last {reuse.loose_blocks} blocks"
+            reason = f"other prompts share all but the last {reuse.loose_blocks} blocks"
             point = _point(layout, index, reason, ttl=tail.ttl)
             if not draft.keeps(index) and draft.admits(point):
                 draft.kept.append(point)

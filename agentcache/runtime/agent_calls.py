@@ -99,7 +99,8 @@ class AgentCalls:
     ) -> JsonObject:
         """Compare a call with the one before; return what the ledger keeps of that, beside the plan.
 
-        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict.
+        Raises `PrefixMoved` for a move that nobody intended, where the runtime is strict. That another agent goes on
+        with a conversation is intended.
         """
         notes: JsonObject = {} if going.choice is None else {"semi_static": going.choice.to_json()}
         before, sent, layout = transcript.layout, transcript.sent, prepared.layout
@@ -108,19 +109,27 @@ class AgentCalls:
             return notes
         lost = loss(sent, moved, prepared.plan, layout, run.agent.facts, at_s=now)
         message = f"{moved.named()} is not what this conversation sent before: {lost.words()}"
-        if self.strict:
+        handed_over = sent.agent != run.agent.name
+        if handed_over:
+            message = f"the conversation goes on with {run.agent.name} in place of {sent.agent}, and so {message}"
+        elif self.strict:
             raise PrefixMoved(f"{run.agent.name}: {message}; {_REMEDIES[moved.cause]}", where=moved.where)
-        run.notice("prefix_moved", message, at=now)
+        run.notice("handed_over" if handed_over else "prefix_moved", message, at=now)
         return {**notes, "moved": {**moved.to_json(), **lost.to_json()}}
 
     def _expected(self, run: AgentRun, transcript: Transcript, layout: Layout, now: float) -> Reuse:
         """Return what is known of the calls around this one.
 
-        A run without tools that is no conversation ends with its first answer, as far as anybody can tell.
+        A run without tools that is no conversation ends with its first answer, as far as anybody can tell; if others
+        send the same messages, they read what it writes.
         """
         known = self.history.before_call(layout, agent=run.agent.name, at_s=now)
         written = transcript.sent.written if transcript.sent else frozenset()
         continues = bool(run.agent.toolbox) or run.conversation is not None
+        if _is_shared(run, transcript, now):
+            own = transcript.messages[-1]["content"] if run.fork_of is not None else ()
+            loose = max(known.loose_blocks, len(own) if isinstance(own, list) else 0)
+            known, continues = replace(known, loose_blocks=loose), True
         return replace(known, written=known.written | written, tail_continues=continues)
 
     def _charge(self, run: AgentRun, record: CallRecord, reserved: Reservation) -> None:
@@ -138,6 +147,12 @@ _REMEDIES: Mapping[Cause, str] = {
     "output_format_changed": "ask for one type of output within a conversation",
     "thinking_changed": "keep thinking and effort as they are within a conversation",
 }
+
+
+def _is_shared(run: AgentRun, transcript: Transcript, now: float) -> bool:
+    """Tell whether others read what this call writes behind the system prompt: not what a live history has written."""
+    history_lives = transcript.sent is not None and transcript.sent.live_tokens(at_s=now) > 0
+    return run.repeated and not history_lives
 
 
 def identity(variables: Mapping[str, object]) -> str:

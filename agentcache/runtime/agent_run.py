@@ -11,6 +11,7 @@ from agentcache.prompt.canonical import JsonObject, canonical_json
 from agentcache.prompt.plain_values import plain_value
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import EventSink, Notice
+from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.recorded_steps import RecordedSteps
@@ -24,7 +25,12 @@ _BLOCKS = frozenset({"text", "image", "document", "search_result", "container_up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentRun:
-    """One run of one agent: who it is, what it is asked, what it may use; `steps` where the run is durable."""
+    """One run of one agent: who it is, what it is asked, what it may use.
+
+    repeated: whether others send the same prompt, or fork the same history, at about the same time.
+    fork_of: a conversation's id, or a point in another run, whose history this run goes on from without changing it.
+    steps: where the run is durable.
+    """
 
     run_id: str
     agent: Agent[object]
@@ -36,6 +42,8 @@ class AgentRun:
     meter: Meter
     emit: EventSink
     steps: RecordedSteps | None = None
+    repeated: bool = False
+    fork_of: str | ForkPoint | None = None
 
     def notice(self, code: str, message: str, *, at: float) -> None:
         """Tell the author something that stops nothing; `at` is Unix seconds."""

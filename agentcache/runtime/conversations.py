@@ -47,6 +47,18 @@ class Conversations:
             if draft.keep:
                 await self.save(conversation_id, draft, agent=agent)
 
+    @asynccontextmanager
+    async def forked(self, conversation_id: str) -> AsyncIterator[Transcript]:
+        """Yield a copy of the conversation as it was last saved, to go on from; it is not handed in.
+
+        Forks wait for nobody, not even for a run of the same conversation. Raises `SettingsError` for a conversation
+        without history.
+        """
+        current = await self._current(conversation_id)
+        if not current.messages:
+            raise SettingsError(f"conversation {conversation_id!r} has no history to fork; ask something in it first")
+        yield current.draft()
+
     async def save(self, conversation_id: str, draft: Transcript, *, agent: str) -> None:
         """Make a draft the conversation. Raises `ConversationChanged` when another process saved it meanwhile."""
         stored = stored_form(conversation_id, draft, agent=agent)

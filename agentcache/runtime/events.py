@@ -109,6 +109,27 @@ class ToolFinished(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested(RunEvent):
+    """A tool call waits for a decision; its `ToolStarted` comes after a yes, and never after a no."""
+
+    tool_call_id: str
+    tool: str
+    tool_use_id: str
+    arguments: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDecided(RunEvent):
+    """The decision about a tool call; `reason` is what the decider said, or what kept a decision from being had."""
+
+    tool_call_id: str
+    tool: str
+    tool_use_id: str
+    approved: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(RunEvent):
     """Something that the author should know and that stopped nothing, e.g. an unpriced model."""
 
@@ -137,6 +158,8 @@ Event: TypeAlias = (
     | CallFinished
     | ToolStarted
     | ToolFinished
+    | ApprovalRequested
+    | ApprovalDecided
     | Notice
     | RunFinished
 )

@@ -6,20 +6,25 @@ The runner owns the order of things; how one call is made stands in `agent_calls
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
+from agentcache.errors import SettingsError
 from agentcache.prompt.amendments import Way
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.wire import CallSettings
+from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls, identity
 from agentcache.runtime.agent_run import AgentRun, content_of
+from agentcache.runtime.approval import Approver
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.continuing import GoingOn, go_on
 from agentcache.runtime.conversation import HeldSettings, Transcript
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.fallbacks import Line, answered
+from agentcache.runtime.fork_point import ForkPoint, forkable
 from agentcache.runtime.memo import Memo
 from agentcache.runtime.recorded_conversation import begun, compacted_once
 from agentcache.runtime.recorded_steps import tool_steps
@@ -45,16 +50,24 @@ class Runner:
     memo: Memo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    approver: Approver | None = None
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Rendering and planning is what a run asks of the processor; runs take turns at it."""
 
     async def run(self, run: AgentRun) -> object:
         """Perform the run and return its output.
 
-        Raises a kind of `RunError` when it cannot be finished and `DeclarationError` when its variables do not fit;
-        the conversation is then as it was before.
+        Raises a kind of `RunError` when it cannot be finished and `DeclarationError` when its variables do not fit
+        or nobody can approve what its tools do; the conversation is then as it was before.
         """
-        async with self.conversations.draft(run.conversation, agent=run.agent.name) as transcript:
+        self._require_approver(run.agent)
+        if isinstance(run.fork_of, ForkPoint):
+            point = run.fork_of
+            transcript = point.continued(content_of(run.input, run.agent.name))
+            return await self._turns(
+                Line(run=run, transcript=transcript, going=point.going, settings=point.settings, rest=())
+            )
+        async with self._draft(run) as transcript:
             await self.turnstile.passed()
             await begun(run, transcript)
             rendered, opening = await self._rendered(run)
@@ -89,6 +102,19 @@ class Runner:
             return await self.compactor.compacted(run, transcript, going, settings, rendered)
 
         return await compacted_once(run, transcript, going, rendered, self.calls.caller.ledger, compact)
+
+    def _draft(self, run: AgentRun) -> AbstractAsyncContextManager[Transcript]:
+        if isinstance(run.fork_of, str):
+            return self.conversations.forked(run.fork_of)
+        return self.conversations.draft(run.conversation, agent=run.agent.name)
+
+    def _require_approver(self, agent: Agent[object]) -> None:
+        waiting = [name for tool in agent.toolbox.values() for name in tool.may_wait]
+        if waiting and self.approver is None:
+            raise SettingsError(
+                f"agent {agent.name!r}: calls of {waiting[0]!r} wait for approval, and nobody can be asked; give "
+                "Runtime(approve=…), or run it on a terminal or with `agentcache run --approve all|none`"
+            )
 
     async def _rendered(self, run: AgentRun) -> tuple[tuple[RenderedSection, ...], list[JsonObject]]:
         agent = run.agent
@@ -156,7 +182,8 @@ class Runner:
                 repairs_left -= 1
                 transcript.messages.append(_user(step.message))
             elif isinstance(step, RunTools):
-                results = await self._tools(run, step.blocks, answer.call_id)
+                with forkable(_fork_point(line, step.blocks)):
+                    results = await self._tools(run, step.blocks, answer.call_id)
                 transcript.messages.append({"role": "user", "content": list(results)})
             elif not isinstance(step, CallAgain):
                 raise TypeError(f"unknown step {step!r}")
@@ -184,6 +211,7 @@ class Runner:
             memo=self.memo,
             concurrency=run.agent.tool_concurrency,
             steps=None if run.steps is None else tool_steps(run.steps, ledger, run.meter),
+            approver=self.approver,
         )
         results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
         return results
@@ -194,6 +222,20 @@ _WAYS: Mapping[Way, tuple[str, str]] = {
     "rewrite": ("semi_static_rewritten", "the prefix is rewritten"),
     "keep": ("semi_static_kept", "this conversation keeps the old text"),
 }
+
+
+def _fork_point(line: Line, blocks: Sequence[JsonObject]) -> ForkPoint:
+    run = line.run
+    return ForkPoint(
+        agent=run.agent,
+        session=run.session,
+        output=run.output,
+        transcript=line.transcript,
+        going=line.going,
+        settings=line.settings,
+        pending=tuple(str(block["id"]) for block in blocks),
+        forked=isinstance(run.fork_of, ForkPoint),
+    )
 
 
 def _user(text: str) -> JsonObject:

@@ -18,11 +18,13 @@ from typing import TypeAlias
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import ToolFailed
 from agentcache.prompt.canonical import JsonObject, digest
+from agentcache.runtime.approval import Approver
+from agentcache.runtime.approving import held_back
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
 from agentcache.runtime.memo import Memo, Remembered
 from agentcache.runtime.recorded_steps import RecordedToolCall
-from agentcache.runtime.tool_context import ToolCall, calling
+from agentcache.runtime.tool_context import ToolCall, executing
 from agentcache.runtime.tool_results import Outcome, ToolResult, failure
 from agentcache.runtime.tools import Tool, ToolFunction, call_here
 
@@ -37,6 +39,7 @@ class ToolTurn:
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
     memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
+    approver: decides about calls that need approval; `None` executes none of them.
     steps: where the run is durable, gives each call, in block order, what makes it one of its steps.
     """
 
@@ -50,6 +53,7 @@ class ToolTurn:
     memo: Memo | None = None
     concurrency: int | None = None
     timeout_s: float | None = None
+    approver: Approver | None = None
     steps: Callable[[str], RecordedToolCall] | None = None
 
 
@@ -121,25 +125,54 @@ class _ToolCall:
         return str(self.block.get("name"))
 
     async def run(self, tools: Mapping[str, Tool], slots: AbstractAsyncContextManager[None]) -> None:
-        async with slots:
-            self._start()
-            with calling(_called(self.block, self.turn)):
-                if self.step is None:
-                    self.answer = await self._answer(tools)
-                else:
-                    self.answer = await self.step.answer(lambda: self._answer(tools))
-            await self.close()
+        if self.step is None:
+            self.answer = await self._answer(tools, slots)
+        else:
+            self.answer = await self.step.answer(lambda: self._answer(tools, slots))
+        await self.close()
 
-    async def _answer(self, tools: Mapping[str, Tool]) -> Remembered:
+    async def _answer(self, tools: Mapping[str, Tool], slots: AbstractAsyncContextManager[None]) -> Remembered:
         try:
-            return await self._asked(tools)
+            answer = await self._held_back(tools.get(self.name))  # takes no slot: a person may be slow
+            if answer is None:
+                async with slots:
+                    self._start()
+                    answer = await self._executed(tools)
         except asyncio.CancelledError:
             if _being_cancelled():
                 raise
             # The tool cancelled something of its own and let it out; its block needs an answer all the same.
-            return Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+            answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+        return answer
 
-    async def _asked(self, tools: Mapping[str, Tool]) -> Remembered:
+    @property
+    def context(self) -> ToolCall:
+        return ToolCall(
+            run_id=self.turn.run_id,
+            agent=self.turn.agent,
+            tool=self.name,
+            tool_use_id=str(self.block.get("id")),
+            idempotency_key=_key(self.block, self.turn),
+        )
+
+    async def _held_back(self, tool: Tool | None) -> Remembered | None:
+        """Return the answer of a call that may not be executed."""
+        arguments = self.block.get("input")
+        if tool is None or tool.approval is False or not isinstance(arguments, dict):
+            return None
+        turn = self.turn
+        result = await held_back(
+            tool,
+            arguments,
+            self.context,
+            tool_call_id=self.tool_call_id,
+            approver=turn.approver,
+            emit=turn.emit,
+            clock=turn.clock,
+        )
+        return None if result is None else Remembered(result=result, hit=False)
+
+    async def _executed(self, tools: Mapping[str, Tool]) -> Remembered:
         arguments = self.block.get("input")
         tool = tools.get(self.name)
         if tool is None:
@@ -151,7 +184,8 @@ class _ToolCall:
             return Remembered(result=failure("invalid_arguments", message), hit=False)
 
         async def call() -> ToolResult:
-            return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
+            with executing(self.context):
+                return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
 
         if self.turn.memo is None:
             return Remembered(result=await call(), hit=False)
@@ -225,24 +259,16 @@ class _ToolCall:
         return self.answer.result.block(str(self.block["id"]))
 
 
-def _called(block: JsonObject, turn: ToolTurn) -> ToolCall:
-    use_id = str(block.get("id"))
-    return ToolCall(
-        run_id=turn.run_id,
-        agent=turn.agent,
-        tool=str(block.get("name")),
-        tool_use_id=use_id,
-        idempotency_key=f"{turn.run_id}:{use_id}",
-    )
+def _key(block: JsonObject, turn: ToolTurn) -> str:
+    return f"{turn.run_id}:{block.get('id')}"
 
 
 def _tool_call(block: JsonObject, turn: ToolTurn) -> _ToolCall:
     """Begin a call. In a durable run its place among the steps and its id are what they were the first time."""
     if turn.steps is None:
         return _ToolCall(block=block, turn=turn, tool_call_id=turn.new_id("tool"))
-    called = _called(block, turn)
-    tool_call_id = f"tool_{digest(called.idempotency_key).rpartition(':')[2]}"
-    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=turn.steps(called.tool))
+    tool_call_id = f"tool_{digest(_key(block, turn)).rpartition(':')[2]}"
+    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=turn.steps(str(block.get("name"))))
 
 
 async def _close(calls: Sequence[_ToolCall]) -> None:

@@ -1,8 +1,4 @@
-"""Which tool call a tool's function is running for.
-
-A tool with side effects gets here what makes it safe to be called twice: an idempotency key that is the same whenever
-the same call is made again, as it is after a process died in the middle of it.
-"""
+"""Which tool call is being executed: a tool's function may ask for it, in whatever thread it runs."""
 
 from __future__ import annotations
 
@@ -16,7 +12,11 @@ from agentcache.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One call of a tool. `idempotency_key` names it for ever: equal for a repetition, different for any other call."""
+    """One execution of a tool, as the model asked for it.
+
+    tool_use_id: the API's id of the `tool_use` block. idempotency_key: the same whenever this very call is executed
+    again, and no other call's: hand it to whatever must not act twice.
+    """
 
     run_id: str
     agent: str | None
@@ -25,27 +25,29 @@ class ToolCall:
     idempotency_key: str
 
 
-_CURRENT: ContextVar[ToolCall | None] = ContextVar("agentcache_tool_call", default=None)
+_current: ContextVar[ToolCall] = ContextVar("current_tool_call")
 
 
 def current_tool_call() -> ToolCall:
-    """Return the call that the running tool was called for; raises `SettingsError` outside a tool."""
-    call = tool_call_around()
-    if call is None:
-        raise SettingsError("current_tool_call() is for code that runs inside a tool; nothing called one here")
-    return call
+    """Return the call that is being executed. Raises `SettingsError` outside of a tool that a run executes."""
+    try:
+        return _current.get()
+    except LookupError:
+        raise SettingsError(
+            "there is no current tool call: only a tool's function that a run executes can ask for it"
+        ) from None
 
 
 def tool_call_around() -> ToolCall | None:
-    """Return the call that the running tool was called for; `None` outside a tool."""
-    return _CURRENT.get()
+    """Return the call that is being executed; `None` outside of a tool."""
+    return _current.get(None)
 
 
 @contextmanager
-def calling(call: ToolCall) -> Iterator[None]:
-    """Make `call` the current one."""
-    token = _CURRENT.set(call)
+def executing(call: ToolCall) -> Iterator[None]:
+    """Make `call` the current one in the block, and in the tasks and threads that the block starts."""
+    token = _current.set(call)
     try:
         yield
     finally:
-        _CURRENT.reset(token)
+        _current.reset(token)

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.runtime.schemas import json_form
 
-Outcome: TypeAlias = Literal["ok", "error", "timeout", "invalid_arguments", "unknown_tool", "cancelled"]
+Outcome: TypeAlias = Literal["ok", "error", "timeout", "invalid_arguments", "unknown_tool", "cancelled", "declined"]
 """What became of a tool call; `ToolCallRecord.outcome` holds the same words."""
 
 MAX_RESULT_CHARS = 200_000

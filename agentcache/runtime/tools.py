@@ -15,6 +15,7 @@ from typing import Generic, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, ov
 
 from agentcache.errors import SettingsError, ToolArgumentsInvalid, ToolDeclarationError, ToolFailed
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_text, json_text, sorted_schema
+from agentcache.runtime.approval import ApprovalRule, checked_rule, must_be_approved
 from agentcache.runtime.code_version import code_version
 from agentcache.runtime.durations import Duration, seconds
 from agentcache.runtime.signatures import Signature, read_signature, underlying
@@ -50,6 +51,8 @@ class Tool:
     `ttl_s` seconds (`None`: until invalidated), under `tags` to invalidate them by.
     version: stands for the function's code in the key of kept results; worked out from its source when left out.
     max_result_chars: where the text of a result is cut.
+    approval: whether a call waits for a person's decision; a function of some of the arguments, by name, tells case by
+    case. It gets them validated where `@tool` made the schema, else as the model wrote them.
 
     Raises `ToolDeclarationError` for what could never work.
     """
@@ -64,12 +67,16 @@ class Tool:
     tags: tuple[str, ...] = ()
     version: str | None = None
     max_result_chars: int = MAX_RESULT_CHARS
+    approval: bool | ApprovalRule = False
+    approval_behind: tuple[str, ...] = ()
+    """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
     blocking: bool | None = None
     """Whether `function` must run in a thread of its own; `None`: if it is no coroutine function."""
     signature: Signature | None = field(default=None, repr=False)
     where: str = field(default="", repr=False)
     """File, line and name of the declaration, for messages."""
     _definition: JsonObject = field(init=False, repr=False)
+    _approved_by: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         derived: dict[str, object] = {
@@ -88,6 +95,9 @@ class Tool:
             "input_schema": sorted_schema(self.input_schema),
         }
         object.__setattr__(self, "_definition", definition)
+        properties = self.input_schema.get("properties")
+        parameters = properties if isinstance(properties, dict) else {}
+        object.__setattr__(self, "_approved_by", checked_rule(self.approval, parameters, self.where))
 
     def definition(self) -> JsonObject:
         """Return the tool as the API takes it. Always the same object; leave it as it is."""
@@ -96,6 +106,21 @@ class Tool:
     def with_defaults(self, arguments: JsonObject) -> JsonObject:
         """Return the arguments with the plain defaults written out: calls that mean the same come out the same."""
         return arguments if self.signature is None else {**self.signature.defaults, **arguments}
+
+    @property
+    def may_wait(self) -> tuple[str, ...]:
+        """Names of the tools that may wait for approval when this one is called: itself, and those behind it."""
+        return self.approval_behind if self.approval is False else (self.name, *self.approval_behind)
+
+    def needs_approval(self, arguments: JsonObject) -> bool:
+        """Tell whether a call with these arguments waits for a decision.
+
+        Raises what the tool's rule raises, and `ToolArgumentsInvalid` for arguments that never reach it.
+        """
+        if isinstance(self.approval, bool):
+            return self.approval
+        known = arguments if self.signature is None else self.signature.bind(arguments)
+        return must_be_approved(self.approval, self._approved_by, known)
 
     async def call(self, arguments: JsonObject, *, invoke: Invoke = call_here) -> ToolResult:
         """Call the function with the model's arguments and return its result, whatever happens.
@@ -106,7 +131,7 @@ class Tool:
         try:
             value = await invoke(self, arguments)
         except ToolArgumentsInvalid as error:
-            return failure("invalid_arguments", _misfit(self.name, str(error)), error=error)
+            return failure("invalid_arguments", misfit(self.name, str(error)), error=error)
         except ToolFailed as error:
             return failure("error", str(error) or type(error).__name__, error=error)
         except Exception as error:  # noqa: BLE001  # the model is told, and `error` keeps it for the logs
@@ -141,6 +166,7 @@ class ToolOptions(TypedDict, total=False):
     timeout: Duration | None
     version: str | None
     max_result_chars: int
+    approval: bool | ApprovalRule
 
 
 @overload
@@ -233,6 +259,7 @@ def _declared(function: Callable[P, R], names: Mapping[str, object], options: To
         tags=_tags(options.get("tags", ()), where),
         version=version,
         max_result_chars=options.get("max_result_chars", MAX_RESULT_CHARS),
+        approval=options.get("approval", False),
         blocking=not _is_async(function),
         signature=signature,
         where=where,
@@ -292,5 +319,6 @@ def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:
         raise ToolDeclarationError(f"{where}: input_schema is no JSON: {error}") from error
 
 
-def _misfit(name: str, problems: str) -> str:
+def misfit(name: str, problems: str) -> str:
+    """Return what the model is told of arguments that do not fit a tool."""
     return f"The arguments do not fit the tool {name}:\n{problems}\nCall it again with corrected arguments."

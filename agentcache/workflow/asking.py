@@ -16,6 +16,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, d
 from agentcache.prompt.plain_values import plain_value, plain_variables
 from agentcache.runtime.agent import Agent, OutputT
 from agentcache.runtime.agent_run import Input, content_of
+from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.output import OutputSpec
 
@@ -31,6 +32,13 @@ class Asked:
     conversation: str | None
     output: type[object]
     limits: Limits
+    fork_of: str | ForkPoint | None = None
+    repeated: bool = False
+
+    @property
+    def spec(self) -> OutputSpec:
+        """The form of the answer; a fork from within a run answers as that run does."""
+        return self.fork_of.output if isinstance(self.fork_of, ForkPoint) else OutputSpec.of(self.output)
 
     def identity(self) -> list[JsonValue]:
         """Return what tells this ask from others of its run: equal asks have equal identities.
@@ -38,7 +46,7 @@ class Asked:
         How the agent is declared is no part of it, so that an answer on record outlives a change of prompt. Raises
         `SettingsError` for an input or a variable without a JSON form.
         """
-        spec = OutputSpec.of(self.output)
+        spec, fork = self.spec, self.fork_of
         return [
             "agent",
             self.agent.name,
@@ -47,6 +55,7 @@ class Asked:
             plain_variables(self.turn),
             self.conversation,
             [spec.name, spec.schema],
+            list(fork.pending) if isinstance(fork, ForkPoint) else fork,
         ]
 
     def to_json(self) -> JsonObject:
@@ -83,6 +92,8 @@ def asked(
     turn: Mapping[str, object] | None = None,
     output: type[object] | None = None,
     conversation: str | None = None,
+    fork_of: str | ForkPoint | None = None,
+    repeated: bool = False,
     limits: Limits | None = None,
 ) -> Asked:
     """Return the ask that the arguments of `Run.ask` mean."""
@@ -94,6 +105,8 @@ def asked(
         conversation=conversation,
         output=output or agent.output,
         limits=agent.limits.replaced_by(limits),
+        fork_of=fork_of,
+        repeated=repeated,
     )
 
 

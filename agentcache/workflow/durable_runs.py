@@ -300,9 +300,8 @@ class DurableRun:
 
     def _can_spread(self, asked: Asked) -> bool:
         own_type = asked.output is asked.agent.output
-        return (
-            self.runs.settings.spread and own_type and asked.conversation is None and _stands_in_a_module(asked.agent)
-        )
+        alone = asked.conversation is None and asked.fork_of is None
+        return self.runs.settings.spread and own_type and alone and _stands_in_a_module(asked.agent)
 
 
 def queue_of(agent: Agent[object]) -> str:

@@ -73,20 +73,19 @@ async def opened_run(
         raise
     finally:
         ended_at = clock()
+        finished = RunFinished(
+            run_id=run.run_id,
+            agent=record.agent,
+            at=ended_at,
+            name=record.name,
+            status=status,
+            error=error,
+            output=run.output,
+        )
         try:
             await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
         finally:
-            emit(
-                RunFinished(
-                    run_id=run.run_id,
-                    agent=record.agent,
-                    at=ended_at,
-                    name=record.name,
-                    status=status,
-                    error=error,
-                    output=run.output,
-                )
-            )
+            emit(finished)  # also when it was cancelled while its row was being closed
 
 
 async def _row_begun(ledger: Ledger, record: RunRecord, clock: Callable[[], float], *, reopen: bool) -> None:

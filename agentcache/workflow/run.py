@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from agentcache.accounting.usage import RunRecord
-from agentcache.errors import DeclarationError, Spent
+from agentcache.errors import DeclarationError, SettingsError, Spent
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_run import AgentRun, Input
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink
+from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
-from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.recorded_steps import RecordedSteps
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
@@ -31,6 +32,9 @@ from agentcache.workflow.opened import OpenRun, opened_run
 P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
+U1 = TypeVar("U1")
+U2 = TypeVar("U2")
+U3 = TypeVar("U3")
 
 Variables = Mapping[str, object]
 
@@ -73,15 +77,25 @@ class Run:
         turn: Variables | None = None,
         output: type[object] | None = None,
         conversation: str | None = None,
+        fork_of: str | None = None,
         limits: Limits | None = None,
     ) -> T:
         """Run `agent` on `input` and return its output.
 
         `output` replaces the agent's declared output type for this run; `limits` adds bounds to the agent's own.
+        `conversation` goes on with a history by id. `fork_of` goes on from a copy of one, which stays as it is: the
+        same agent reads from the cache what the conversation sent, and forks may run beside each other.
         Raises a kind of `RunError` when the run cannot be finished.
         """
         result = await self.ask_result(
-            agent, input, session=session, turn=turn, output=output, conversation=conversation, limits=limits
+            agent,
+            input,
+            session=session,
+            turn=turn,
+            output=output,
+            conversation=conversation,
+            fork_of=fork_of,
+            limits=limits,
         )
         return result.output
 
@@ -94,10 +108,29 @@ class Run:
         turn: Variables | None = None,
         output: type[object] | None = None,
         conversation: str | None = None,
+        fork_of: str | ForkPoint | None = None,
+        repeated: bool = False,
         limits: Limits | None = None,
     ) -> RunResult[T]:
-        """Do as `ask` does and return the whole result: output, usage, cost, run id."""
-        what = asked(agent, input, session=session, turn=turn, output=output, conversation=conversation, limits=limits)
+        """Do as `ask` does and return the whole result: output, usage, cost, run id.
+
+        `fork_of` may also be a point in the run of this agent that is waiting for the tool which asks. `repeated`: the
+        same prompt is asked, or the same history forked, by others at about the same time, so all of it is worth
+        writing to the cache.
+        """
+        if conversation is not None and fork_of is not None:
+            raise SettingsError(f"agent {agent.name!r}: a fork of a history extends none; leave out `conversation`")
+        what = asked(
+            agent,
+            input,
+            session=session,
+            turn=turn,
+            output=output,
+            conversation=conversation,
+            fork_of=fork_of,
+            repeated=repeated,
+            limits=limits,
+        )
         return cast("RunResult[T]", await self._ask(what))
 
     async def _ask(self, what: Asked, *, spread: bool = False) -> RunResult[object]:
@@ -110,8 +143,8 @@ class Run:
         self, what: Asked, *, run_id: str | None = None, steps: RecordedSteps | None = None
     ) -> OpenRun:
         """Run an agent below this run; `run_id` and `steps` are given where the run is durable."""
-        agent, spec = what.agent, OutputSpec.of(what.output)
-        below = self._below(agent.name, what.limits, agent=agent.name, conversation=what.conversation, run_id=run_id)
+        agent, name = what.agent, what.agent.name
+        below = self._below(name, what.limits, agent=name, conversation=what.conversation, run_id=run_id)
         async with below as child:
             run = AgentRun(
                 run_id=child.run_id,
@@ -120,12 +153,15 @@ class Run:
                 session=what.session,
                 turn=what.turn,
                 conversation=what.conversation,
-                output=spec,
+                output=what.spec,
                 meter=child.meter,
                 emit=self.emit,
+                repeated=what.repeated,
+                fork_of=what.fork_of,
                 steps=steps,
             )
-            child.output = await self.runner.run(run)
+            with _within(replace(self, run_id=child.run_id, name=name, meter=child.meter)):
+                child.output = await self.runner.run(run)
         return child
 
     async def map(
@@ -137,31 +173,53 @@ class Run:
         session: Variables | None = None,
         turn: Variables | None = None,
         output: type[object] | None = None,
+        fork_of: str | None = None,
         limits: Limits | None = None,
     ) -> list[T]:
         """Run `agent` once for each input, at most `concurrency` at a time, and return the outputs in input order.
 
-        The first call writes the shared prefix; the others start when it can be read. When one run fails the rest
-        are cancelled and its error is raised. In a durable run with `Durable(spread=True)` worker processes take the
-        items of an agent that stands in a module.
+        With `fork_of` each goes on from a copy of that conversation, as in `ask`. The first call writes the shared
+        prefix, and where all inputs are equal the whole prompt; the others start when it can be read. When one run
+        fails the rest are cancelled and its error is raised. In a durable run with `Durable(spread=True)` worker
+        processes take the items of an agent that stands in a module.
         """
         if concurrency is not None and concurrency < 1:
             raise DeclarationError(f"map of agent {agent.name!r}: concurrency is {concurrency}; it must be at least 1")
         room = asyncio.Semaphore(concurrency) if concurrency else None
 
+        items = list(inputs)
+        repeated = len(items) > 1 and (fork_of is not None or all(item == items[0] for item in items))
+
         async def one(item: Input) -> T:
-            what = asked(agent, item, session=session, turn=turn, output=output, limits=limits)
+            what = asked(
+                agent,
+                item,
+                session=session,
+                turn=turn,
+                output=output,
+                fork_of=fork_of,
+                repeated=repeated,
+                limits=limits,
+            )
             async with room or nullcontext():
                 return cast("T", (await self._ask(what, spread=True)).output)
 
-        return await self.gather(*(one(item) for item in inputs))
+        return list(await self.gather(*(one(item) for item in items)))
 
-    async def gather(self, *awaitables: Awaitable[U]) -> list[U]:
+    @overload
+    async def gather(self, first: Awaitable[U1], second: Awaitable[U2], /) -> tuple[U1, U2]: ...
+    @overload
+    async def gather(
+        self, first: Awaitable[U1], second: Awaitable[U2], third: Awaitable[U3], /
+    ) -> tuple[U1, U2, U3]: ...
+    @overload
+    async def gather(self, *awaitables: Awaitable[U]) -> tuple[U, ...]: ...
+    async def gather(self, *awaitables: Awaitable[object]) -> tuple[object, ...]:
         """Await all at once and return their values in order. When one fails the others are cancelled first."""
         # The coroutines themselves: one inside another that is cancelled before it began would never be awaited.
         tasks = [asyncio.ensure_future(item) for item in awaitables]
         try:
-            return list(await asyncio.gather(*tasks))
+            return tuple(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -208,6 +266,31 @@ class Run:
 
 async def _ended(tasks: Iterable[asyncio.Future[U]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_current: ContextVar[Run] = ContextVar("current_run")
+
+
+def current_run() -> Run:
+    """Return the run of the agent that asked for the tool which is being executed; what it asks is nested there.
+
+    Raises `SettingsError` outside of a tool that a run executes: a workflow is given its run.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise SettingsError(
+            "there is no current run: only a tool that an agent's run executes can ask for it"
+        ) from None
+
+
+@contextmanager
+def _within(run: Run) -> Iterator[None]:
+    token = _current.set(run)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

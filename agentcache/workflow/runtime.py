@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -22,10 +22,13 @@ from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
+from agentcache.runtime.approval import Approver
+from agentcache.runtime.approving import Approve, CallbackApprover
 from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
@@ -73,11 +76,13 @@ class Runtime:
     record_requests: a file to append a request log to (DESIGN section 7).
     limits: bounds of every top-level run.
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
-        `Notice`; for tests.
+        `Notice`; for tests. That another agent goes on with a conversation is no error.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
     durable: makes every run survive this process (extra `durable`); `None` keeps runs in memory only.
     scheduling: when calls go out: whether they wait for a prefix that another call is writing, how many run at once,
         whether rate limits are learned; `None` sends every call at once.
+    approve: decides about calls of tools with `approval`: a function of an `ApprovalRequest`, plain (it gets a thread)
+        or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened; where runs
@@ -98,6 +103,7 @@ class Runtime:
         keep_alive: KeepAlive | None = None,
         durable: Durable | None = None,
         scheduling: Scheduling | None = DEFAULT_SCHEDULING,
+        approve: Approve | Approver | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -107,6 +113,7 @@ class Runtime:
         self._keep_alive, self._sleep = keep_alive, sleep
         self._durable = durable
         self._durable_runs: DurableRuns | None = None
+        self._approver = CallbackApprover(approve) if callable(approve) else approve
         self._keep_warm: KeepWarm | None = None
         self._scheduler = Scheduler(settings=scheduling or NO_SCHEDULING, clock=clock, sleep=sleep)
         self._resources = AsyncExitStack()
@@ -155,6 +162,7 @@ class Runtime:
             memo=Memo(clock=self._clock),
             clock=self._clock,
             new_id=new_id,
+            approver=self._approver,
         )
         if self._durable is not None:
             self._durable_runs = await self._open_durable(self._durable, ledger)
@@ -221,6 +229,7 @@ class Runtime:
         session: Variables | None = None,
         turn: Variables | None = None,
         conversation: str | None = None,
+        fork_of: str | None = None,
         output: type[object] | None = None,
         limits: Limits | None = None,
     ) -> RunResult[T]: ...
@@ -230,8 +239,10 @@ class Runtime:
         """Run an agent on an input, or a workflow with its arguments, and return the whole result.
 
         For an agent: `session` and `turn` bring the variables of those layers, `conversation` continues a history by
-        id, `output` replaces the declared output type, `limits` adds bounds. A workflow takes what its function takes;
-        bound it with `Runtime(limits=…)`. Raises a kind of `RunError` when the run cannot be finished.
+        id, `fork_of` goes on from a copy of one, `output` replaces the declared output type, `limits` adds bounds. A
+        workflow takes what its function takes; bound it with `Runtime(limits=…)`.
+
+        Raises a kind of `RunError` when the run cannot be finished.
         """
         return await self._run(None, self._emit, target, args, kwargs)
 
@@ -245,6 +256,7 @@ class Runtime:
         session: Variables | None = None,
         turn: Variables | None = None,
         conversation: str | None = None,
+        fork_of: str | None = None,
         output: type[object] | None = None,
         limits: Limits | None = None,
     ) -> RunResult[T]: ...
@@ -293,10 +305,13 @@ class Runtime:
 
     async def stream(
         self, target: object, *args: object, durable_id: str | None = None, **kwargs: object
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Run `target` as `run` does (or `run_as`) and yield its events; the last `RunFinished` carries the output.
 
-        Raises what the run raises, after its last event. Leaving the loop early cancels the run.
+        Everything beneath the run is in the one stream; each event knows its run, and `RunStarted` the run above.
+
+        Raises what the run raises, after its last event. Leaving the loop early cancels the run and all beneath it;
+        with `contextlib.aclosing(…)` around the stream that is done when the block ends, and not some time later.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -313,7 +328,7 @@ class Runtime:
         finally:
             if not task.done():
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await despite_cancellation(_ended(task))
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)
@@ -359,6 +374,10 @@ def _output(target: object, kwargs: Kwargs) -> TypeAdapter[object]:
 
 def _not_runnable(target: object) -> DeclarationError:
     return DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
+
+
+async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
+    await asyncio.wait([task])
 
 
 def run_sync(

@@ -32,7 +32,7 @@ from tests.workflow.conftest import Request, agent, staged
 
 @workflow
 async def chorus(run: Run, texts: list[str]) -> list[str]:
-    return await run.gather(*(run.ask(agent(), text) for text in texts))
+    return list(await run.gather(*(run.ask(agent(), text) for text in texts)))
 
 
 @workflow
@@ -47,7 +47,7 @@ async def test_answers_find_their_asks_whatever_order_they_came_in(store: str):
 
     @workflow
     async def trio(run: Run) -> list[str]:
-        return await run.gather(*(run.ask(agent(cache="off"), text) for text in "abc"))
+        return list(await run.gather(*(run.ask(agent(cache="off"), text) for text in "abc")))
 
     async def answer(request: Request) -> str:
         text = str(request["messages"][-1]["content"][-1]["text"])

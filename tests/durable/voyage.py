@@ -55,7 +55,7 @@ def crew(name: str, *, tools: tuple[Any, ...] = ()) -> Agent[Any]:
 
 @workflow
 async def vote(run: Run, question: str) -> list[str]:
-    return await run.gather(run.ask(crew("mate"), question), run.ask(crew("mate"), question))
+    return list(await run.gather(run.ask(crew("mate"), question), run.ask(crew("mate"), question)))
 
 
 def voyage(effects: str) -> Any:

@@ -156,7 +156,7 @@ def test_where_the_last_blocks_are_left_out_next_time_a_breakpoint_stands_in_fro
     messages = [user("hello"), assistant("hi"), user("go on", "the time is 12:00")]
     made = planned(laid_out(messages), loose_blocks=1)
     places = {point.where: point.reason for point in made.kept}
-    assert places["messages[2].content[0]"] == "the last prompts kept all but their last 1 blocks"
+    assert places["messages[2].content[0]"] == "other prompts share all but the last 1 blocks"
     assert "messages[2].content[1]" in places
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentcache import Refused, Run, workflow
+from agentcache import CallFinished, Refused, Run, RunFinished, workflow
 from tests.workflow.conftest import Request, agent
 
 
@@ -54,3 +54,25 @@ async def test_when_one_of_a_map_fails_the_others_are_cancelled(stage):
             await on.runtime.run(fan_out)
         calls = await on.runtime.ledger.calls()
     assert sorted(call.error or call.stop_reason for call in calls) == ["cancelled", "cancelled", "refusal"]
+
+
+async def test_who_is_cancelled_twice_still_ends_as_told_and_in_the_ledger(stage):
+    started = asyncio.Event()
+
+    async def slow(request: Request) -> str:
+        started.set()
+        await asyncio.sleep(30)
+        return "late"
+
+    async with stage(slow) as on:
+        running = asyncio.create_task(on.runtime.run(agent(), "go"))
+        await started.wait()
+        for _ in range(20):
+            running.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        (run,), (call,) = await on.runtime.ledger.runs(), await on.runtime.ledger.calls()
+    assert (run.status, call.error) == ("cancelled", "cancelled")
+    assert [event.record for event in on.told(CallFinished)] == [call]
+    assert [event.status for event in on.told(RunFinished)] == ["cancelled"]

@@ -33,7 +33,7 @@ async def test_each_agents_first_call_reads_what_the_first_agent_wrote(stage):
 async def test_agents_that_begin_together_write_the_shared_prefix_once(stage):
     @workflow
     async def meeting(run: Run) -> list[str]:
-        return await run.gather(*(run.ask(agent, "Go.") for agent in AGENTS))
+        return list(await run.gather(*(run.ask(agent, "Go.") for agent in AGENTS)))
 
     async with stage(lambda request: "ok") as on:
         await on.runtime.run(meeting)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,15 @@ from agentcache.errors import (
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 
 SPENT = Spent(turns=3, tokens=1200, cost_usd=Decimal("0.0125"), seconds=1.5)
+
+SAMPLES: dict[str, Any] = {
+    "limit": "turns",
+    "spent": SPENT,
+    "where": "tools[0]",
+    "conversation": "c",
+    "kept_as": "c.1",
+}
+"""Fields that errors cannot do without."""
 
 
 def kept(error: Exception) -> Exception:
@@ -52,13 +63,15 @@ def test_every_error_of_the_tree_can_be_kept(name: str):
     kind = vars(errors)[name]
     if not issubclass(kind, errors.AgentCacheError):
         return
-    if issubclass(kind, LimitReached):
-        error: errors.AgentCacheError = kind("x", limit="turns", spent=SPENT)
-    elif issubclass(kind, PrefixMoved):
-        error = kind("x", where="tools[0]")
-    else:
-        error = kind("x")
-    assert type(kept(error)) is kind
+    takes_fields = kind.__init__ is not Exception.__init__
+    parameters = inspect.signature(kind).parameters if takes_fields else {}
+    error = kind("x", **{name: SAMPLES[name] for name, item in parameters.items() if _is_needed(item)})
+    again = kept(error)
+    assert (type(again), vars(again)) == (kind, vars(error))
+
+
+def _is_needed(item: inspect.Parameter) -> bool:
+    return item.kind is item.KEYWORD_ONLY and item.default is item.empty
 
 
 def test_an_error_of_somebody_else_is_told_by_type_and_message():

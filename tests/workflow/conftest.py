@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,11 @@ def agent(**changes: Any) -> Agent[Any]:
     """Declare the agent of most tests, with changes."""
     declared: dict[str, Any] = {"name": "clerk", "model": "claude-sonnet-5-5", "prompt": Prompt(static=RULES)}
     return Agent(**{**declared, **changes})
+
+
+async def at_once(seconds: float) -> None:
+    """Sleep for a runtime that shall not wait between its attempts."""
+    await asyncio.sleep(0)
 
 
 @dataclass

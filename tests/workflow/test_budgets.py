@@ -23,7 +23,7 @@ from agentcache import (
 from agentcache.accounting.usage import CallRecord
 from agentcache.emulator.faults import Fault, ScheduledFaults
 from agentcache.runtime.client import DEFAULT_MAX_ATTEMPTS
-from tests.workflow.conftest import RULES, Request, Stage
+from tests.workflow.conftest import RULES, Request, Stage, at_once
 from tests.workflow.conftest import agent as declared
 
 
@@ -197,8 +197,9 @@ async def test_an_agent_that_is_a_tool_of_another_does_not_wait_for_its_caller(s
 
 
 async def test_a_call_whose_bill_nobody_knows_counts_at_its_worst(stage):
-    async with stage(lambda request: "ok", faults=ScheduledFaults([Fault(kind="reset")] * DEFAULT_MAX_ATTEMPTS)) as on:
-        hasty(on)
+    async with stage(
+        lambda request: "ok", faults=ScheduledFaults([Fault(kind="reset")] * DEFAULT_MAX_ATTEMPTS), sleep=at_once
+    ) as on:
 
         @workflow(limits=Limits(usd="0.01"))
         async def twice(run: Run) -> None:
@@ -212,8 +213,9 @@ async def test_a_call_whose_bill_nobody_knows_counts_at_its_worst(stage):
 
 
 async def test_a_reply_that_breaks_off_is_not_tried_again_without_room_for_a_second_bill(stage):
-    async with stage(lambda request: "a fairly long answer", faults=ScheduledFaults([Fault(kind="cut")])) as on:
-        hasty(on)
+    async with stage(
+        lambda request: "a fairly long answer", faults=ScheduledFaults([Fault(kind="cut")]), sleep=at_once
+    ) as on:
         with pytest.raises(LimitReached):
             await on.runtime.run(agent(), "go", limits=Limits(usd="0.008"))
         calls = await on.runtime.ledger.calls()
@@ -223,8 +225,9 @@ async def test_a_reply_that_breaks_off_is_not_tried_again_without_room_for_a_sec
 
 
 async def test_a_reply_that_breaks_off_and_is_tried_again_is_two_rows_and_one_sum(stage):
-    async with stage(lambda request: "a fairly long answer", faults=ScheduledFaults([Fault(kind="cut")])) as on:
-        hasty(on)
+    async with stage(
+        lambda request: "a fairly long answer", faults=ScheduledFaults([Fault(kind="cut")]), sleep=at_once
+    ) as on:
         result = await on.runtime.run(agent(), "go", limits=Limits(usd="0.02"))
         calls = await on.runtime.ledger.calls()
     assert len(calls) == 2
@@ -266,12 +269,3 @@ async def test_dollars_of_a_model_without_a_price_cannot_be_bounded_from_above_e
         with pytest.raises(SettingsError, match="no price"):
             await on.runtime.run(unknown, "go")
         assert on.told(CallFinished) == []
-
-
-def hasty(on: Stage) -> None:
-    """Let the client try again without a pause."""
-
-    async def at_once(seconds: float) -> None:
-        await asyncio.sleep(0)
-
-    on.runtime._runner.calls.caller.client._sleep = at_once

@@ -28,9 +28,9 @@ from agentcache import (
 )
 from agentcache.emulator.faults import Fault, ScheduledFaults
 from agentcache.runtime.client import DEFAULT_MAX_ATTEMPTS
-from tests.workflow.conftest import RULES, Request, Stage, staged
+from tests.workflow.conftest import RULES, Request, Stage, at_once, staged
 from tests.workflow.conftest import agent as declared
-from tests.workflow.test_budgets import cost, equals_statement, hasty
+from tests.workflow.test_budgets import cost, equals_statement
 
 FIRST, SECOND, THIRD = "claude-sonnet-5-5", "claude-opus-5", "claude-haiku-5-5"
 REFUSAL = {"content": [], "stop_reason": "refusal"}
@@ -61,8 +61,7 @@ def order_state(number: int) -> str:
 
 
 async def test_an_overloaded_model_hands_the_turn_to_the_next_one(stage):
-    async with stage(refuses(), faults=overloaded()) as on:
-        hasty(on)
+    async with stage(refuses(), faults=overloaded(), sleep=at_once) as on:
         result = await on.runtime.run(agent(), "go")
         calls = await on.runtime.ledger.calls()
         assert equals_statement(on, calls)
@@ -84,8 +83,7 @@ async def test_a_model_that_declines_is_billed_under_its_own_name(stage):
 
 
 async def test_the_plan_says_what_the_switch_costs(stage):
-    async with stage(refuses()) as on:
-        hasty(on)
+    async with stage(refuses(), sleep=at_once) as on:
         await on.runtime.run(agent(), "warm it")
         on.emulator._app._faults = overloaded()
         await on.runtime.run(agent(), "go")
@@ -120,19 +118,16 @@ async def test_models_are_asked_in_their_order_and_the_last_ones_word_counts(sta
 
 
 async def test_a_rate_limit_is_waited_out_unless_the_agent_says_otherwise(stage):
-    async with stage(refuses(), faults=overloaded(kind="429")) as on:
-        hasty(on)
+    async with stage(refuses(), faults=overloaded(kind="429"), sleep=at_once) as on:
         with pytest.raises(RateLimited):
             await on.runtime.run(agent(), "go")
-    async with stage(refuses(), faults=overloaded(kind="429")) as on:
-        hasty(on)
+    async with stage(refuses(), faults=overloaded(kind="429"), sleep=at_once) as on:
         result = await on.runtime.run(agent(fallback_on=("rate_limited",)), "go")
     assert result.output == f"{SECOND} answers"
 
 
 async def test_without_fallbacks_an_overload_ends_the_run(stage):
-    async with stage(refuses(), faults=overloaded()) as on:
-        hasty(on)
+    async with stage(refuses(), faults=overloaded(), sleep=at_once) as on:
         with pytest.raises(Overloaded):
             await on.runtime.run(agent(fallbacks=()), "go")
 
@@ -150,8 +145,7 @@ def asks_for_order(request: Request) -> Any:
 
 async def test_in_a_tool_loop_the_other_model_goes_on_without_the_firsts_thinking(stage):
     """Sonnet 5.5 binds its thinking to itself; the tool call and its result stay."""
-    async with stage(asks_for_order, faults=overloaded(after=1)) as on:
-        hasty(on)
+    async with stage(asks_for_order, faults=overloaded(after=1), sleep=at_once) as on:
         result = await on.runtime.run(agent(tools=[order_state]), "Where is order 17?")
         calls = await on.runtime.ledger.calls()
         sent = on.emulator.requests[-1]["messages"]
@@ -176,8 +170,7 @@ async def test_within_a_run_it_stays_with_the_other_model(stage):
 
 
 async def test_the_next_run_of_a_conversation_reads_what_the_first_model_had_cached(stage):
-    async with stage(asks_for_order, strict=True) as on:
-        hasty(on)
+    async with stage(asks_for_order, strict=True, sleep=at_once) as on:
         clerk = agent(tools=[order_state])
         await on.runtime.run(clerk, "one", conversation="c")
         on.emulator._app._faults = overloaded()
@@ -197,8 +190,7 @@ async def test_the_next_run_of_a_conversation_reads_what_the_first_model_had_cac
 
 
 async def test_a_call_that_was_not_taken_leaves_nothing_to_read(stage):
-    async with stage(refuses(), faults=overloaded()) as on:
-        hasty(on)
+    async with stage(refuses(), faults=overloaded(), sleep=at_once) as on:
         await on.runtime.run(agent(), "one", conversation="c")
         overload = on.runtime._runner.conversations._kept["c"].sent
         await on.runtime.run(agent(), "two", conversation="c")
@@ -219,8 +211,7 @@ async def test_what_amendments_said_is_in_the_system_prompt_of_a_model_that_take
     def script(request: Request) -> Any:
         return [{"type": "thinking", "thinking": "so"}, {"type": "text", "text": "ok"}]  # bound to the prompt before it
 
-    async with stage(script) as on:
-        hasty(on)
+    async with stage(script, sleep=at_once) as on:
         await on.runtime.run(reader, "one", conversation="c")
         await asyncio.sleep(0.001)
         await on.runtime.run(reader, "two", conversation="c")

@@ -17,6 +17,7 @@ from agentcache.accounting.record_json import call_from_json, call_to_json
 from agentcache.accounting.usage import CallRecord
 from agentcache.errors import CallError
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.limits import Meter
@@ -93,11 +94,36 @@ async def recorded_call(step: RecordedStep, caller: Caller, prepared: PreparedCa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedApprover:
+    """Asks the approver once: a decision that was made is written down before the tool begins."""
+
+    step: RecordedStep
+    approver: Approver
+
+    async def decide(self, request: ApprovalRequest) -> Decision:
+        """Return the decision, from the record if there is one. Raises what the approver raises."""
+
+        async def produce() -> JsonValue:
+            decision = await self.approver.decide(request)
+            return {"approved": decision.approved, "reason": decision.reason}
+
+        kept = json_object(await self.step.run(produce), "a recorded decision")
+        return Decision(kept["approved"] is True, reason=str(kept["reason"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedToolCall:
-    """A tool call as a step; `nested` are the runs that the tool begins."""
+    """A tool call as a step; `nested` are the runs that the tool begins, `approval` is the step of its decision."""
 
     step: RecordedStep
     nested: NestedRuns
+    approval: RecordedStep | None = None
+
+    def asking(self, approver: Approver | None) -> Approver | None:
+        """Return what asks `approver` and remembers the decision."""
+        if approver is None or self.approval is None:
+            return approver
+        return RecordedApprover(step=self.approval, approver=approver)
 
     async def answer(self, run: Callable[[], Awaitable[Remembered]]) -> Remembered:
         """Run the tool, or take its recorded result; what it began is charged either way."""
@@ -117,11 +143,21 @@ class RecordedToolCall:
         return Remembered(result=ToolResult(content=content, outcome=outcome), hit=bool(kept["hit"]))
 
 
-def tool_steps(steps: RecordedSteps, ledger: Ledger, meter: Meter) -> Callable[[str], RecordedToolCall]:
-    """Return what makes a call of a tool, by the tool's name, the next of `steps`."""
+class ToolSteps(Protocol):
+    """Makes tool calls steps of a durable run."""
 
-    def begun(tool: str) -> RecordedToolCall:
-        return RecordedToolCall(step=steps.next(f"tool {tool}"), nested=NestedRuns(ledger=ledger, meter=meter))
+    def __call__(self, tool: str, *, may_wait: bool) -> RecordedToolCall:
+        """Return the call of a tool that begins now; `may_wait`: for an approval, which then is a step ahead of it."""
+        ...
+
+
+def tool_steps(steps: RecordedSteps, ledger: Ledger, meter: Meter) -> ToolSteps:
+    """Return what makes calls of tools the next of `steps`."""
+
+    def begun(tool: str, *, may_wait: bool) -> RecordedToolCall:
+        approval = steps.next(f"approval of {tool}") if may_wait else None
+        nested = NestedRuns(ledger=ledger, meter=meter)
+        return RecordedToolCall(step=steps.next(f"tool {tool}"), nested=nested, approval=approval)
 
     return begun
 

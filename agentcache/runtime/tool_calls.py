@@ -23,7 +23,7 @@ from agentcache.runtime.approving import held_back
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
 from agentcache.runtime.memo import Memo, Remembered
-from agentcache.runtime.recorded_steps import RecordedToolCall
+from agentcache.runtime.recorded_steps import RecordedToolCall, ToolSteps
 from agentcache.runtime.tool_context import ToolCall, executing
 from agentcache.runtime.tool_results import Outcome, ToolResult, failure
 from agentcache.runtime.tools import Tool, ToolFunction, call_here
@@ -54,7 +54,7 @@ class ToolTurn:
     concurrency: int | None = None
     timeout_s: float | None = None
     approver: Approver | None = None
-    steps: Callable[[str], RecordedToolCall] | None = None
+    steps: ToolSteps | None = None
 
 
 async def run_tool_calls(
@@ -67,7 +67,7 @@ async def run_tool_calls(
     `cancelled` for those that had not finished), and then the cancellation goes on.
     """
     slots = nullcontext() if turn.concurrency is None else asyncio.Semaphore(turn.concurrency)
-    calls = [_tool_call(block, turn) for block in blocks]
+    calls = [_tool_call(block, tools, turn) for block in blocks]
     try:
         async with asyncio.TaskGroup() as group:
             for call in calls:
@@ -166,7 +166,7 @@ class _ToolCall:
             arguments,
             self.context,
             tool_call_id=self.tool_call_id,
-            approver=turn.approver,
+            approver=turn.approver if self.step is None else self.step.asking(turn.approver),
             emit=turn.emit,
             clock=turn.clock,
         )
@@ -263,12 +263,15 @@ def _key(block: JsonObject, turn: ToolTurn) -> str:
     return f"{turn.run_id}:{block.get('id')}"
 
 
-def _tool_call(block: JsonObject, turn: ToolTurn) -> _ToolCall:
+def _tool_call(block: JsonObject, tools: Mapping[str, Tool], turn: ToolTurn) -> _ToolCall:
     """Begin a call. In a durable run its place among the steps and its id are what they were the first time."""
     if turn.steps is None:
         return _ToolCall(block=block, turn=turn, tool_call_id=turn.new_id("tool"))
+    name = str(block.get("name"))
+    tool = tools.get(name)
+    step = turn.steps(name, may_wait=tool is not None and tool.approval is not False)
     tool_call_id = f"tool_{digest(_key(block, turn)).rpartition(':')[2]}"
-    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=turn.steps(str(block.get("name"))))
+    return _ToolCall(block=block, turn=turn, tool_call_id=tool_call_id, step=step)
 
 
 async def _close(calls: Sequence[_ToolCall]) -> None:

@@ -9,16 +9,13 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import ParamSpec, TypeAlias, TypeVar, cast, get_type_hints, overload
+from typing import ParamSpec, TypeVar, overload
 
-from pydantic import TypeAdapter
-
-from agentcache.errors import DeclarationError, SettingsError
-from agentcache.prompt.canonical import JsonValue
+from agentcache.errors import SettingsError
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
@@ -41,20 +38,17 @@ from agentcache.runtime.warm_calls import Warmed
 from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
-from agentcache.workflow.asking import arguments_json, asked
 from agentcache.workflow.durable_runs import Durable, DurableRuns
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import Scheduler
 from agentcache.workflow.scheduling import DEFAULT_SCHEDULING, NO_SCHEDULING, Scheduling
 from agentcache.workflow.serving import Serving
+from agentcache.workflow.targets import Args, Kwargs, identity_of, output_of, perform
 from agentcache.workflow.warming import warm_agent
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Args: TypeAlias = tuple[object, ...]
-Kwargs: TypeAlias = Mapping[str, object]
 
 
 REMEMBERED_S = 6 * 3600.0
@@ -281,14 +275,14 @@ class Runtime:
         if self._durable_runs is None:
             if durable_id is not None:
                 raise SettingsError(f"durable id {durable_id!r} needs a durable runtime: Runtime(durable=Durable())")
-            return await _perform(top, target, args, kwargs)
+            return await perform(top, target, args, kwargs)
         return await self._durable_runs.run(
             durable_id,
-            target=_identity(target, args, kwargs),
-            output=_output(target, kwargs),
+            target=identity_of(target, args, kwargs),
+            output=output_of(target, kwargs),
             meter=top.meter,
             emit=emit,
-            perform=lambda durable: _perform(replace(top, durable=durable), target, args, kwargs),
+            perform=lambda durable: perform(replace(top, durable=durable), target, args, kwargs),
         )
 
     async def warm(self, agent: Agent[T], *, session: Variables | None = None) -> Warmed:
@@ -347,35 +341,6 @@ class Runtime:
         return self._runner
 
 
-async def _perform(top: Run, target: object, args: Args, kwargs: Kwargs) -> RunResult[object]:
-    if isinstance(target, Workflow):
-        return await top.perform(target, target.limits, *args, **kwargs)
-    if isinstance(target, Agent):
-        return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
-    raise _not_runnable(target)
-
-
-def _identity(target: object, args: Args, kwargs: Kwargs) -> list[JsonValue]:
-    """Return what tells a durable run from others: what is run, and what it is given."""
-    if isinstance(target, Workflow):
-        return ["workflow", target.name, arguments_json(target.name, args, kwargs)]
-    if isinstance(target, Agent):
-        return asked(target, *args, **kwargs).identity()  # type: ignore[arg-type]  # checked by asked's names
-    raise _not_runnable(target)
-
-
-def _output(target: object, kwargs: Kwargs) -> TypeAdapter[object]:
-    """Return how a durable run's result becomes JSON and comes back: by the type that it is declared with."""
-    if isinstance(target, Agent):
-        return TypeAdapter(cast("type[object]", kwargs.get("output") or target.output))
-    declared = get_type_hints(target.function).get("return", object) if isinstance(target, Workflow) else object
-    return TypeAdapter(declared)
-
-
-def _not_runnable(target: object) -> DeclarationError:
-    return DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
-
-
 async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
     await asyncio.wait([task])
 
@@ -395,6 +360,6 @@ def run_sync(
 
     async def once() -> RunResult[object]:
         async with Runtime(store, base_url=base_url, on_event=on_event) as runtime:
-            return await _perform(runtime._top(runtime._emit), target, args, kwargs)  # noqa: SLF001  # its own module
+            return await perform(runtime._top(runtime._emit), target, args, kwargs)  # noqa: SLF001  # its own module
 
     return asyncio.run(once())

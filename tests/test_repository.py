@@ -170,7 +170,7 @@ def test_teams_and_examples_use_public_names_only() -> None:
         if path.relative_to(ROOT).parts[0] in {"agents", "examples"}
         for node in ast.walk(_tree(path))
         for name in _imported_modules(node)
-        if name.startswith("agentcache.") and not name.startswith("agentcache.testing")
+        if name.startswith("agentcache.") and not name.startswith(("agentcache.testing", "agentcache.tools"))
     ]
     assert deeper == []
 

@@ -245,6 +245,10 @@ def test_importing_the_package_loads_nothing_slow() -> None:
     assert loaded & {*SLOW_TO_IMPORT, "rich", "typer"} == set()
 
 
+def test_importing_the_built_in_tools_loads_nothing_slow() -> None:
+    assert _modules_after("import agentcache.tools") & {*SLOW_TO_IMPORT, "rich", "typer"} == set()
+
+
 def test_help_loads_nothing_slow() -> None:
     statement = "from agentcache.cli import main\ntry: main()\nexcept SystemExit: pass"
     loaded = _modules_after(statement, "--help")

@@ -25,6 +25,7 @@ from agentcache.version import __version__
 MAX_REDIRECTS = 5
 MAX_ADDRESSES = 3
 """How many addresses of a host are tried."""
+MAX_GZIP_PARTS = 1_000
 CONNECT_S = 5.0
 """For the connection to one address, so that there is time left for the next one."""
 _PORTS = {"http": 80, "https": 443}
@@ -62,7 +63,7 @@ class Fetching:
     timeout_s: float
     max_bytes: int
     resolve: Resolve | None = None
-    _tls: ssl.SSLContext | None = field(default=None, init=False, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     async def get(self, url: str) -> Page:
         """Return what a URL answers; raises `ToolFailed`, in words for the model, for whatever goes wrong."""
@@ -135,21 +136,25 @@ class Fetching:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"identity", "gzip", "x-gzip", ""}:
             raise ToolFailed(f"{_shown(str(url))} is packed as {encoding[:40]!r}, which was not asked for")
-        unpack = _plain if encoding in {"identity", ""} else _Gunzip()
-        body = bytearray()
+        unpacking = None if encoding in {"identity", ""} else _Gunzip()
+        body, received = bytearray(), 0
         try:
             async for chunk in response.aiter_raw():
-                body += unpack(chunk, self.max_bytes + 1 - len(body))
-                if len(body) > self.max_bytes:
-                    break
+                received += len(chunk)
+                room = self.max_bytes + 1 - len(body)
+                body += chunk[:room] if unpacking is None else unpacking.unpacked(chunk, room)
+                if len(body) > self.max_bytes or received > self.max_bytes:  # packed data may unpack to nothing
+                    return bytes(body[: self.max_bytes]), True
         except zlib.error as error:
-            raise ToolFailed(f"{_shown(str(url))} says that it is packed as gzip and is not") from error
-        return bytes(body[: self.max_bytes]), len(body) > self.max_bytes
+            raise ToolFailed(f"{_shown(str(url))} is not packed as gzip, as it says") from error
+        if unpacking is not None and received and not unpacking.is_whole:
+            raise ToolFailed(f"{_shown(str(url))}: the answer broke off (gzip)")
+        return bytes(body), False
 
     def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = httpx2.create_ssl_context(trust_env=False)  # reads the certificates, which takes 20 ms
-        return self._tls
+        if self.tls is None:
+            self.tls = httpx2.create_ssl_context(trust_env=False)  # reads the certificates, which takes 20 ms
+        return self.tls
 
 
 class _Gunzip:
@@ -157,13 +162,28 @@ class _Gunzip:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(wbits=31)
+        self._parts = 1
 
-    def __call__(self, chunk: bytes, room: int) -> bytes:
-        return self._stream.decompress(chunk, room)
+    @property
+    def is_whole(self) -> bool:
+        """Whether what came so far ends where packed data may end."""
+        return self._stream.eof
 
+    def unpacked(self, chunk: bytes, room: int) -> bytes:
+        """Return what a chunk unpacks to, `room` bytes of it at most; `room` is at least 1."""
+        body = b""
+        while chunk and len(body) < room:
+            if self._stream.eof:  # gzip may be made of several parts
+                self._begin_part()
+            body += self._stream.decompress(chunk, room - len(body))
+            chunk = self._stream.unused_data
+        return body
 
-def _plain(chunk: bytes, room: int) -> bytes:
-    return chunk[:room]
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_GZIP_PARTS:  # each copies what is left of a chunk, so many empty ones would take long
+            raise zlib.error("too many parts")
+        self._stream = zlib.decompressobj(wbits=31)
 
 
 async def _system_resolve(host: str, port: int) -> Sequence[str]:

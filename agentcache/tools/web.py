@@ -5,6 +5,7 @@ The connection is made in `fetching.py`; which addresses are fit for it is decid
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def http_get(
     max_bytes: int = MAX_BYTES,
     ttl: Duration | None = None,
     resolve: Resolve | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Tool:
     """Return the tool `http_get`, which reads text from the hosts in `allow` and from no other.
 
@@ -41,6 +43,7 @@ def http_get(
     timeout: for one call, redirects included. max_bytes: of a body, decompressed; what follows is never read.
     ttl: how long an answer may be kept and given out again. Default: not at all, the web changes.
     resolve: looks addresses up in place of the system.
+    tls: knows which certificates to trust, such as a company's own, in place of the usual ones.
 
     Raises `SettingsError` for an entry that is no host.
     """
@@ -57,6 +60,7 @@ def http_get(
         timeout_s=seconds(timeout),
         max_bytes=max_bytes,
         resolve=resolve,
+        tls=tls,
     )
 
     async def http_get(
@@ -75,7 +79,7 @@ def http_get(
         more = f" Left: {total - end}; next page: offset={end}." if end < total else ""
         cut = f" The body is longer than {max_bytes} bytes; the rest cannot be read." if page.is_cut else ""
         header = f"{page.url} ({page.content_type}), characters {offset + 1}-{end} of {total}.{more}{cut}"
-        return f"{header}\n{shown}" if total else f"{page.url} ({page.content_type}) is empty."
+        return f"{header}\n{shown}" if total else f"{page.url} ({page.content_type}) is empty.{cut}"
 
     if ttl is None:
         return tool(http_get)

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -176,6 +177,28 @@ def test_a_component_that_becomes_a_link_between_check_and_open_leaks_nothing(ro
     assert not [shown for shown in answers if SECRET in shown or "18 bytes" in shown]
     assert any("1\tinside" in shown for shown in answers)  # it was read when it was there
     assert any("link" in shown or "no such file" in shown for shown in answers if shown.startswith("refused"))
+
+
+@pytest.mark.parametrize("becomes", ["link", "pipe", "directory"])
+def test_a_file_that_changes_right_after_it_was_looked_at_leaks_nothing(root, outside, monkeypatch, becomes):
+    looked_at = os.stat
+
+    def look_then_swap(*args: Any, **kwargs: Any) -> os.stat_result:
+        found = looked_at(*args, **kwargs)
+        file = root / "inner" / "file"
+        file.unlink()
+        swap = {
+            "link": lambda: file.symlink_to(outside / "file"),
+            "pipe": lambda: os.mkfifo(file),
+            "directory": file.mkdir,
+        }
+        swap[becomes]()
+        return found
+
+    tools = FileTools(root)
+    monkeypatch.setattr("agentcache.tools.confined.os.stat", look_then_swap)
+    with pytest.raises(ToolFailed, match={"link": "link", "pipe": "regular", "directory": "directory"}[becomes]):
+        tools.read_file("inner/file")
 
 
 def test_no_descriptor_stays_open(root):

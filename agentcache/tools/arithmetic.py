@@ -33,6 +33,7 @@ SHOWN_DIGITS = 20
 """Significant digits of what is rounded."""
 
 _PRECISION = 50
+_NOISE = Fraction(1, 10**40)
 _MAX_EXPONENT = 3_000
 _MAX_FACTORIAL = 1_000
 _MAX_COMB = 5_000
@@ -125,7 +126,7 @@ class _Evaluation:
         if type(node.value) is not float or not _NUMBER.fullmatch(text):
             raise ToolFailed(f"{_shown(text)} is no number")
         try:
-            number = Decimal(text)
+            number = Decimal(text, _DECIMAL)
         except decimal.InvalidOperation as error:  # an exponent of a million digits
             raise ToolFailed(f"{_shown(text)} is too large or too small a number") from error
         if abs(number.adjusted()) > _MAX_EXPONENT:
@@ -145,7 +146,14 @@ def _combined(sign: ast.operator, left: _Number, right: _Number) -> _Number:
         raise ToolFailed(f"the operator {type(sign).__name__} is not known; use + - * / // % **{hint}")
     if right.value == 0 and not isinstance(sign, ast.Add | ast.Sub | ast.Mult):
         raise ToolFailed("division by zero")
-    return _Number(Fraction(function(left.value, right.value)), left.exact and right.exact)
+    result = _Number(Fraction(function(left.value, right.value)), left.exact and right.exact)
+    return _without_noise(result, left, right) if isinstance(sign, ast.Add | ast.Sub) else result
+
+
+def _without_noise(result: _Number, left: _Number, right: _Number) -> _Number:
+    """Return 0 for what is left of rounded numbers that cancel out: it is made of their rounding."""
+    is_noise = abs(result.value) < max(abs(left.value), abs(right.value)) * _NOISE
+    return _Number(Fraction(0), exact=False) if is_noise and not result.exact else result
 
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction | int]] = {

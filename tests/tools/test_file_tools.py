@@ -233,3 +233,32 @@ def test_results_may_be_kept_only_where_the_files_are_frozen_and_under_a_key_of_
 def test_a_declaration_that_cannot_work_is_refused(root, options):
     with pytest.raises(SettingsError):
         FileTools(**{"root": root, **{k: root.parent / v if k == "root" else v for k, v in options.items()}})
+
+
+async def test_a_walk_that_is_too_long_stops_at_the_same_place_and_says_so(root, monkeypatch):
+    monkeypatch.setattr("agentcache.tools.confined.MAX_ENTRIES", 3)
+    assert await answer(FileTools(root), "list_files") == (
+        "Files that match '**': 2.\n"
+        "README.md  (24 bytes)\n"
+        "docs-old/rules.md  (14 bytes)\n"
+        "Left out: 2 hidden, all behind the first 3 entries (begin the pattern with a directory)."
+    )
+    below = await answer(FileTools(root), "list_files", pattern="docs/deep/**")
+    assert below == "Files that match 'docs/deep/**': 1.\ndocs/deep/log.txt  (22 bytes)"
+
+
+async def test_a_tree_that_is_too_deep_is_cut_and_says_so(root):
+    (root / "/".join(["d"] * 70)).mkdir(parents=True)
+    (root / "/".join(["d"] * 70) / "file").touch()
+    assert "Left out: 2 hidden, 1 directories more than 60 deep." in await answer(FileTools(root), "list_files")
+    assert "d/file  (0 bytes)" in await answer(FileTools(root), "list_files", pattern="d/" * 20 + "**")
+
+
+async def test_a_search_reads_no_more_than_its_bound(root, monkeypatch):
+    monkeypatch.setattr("agentcache.tools.files.MAX_SEARCH_BYTES", 30)
+    found = await answer(FileTools(root), "search_files", text="n", pattern="*.md")
+    assert found == (
+        "Lines that contain 'n': 1, in 3 files that match '*.md'. Files not searched: 2 "
+        "(too large, unreadable, or beyond what one search reads: give a narrower pattern).\n"
+        "README.md:2: Heron and Tern.\nLeft out: 2 hidden."
+    )

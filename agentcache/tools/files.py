@@ -72,13 +72,22 @@ class FileTools:
         )
 
     def digest(self, pattern: str = "**") -> str:
-        """Return a digest of the names and contents of the files that `pattern` means: what these tools depend on.
+        """Return a digest of the names and contents of the files that `pattern` means.
+
+        It is what the results of `list_files` and `search_files` depend on, beside their arguments.
 
         A file that cannot be read or is larger than `max_file_bytes` counts by its name and size.
         """
         files, left_out = self._found(pattern)
-        contents = [[file.path, file.size_bytes, self._digest_of(file)] for file in files]
+        contents = [[file.path, file.size_bytes, self.file_digest(file.path)] for file in files]
         return digest(canonical_json([contents, left_out.sentence()]))
+
+    def file_digest(self, path: str) -> str | None:
+        """Return a digest of a file's content, `None` where it cannot be read: what `read_file` depends on."""
+        try:
+            return hashlib.sha256(self._directory.read(path, max_bytes=self._max_file_bytes)).hexdigest()
+        except ToolFailed:
+            return None
 
     def list_files(self, pattern: _Pattern = "**", offset: _Offset = 0) -> str:
         """List files, sorted by path, with their sizes in bytes, 500 to a page. Symbolic links are left out."""
@@ -141,12 +150,6 @@ class FileTools:
         wanted, left_out = PathPattern(pattern), LeftOut()
         files = self._directory.walk(wanted.directory, left_out)
         return [file for file in files if wanted.matches(file.path)], left_out
-
-    def _digest_of(self, file: FoundFile) -> str | None:
-        try:
-            return hashlib.sha256(self._directory.read(file.path, max_bytes=self._max_file_bytes)).hexdigest()
-        except ToolFailed:
-            return None
 
 
 class _Search:

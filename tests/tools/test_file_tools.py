@@ -207,14 +207,16 @@ async def test_equal_trees_give_equal_bytes_and_definitions_name_no_path(root, t
 
 def test_the_digest_changes_with_a_name_or_a_content_and_with_nothing_else(root):
     tools = FileTools(root)
-    before, docs = tools.digest(), tools.digest("docs/**")
+    before, docs, rules = tools.digest(), tools.digest("docs/**"), tools.file_digest("docs/rules.md")
     (root / "README.md").touch()
     assert tools.digest() == before
     (root / "README.md").write_text("# Boats\nHeron and Gull.\n", encoding="utf-8")
     assert tools.digest() != before
     assert tools.digest("docs/**") == docs
+    assert tools.file_digest("docs/rules.md") == rules != tools.file_digest("README.md")
     (root / "docs/rules.md").rename(root / "docs/rule.md")
     assert tools.digest("docs/**") != docs
+    assert tools.file_digest("docs/rules.md") is None
 
 
 def test_results_may_be_kept_only_where_the_files_are_frozen_and_under_a_key_of_their_contents(root):

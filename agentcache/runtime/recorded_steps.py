@@ -142,7 +142,8 @@ class RecordedToolCall:
             return fresh
         await self.nested.charge_again(kept["runs"])
         content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
-        source, saved_s = cast("Source", kept["source"]), cast("float", kept["saved_s"])
+        # A record from before the memo had tiers tells of neither.
+        source, saved_s = cast("Source", kept.get("source", "executed")), cast("float", kept.get("saved_s", 0.0))
         return Remembered(result=ToolResult(content=content, outcome=outcome), source=source, saved_s=saved_s)
 
 

@@ -177,8 +177,12 @@ class MemoTiers:
     async def _ask(self, work: Callable[[MemoStore], Awaitable[T]]) -> T | None:
         """Return what the shared store answers; `None` where there is none or it is out of order."""
         store = self.shared
-        if store is None or (self._away_until is not None and self.clock() < self._away_until):
+        if store is None:
             return None
+        if self._away_until is not None:
+            if self.clock() < self._away_until:
+                return None
+            self._away_until = self.clock() + self.pause_s  # one tries, the others go on without
         try:
             while self._owed:
                 owed, self._owed = self._owed, []

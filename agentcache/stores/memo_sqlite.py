@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -59,7 +60,7 @@ CREATE INDEX IF NOT EXISTS memo_entries_by_tool ON memo_entries (tenant, tool);
 CREATE INDEX IF NOT EXISTS memo_entries_by_end ON memo_entries (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS memo_counters (slot INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS memo_size (bytes INTEGER NOT NULL);
-INSERT INTO memo_size SELECT 0 WHERE NOT EXISTS (SELECT * FROM memo_size);
+INSERT INTO memo_size SELECT 0 WHERE NOT EXISTS (SELECT bytes FROM memo_size);
 CREATE TRIGGER IF NOT EXISTS memo_grows AFTER INSERT ON memo_entries
     BEGIN UPDATE memo_size SET bytes = bytes + new.size; END;
 CREATE TRIGGER IF NOT EXISTS memo_shrinks AFTER DELETE ON memo_entries
@@ -95,6 +96,8 @@ class SqliteMemoStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="agentcache-memo")
         self._connection: sqlite3.Connection | None = None
         self._pruned_at = 0.0
+        self._failure: StoreError | None = None
+        self._failed_at = 0.0
 
     async def get(self, key: str) -> MemoEntry | None:
         """Return the entry of this key."""
@@ -182,8 +185,11 @@ class SqliteMemoStore:
 
     async def _do(self, doing: str, work: Callable[[sqlite3.Connection], _T], *, writes: bool = False) -> _T:
         """Run `work` in the store's thread, in one transaction if it `writes` more than one statement."""
+        asked_at = time.monotonic()
 
         def transaction() -> _T:
+            if self._failure is not None and asked_at < self._failed_at:
+                raise self._failure  # who queued behind a long wait does not wait as long again
             try:
                 connection = self._opened()
                 if not writes:
@@ -198,7 +204,9 @@ class SqliteMemoStore:
                     raise
             except (sqlite3.Error, OSError) as error:
                 self._let_go()
-                raise StoreError(f"{self._path}: the memo cannot {doing}: {error}") from error
+                self._failure = StoreError(f"{self._path}: the memo cannot {doing}: {error}")
+                self._failed_at = time.monotonic()
+                raise self._failure from error
             return result
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -144,8 +145,6 @@ async def test_what_has_expired_is_pruned(store: MemoStore):
     await store.put(entry("long", expires_at=NOW + 60))
     await store.put(entry("endless"))
     if store.tier == "redis":
-        import asyncio
-
         await asyncio.sleep(0.1)
     assert await store.prune(NOW + 1) == 1
     assert sorted(item.key for item in await store.entries()) == ["endless", "long"]
@@ -255,6 +254,19 @@ async def test_a_memo_of_a_newer_format_is_left_alone(tmp_path: Path):
     store = SqliteMemoStore(str(tmp_path / "memo.db"), clock=now)
     with pytest.raises(StoreError, match="a newer agentcache wrote this memo"):
         await store.put(entry())
+    await store.close()
+
+
+async def test_who_waits_behind_a_locked_file_fails_with_the_first(tmp_path: Path):
+    store = SqliteMemoStore(str(tmp_path / "memo.db"), clock=now)
+    await store.put(entry())
+    holder = sqlite3.connect(tmp_path / "memo.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    failures = await asyncio.gather(*(store.put(entry(str(i))) for i in range(5)), return_exceptions=True)
+    assert len({id(failure) for failure in failures}) == 1
+    assert isinstance(failures[0], StoreError)
+    holder.close()
+    assert await store.put(entry())
     await store.close()
 
 

@@ -8,7 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from agentcache import Memo, Run, tool, workflow
+import pytest
+
+from agentcache import Memo, Run, Runtime, SettingsError, tool, workflow
 from tests.stores.redis_server import OwnRedis, own_redis
 from tests.workflow.conftest import Request, agent
 
@@ -179,3 +181,19 @@ async def test_tenants_share_a_store_and_no_result(stage, tmp_path: Path):
             await on.runtime.run(agent(tools=[find_order]), "17")
             assert len(await on.runtime.memo.entries()) == 1
     assert executions == {"17": 2}
+
+
+async def test_a_memo_that_cannot_be_opened_changes_no_answer(stage):
+    executions.clear()
+    async with stage(looks_up, memo="/dev/null/memo.db") as on:
+        result = await on.runtime.run(agent(tools=[find_order]), "17")
+        again = await on.runtime.run(agent(tools=[find_order]), "17")
+        counts = on.runtime.memo.statistics()["find_order"]
+    assert result.output == again.output == '{"asked":1,"order":"17","é":1.0}'
+    assert (counts.misses, counts.memory, counts.degraded) == (1, 1, 1)
+
+
+async def test_a_memo_url_that_means_nothing_says_so_when_the_runtime_opens():
+    with pytest.raises(SettingsError, match="lies in a SQLite file or in Redis"):
+        async with Runtime("memory:", api_key="none", memo="postgresql://localhost/x"):
+            pass

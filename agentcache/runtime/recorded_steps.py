@@ -21,7 +21,7 @@ from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.limits import Meter
-from agentcache.runtime.memo import Remembered
+from agentcache.runtime.memo import Remembered, Source
 from agentcache.runtime.nested_runs import NestedRuns
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 from agentcache.runtime.replies import Reply, json_object, reply_of
@@ -133,14 +133,18 @@ class RecordedToolCall:
             nonlocal fresh
             with self.nested.noted() as runs:
                 fresh = await run()
-            return {"content": _content(fresh.result), "outcome": fresh.result.outcome, "hit": fresh.hit, "runs": runs}
+            result = fresh.result
+            came = {"source": fresh.source, "saved_s": fresh.saved_s}
+            return {"content": _content(result), "outcome": result.outcome, **came, "runs": runs}
 
         kept = json_object(await self.step.run(produce), "a recorded tool call")
         if fresh is not None:
             return fresh
         await self.nested.charge_again(kept["runs"])
         content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
-        return Remembered(result=ToolResult(content=content, outcome=outcome), hit=bool(kept["hit"]))
+        # A record from before the memo had tiers tells of neither.
+        source, saved_s = cast("Source", kept.get("source", "executed")), cast("float", kept.get("saved_s", 0.0))
+        return Remembered(result=ToolResult(content=content, outcome=outcome), source=source, saved_s=saved_s)
 
 
 class ToolSteps(Protocol):

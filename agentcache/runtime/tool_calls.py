@@ -22,7 +22,8 @@ from agentcache.runtime.approval import Approver
 from agentcache.runtime.approving import held_back
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
-from agentcache.runtime.memo import Memo, Remembered
+from agentcache.runtime.memo import Remembered, ToolMemo
+from agentcache.runtime.memo_keys import NOWHERE, MemoScope
 from agentcache.runtime.recorded_steps import RecordedToolCall, ToolSteps
 from agentcache.runtime.tool_context import ToolCall, executing
 from agentcache.runtime.tool_results import Outcome, ToolResult, failure
@@ -37,7 +38,8 @@ class ToolTurn:
 
     clock: Unix seconds. new_id: makes an id from a prefix.
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
-    memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
+    memo: `None` executes every call. memo_scope: the run and the conversation that results may be kept for.
+    concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
     approver: decides about calls that need approval; `None` executes none of them.
     steps: where the run is durable, gives each call, in block order, what makes it one of its steps.
@@ -50,7 +52,8 @@ class ToolTurn:
     new_id: Callable[[str], str]
     record: Record
     emit: EventSink = discard
-    memo: Memo | None = None
+    memo: ToolMemo | None = None
+    memo_scope: MemoScope = NOWHERE
     concurrency: int | None = None
     timeout_s: float | None = None
     approver: Approver | None = None
@@ -142,7 +145,7 @@ class _ToolCall:
             if _being_cancelled():
                 raise
             # The tool cancelled something of its own and let it out; its block needs an answer all the same.
-            answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+            answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."))
         return answer
 
     @property
@@ -170,7 +173,7 @@ class _ToolCall:
             emit=turn.emit,
             clock=turn.clock,
         )
-        return None if result is None else Remembered(result=result, hit=False)
+        return None if result is None else Remembered(result=result)
 
     async def _executed(self, tools: Mapping[str, Tool]) -> Remembered:
         arguments = self.block.get("input")
@@ -178,18 +181,18 @@ class _ToolCall:
         if tool is None:
             names = ", ".join(sorted(tools)) or "none"
             message = f"There is no tool named {self.name!r}. Available tools: {names}."
-            return Remembered(result=failure("unknown_tool", message), hit=False)
+            return Remembered(result=failure("unknown_tool", message))
         if not isinstance(arguments, dict):
             message = f"The arguments of {self.name} must be a JSON object, not {type(arguments).__name__}."
-            return Remembered(result=failure("invalid_arguments", message), hit=False)
+            return Remembered(result=failure("invalid_arguments", message))
 
         async def call() -> ToolResult:
             with executing(self.context):
                 return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
 
         if self.turn.memo is None:
-            return Remembered(result=await call(), hit=False)
-        return await self.turn.memo.get_or_call(tool, arguments, call)
+            return Remembered(result=await call())
+        return await self.turn.memo.get_or_call(tool, arguments, call, scope=self.turn.memo_scope)
 
     def _start(self) -> None:
         turn, arguments = self.turn, self.block.get("input")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from agentcache.errors import SettingsError, ToolFailed
 from agentcache.prompt.canonical import canonical_json, digest
+from agentcache.runtime.memo_declaration import Memo
 from agentcache.runtime.tools import Tool, tool
 from agentcache.tools.confined import ConfinedDirectory, FoundFile, LeftOut
 from agentcache.tools.path_patterns import PathPattern
@@ -49,6 +51,8 @@ class FileTools:
     frozen: the author's promise that the files stay as they are while this object is in use (a checked-out revision,
     files shipped with a program). The tools are then deterministic, so that their results may be kept, under a version
     made from the names and contents of all files when this object is made. Default: not; every call reads anew.
+    memo: keep results of files that may change too: what a call shows is looked at before each, and a kept result is
+    given out while the contents are the same. Spares the searching and the pages, not the reading. Default: not.
 
     Raises `SettingsError` for a root that is no directory, and where the system cannot open relative to one (Windows).
     """
@@ -60,16 +64,26 @@ class FileTools:
         hidden: bool = False,
         max_file_bytes: int = MAX_FILE_BYTES,
         frozen: bool = False,
+        memo: bool = False,
     ) -> None:
         if max_file_bytes < 1:
             raise SettingsError(f"max_file_bytes is {max_file_bytes}; a file that can be read has at least 1")
         self._directory = ConfinedDirectory(root, hidden=hidden)
         self._max_file_bytes = max_file_bytes
-        version = digest(canonical_json([_VERSION, hidden, max_file_bytes, self.digest()])) if frozen else None
-        self.tools: tuple[Tool, ...] = tuple(
-            tool(function, deterministic=frozen, version=version)
-            for function in (self.list_files, self.read_file, self.search_files)
-        )
+        if frozen and memo:
+            raise SettingsError("FileTools: frozen files do not change, so memo adds nothing; leave one of the two out")
+        self.tools: tuple[Tool, ...] = tuple(self._declared(frozen=frozen, memo=memo))
+
+    def _declared(self, *, frozen: bool, memo: bool) -> Iterator[Tool]:
+        options = [_VERSION, self._directory.hidden, self._max_file_bytes, self.digest() if frozen else None]
+        version = digest(canonical_json(options)) if frozen or memo else None
+        for function, shown in (
+            (self.list_files, self.digest),
+            (self.read_file, self.file_digest),
+            (self.search_files, self.digest),
+        ):
+            kept = Memo(depends=[shown]) if memo else None
+            yield tool(function, deterministic=frozen, version=version, memo=kept)
 
     def digest(self, pattern: str = "**") -> str:
         """Return a digest of the names and contents of the files that `pattern` means.

@@ -16,7 +16,7 @@ from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.events import Event, Notice, ToolFinished, ToolStarted
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
 from agentcache.runtime.tools import Tool, tool
 
@@ -61,7 +61,7 @@ class Ledger:
         self.rows.append(row)
 
 
-def turn(ledger: Ledger, *, memo: Memo | None = None, concurrency: int | None = None) -> ToolTurn:
+def turn(ledger: Ledger, *, memo: ToolMemo | None = None, concurrency: int | None = None) -> ToolTurn:
     seconds, ids = count(100.0), count(1)
     return ToolTurn(
         run_id="run_1",
@@ -259,7 +259,7 @@ async def test_a_kept_result_is_the_same_to_the_byte_and_recorded_as_such():
         """Look a price up."""
         return {article: next(calls)}
 
-    ledger, memo = Ledger(), Memo(clock=lambda: 0.0)
+    ledger, memo = Ledger(), ToolMemo(clock=lambda: 0.0)
     first, _ = await run_tool_calls([use("price", article="x")], offered(price), turn(ledger, memo=memo))
     again, rows = await run_tool_calls([use("price", article="x")], offered(price), turn(ledger, memo=memo))
     assert first == again

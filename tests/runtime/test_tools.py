@@ -245,7 +245,6 @@ async def test_a_callable_object_can_be_a_tool():
 
     found = tool(Finder(), name="finder")
     assert found.blocking is False
-    assert found.with_defaults({"order_id": "17"}) == {"order_id": "17", "fields": ["number"], "also": {}}
     assert (await found.call({"order_id": "17"})).content == "17['number']{}"
 
 
@@ -302,6 +301,7 @@ exec("def made(x: str):\\n    'Made.'\\n    return x in {'a', 'b', 'c'}\\n", mad
 
 print(json_text([item.definition() for item in ordered_tools({second, first})]))
 print(json_text([first.version, first.tags, tool(made["made"], deterministic=True).version]))
+print(json_text([first.identity(), tool(made["made"], deterministic=True).identity()]))
 print(json_text(json_form({"a": {"k", "l", "m", "n"}, "b": [Deep()], "c": {(1, 2), (0, 9)}})))
 print(json_text([OutputSpec.of(Deeper).native_schema, OutputSpec.of(set[str]).schema]))
 '''

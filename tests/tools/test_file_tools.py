@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentcache import SettingsError
-from agentcache.runtime.memo import key_of
+from agentcache.runtime.memo_dependencies import dependencies_of
+from agentcache.runtime.memo_keys import bound
+from agentcache.runtime.tools import Tool
 from agentcache.tools import FileTools
 from agentcache.tools.path_patterns import PathPattern
 
@@ -219,16 +221,41 @@ def test_the_digest_changes_with_a_name_or_a_content_and_with_nothing_else(root)
     assert tools.file_digest("docs/rules.md") is None
 
 
-def test_results_may_be_kept_only_where_the_files_are_frozen_and_under_a_key_of_their_contents(root):
-    def keys(**options):
-        return [key_of(tool, {}) for tool in FileTools(root, **options).tools]
+def test_results_may_be_kept_where_the_files_are_frozen_under_a_version_of_their_contents(root):
+    def versions(**options):
+        return {tool.version for tool in FileTools(root, **options).tools}
 
-    assert keys() == [None, None, None]
-    before = keys(frozen=True)
+    assert versions() == {None}
+    assert all(tool.memo_rules is None for tool in FileTools(root).tools)
+    before = versions(frozen=True)
     assert None not in before
-    assert keys(frozen=True) == before
+    assert versions(frozen=True) == before
     (root / "README.md").write_text("changed\n", encoding="utf-8")
-    assert not set(keys(frozen=True)) & set(before)
+    assert not versions(frozen=True) & before
+
+
+async def test_a_memo_of_files_that_change_depends_on_what_each_call_shows(root):
+    list_files, read_file, search_files = FileTools(root, memo=True).tools
+
+    async def key(tool: Tool, **arguments: str) -> str:
+        call = bound(tool, dict(arguments))
+        assert call is not None
+        return call.key(dependencies=await dependencies_of(call, {}))
+
+    async def keys() -> list[str]:
+        return [
+            await key(read_file, path="docs/rules.md"),
+            await key(list_files, pattern="docs/**"),
+            await key(search_files, text="x"),
+        ]
+
+    before = await keys()
+    assert await keys() == before
+    (root / "README.md").write_text("changed\n", encoding="utf-8")
+    other_file_changed = await keys()
+    assert [old == new for old, new in zip(before, other_file_changed, strict=True)] == [True, True, False]
+    (root / "docs/rules.md").write_text("changed\n", encoding="utf-8")
+    assert not set(await keys()) & set(other_file_changed)
 
 
 @pytest.mark.parametrize("options", [{"max_file_bytes": 0}, {"root": "missing"}, {"root": "root/README.md"}])

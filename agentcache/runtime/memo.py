@@ -15,12 +15,15 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonObject, canonical_json, digest
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool
+
+Source: TypeAlias = Literal["executed", "memory", "sqlite", "redis", "shared"]
+"""Where a result came from; `ToolCallRecord.memo_tier` holds the same words. `shared`: an equal call under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +90,16 @@ class MemoCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A result and whether it came without executing the tool for this call."""
+    """A result and where it came from. `saved_s`: seconds that its execution took, when this call did without."""
 
     result: ToolResult
-    hit: bool
+    source: Source = "executed"
+    saved_s: float = 0.0
+
+    @property
+    def hit(self) -> bool:
+        """Whether the result came without executing the tool for this call."""
+        return self.source != "executed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,22 +173,22 @@ class Memo:
         """
         key = key_of(tool, arguments)
         if key is None:
-            return Remembered(result=await call(), hit=False)
+            return Remembered(result=await call())
         counts = self._counts.setdefault(tool.name, MemoCounts())
         while True:
             kept = await self._store.get(key)
             if kept is not None and kept.is_fresh(self._clock()):
                 counts.hits += 1
                 counts.saved_s += kept.took_s
-                return Remembered(result=ToolResult(content=kept.content), hit=True)
+                return Remembered(result=ToolResult(content=kept.content), source="memory", saved_s=kept.took_s)
             other = self._under_way.get(key)
             if other is None:
                 counts.misses += 1
-                return Remembered(result=await self._call(key, tool, arguments, call), hit=False)
+                return Remembered(result=await self._call(key, tool, arguments, call))
             await asyncio.wait([other])  # unlike awaiting it, this tells our own cancellation from the other call's
             if not other.cancelled():
                 counts.shared += 1
-                return Remembered(result=other.result(), hit=True)
+                return Remembered(result=other.result(), source="shared")
 
     async def invalidate(self, *tags: str) -> int:
         """Forget what carries any of these tags and return how many results that were.

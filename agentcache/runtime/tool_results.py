@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, json_text
 from agentcache.runtime.schemas import json_form
 
 Outcome: TypeAlias = Literal["ok", "error", "timeout", "invalid_arguments", "unknown_tool", "cancelled", "declined"]
@@ -50,6 +50,11 @@ class ToolResult:
             return len(self.content)
         texts = (block.get("text") for block in self.content)
         return sum(len(text) for text in texts if isinstance(text, str))
+
+    @property
+    def sent_text(self) -> str:
+        """The content as it is sent: a text itself, content blocks as JSON. Equal texts are equal to the byte."""
+        return self.content if isinstance(self.content, str) else json_text(self.content)
 
     def block(self, tool_use_id: str) -> JsonObject:
         """Return the `tool_result` block for the request that follows; always the same keys in the same order."""

@@ -39,7 +39,7 @@ async def call_here(tool: Tool, arguments: JsonObject) -> object:
 Invoke: TypeAlias = Callable[["Tool", JsonObject], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Tool:
     """A function that the model may ask for. Mostly made with `@tool`; made directly for a schema of your own.
 
@@ -51,6 +51,9 @@ class Tool:
     `ttl_s` seconds (`None`: until invalidated), under `tags` to invalidate them by.
     version: stands for the function's code in the key of kept results; worked out from its source when left out.
     max_result_chars: where the text of a result is cut.
+    concurrency: how many executions run at once in this process, over all agents and runs; `None` is any number. The
+    rest wait in the order in which they came, and their time limit begins when they do. An answer from the memo and a
+    wait for approval take no place, nor does a call that comes from within an execution of the same tool.
     approval: whether a call waits for a person's decision; a function of some of the arguments, by name, tells case by
     case. It gets them validated where `@tool` made the schema, else as the model wrote them.
 
@@ -67,6 +70,7 @@ class Tool:
     tags: tuple[str, ...] = ()
     version: str | None = None
     max_result_chars: int = MAX_RESULT_CHARS
+    concurrency: int | None = None
     approval: bool | ApprovalRule = False
     approval_behind: tuple[str, ...] = ()
     """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
@@ -166,6 +170,7 @@ class ToolOptions(TypedDict, total=False):
     timeout: Duration | None
     version: str | None
     max_result_chars: int
+    concurrency: int | None
     approval: bool | ApprovalRule
 
 
@@ -183,7 +188,8 @@ def tool(
 
     `ttl` and `timeout` take `"30s"`, `"1h"`, a number of seconds, a `timedelta`, or `None` for no bound; a plain
     function whose time is up goes on in its thread, but nobody waits for it. `ttl` and `tags` need
-    `deterministic=True`. Defaults: the function's name, not deterministic, no bounds, 200,000 characters.
+    `deterministic=True`. `concurrency=2` lets no more than two executions run at once in this process. Defaults: the
+    function's name, not deterministic, no bounds, 200,000 characters.
 
     Raises `ToolDeclarationError`, naming file, line and function, for what could never work: no docstring, a
     parameter without a type or with one that JSON cannot carry, `*args`, a default that does not fit.
@@ -259,6 +265,7 @@ def _declared(function: Callable[P, R], names: Mapping[str, object], options: To
         tags=_tags(options.get("tags", ()), where),
         version=version,
         max_result_chars=options.get("max_result_chars", MAX_RESULT_CHARS),
+        concurrency=options.get("concurrency"),
         approval=options.get("approval", False),
         blocking=not _is_async(function),
         signature=signature,
@@ -304,6 +311,11 @@ def _check(tool: Tool) -> None:
         )
     if tool.max_result_chars < 1:
         raise ToolDeclarationError(f"{where}: max_result_chars is {tool.max_result_chars}; a result needs at least 1")
+    if tool.concurrency is not None and (type(tool.concurrency) is not int or tool.concurrency < 1):
+        raise ToolDeclarationError(
+            f"{where}: concurrency is {tool.concurrency!r}; it is how many executions may run at once, 1 or more, "
+            "or None for any number"
+        )
 
 
 def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:

@@ -171,7 +171,7 @@ async def test_a_cancelled_waiter_leaves_the_call_that_it_waited_for_alone(memo:
     with pytest.raises(asyncio.CancelledError):
         await waiter
     go.set()
-    assert await first == Remembered(result=ToolResult(content="there"), hit=False)
+    assert await first == Remembered(result=ToolResult(content="there"))
 
 
 async def test_a_tag_invalidates_what_carries_it(memo: Memo):

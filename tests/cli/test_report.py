@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.usage import BilledPart, CallRecord, RunRecord, ToolCallRecord, Usage
@@ -97,6 +98,16 @@ def test_by_tool_a_row_tells_how_the_calls_were_answered(tmp_path: Path) -> None
     assert (row["saved_s"], row["identical_tokens"]) == (2.0, 30)
     assert (body["total"], body["unattributed"]["calls"]) == ({**row, "tool": None, "agent": None}, 0)
     assert _rows(_report(url, "--by", "tool", "--run", "run_old")) == []
+
+
+def test_by_tool_a_run_of_the_command_line_is_told(cli: Callable[..., Result]) -> None:
+    assert cli("run", "team.py:support", "where is my order?", "--emulate").exit_code == 0
+
+    (row,) = json.loads(cli("report", "--by", "tool", "--format", "json").stdout)["rows"]
+
+    told = "order 17 is on its way"
+    assert (row["tool"], row["agent"], row["executed"], row["result_bytes"]) == ("look_up", "support", 1, len(told))
+    assert row["duration_s"]["mean"] >= 0
 
 
 def test_by_tool_there_is_a_table_too(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ from agentcache.runtime.events import (
     ToolStarted,
 )
 from agentcache.runtime.limits import Limits
+from agentcache.runtime.memo_declaration import Memo
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.team import Team
 from agentcache.runtime.tool_context import ToolCall, current_tool_call
@@ -123,6 +124,7 @@ __all__ = [
     "LimitReached",
     "Limits",
     "majority",
+    "Memo",
     "MissingVariable",
     "Notice",
     "OutputInvalid",

@@ -25,7 +25,8 @@ from agentcache.runtime.conversation import HeldSettings, Transcript
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.fork_point import ForkPoint, forkable
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
+from agentcache.runtime.memo_keys import MemoScope
 from agentcache.runtime.recorded_conversation import begun, compacted_once
 from agentcache.runtime.recorded_steps import tool_steps
 from agentcache.runtime.replies import Reply
@@ -47,7 +48,7 @@ class Runner:
     snapshots: Snapshots
     conversations: Conversations
     compactor: Compactor
-    memo: Memo
+    memo: ToolMemo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
     approver: Approver | None = None
@@ -209,6 +210,7 @@ class Runner:
             record=ledger.add_tool_call if run.steps is None else ledger.ensure_tool_call,
             emit=run.emit,
             memo=self.memo,
+            memo_scope=MemoScope(run=run.outermost or run.run_id, conversation=run.conversation),
             concurrency=run.agent.tool_concurrency,
             steps=None if run.steps is None else tool_steps(run.steps, ledger, run.meter),
             approver=self.approver,

@@ -25,7 +25,8 @@ from agentcache.runtime.approval import Approver
 from agentcache.runtime.approving import held_back
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
-from agentcache.runtime.memo import Memo, Remembered
+from agentcache.runtime.memo import Remembered, ToolMemo
+from agentcache.runtime.memo_keys import NOWHERE, MemoScope
 from agentcache.runtime.recorded_steps import RecordedToolCall, ToolSteps
 from agentcache.runtime.tool_context import ToolCall, executing
 from agentcache.runtime.tool_places import Place, place_of
@@ -41,7 +42,8 @@ class ToolTurn:
 
     clock: Unix seconds. new_id: makes an id from a prefix.
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
-    memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
+    memo: `None` executes every call. memo_scope: the run and the conversation that results may be kept for.
+    concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
     approver: decides about calls that need approval; `None` executes none of them.
     facts: of the model that reads the results, for what they count; `None` leaves that unknown.
@@ -55,7 +57,8 @@ class ToolTurn:
     new_id: Callable[[str], str]
     record: Record
     emit: EventSink = discard
-    memo: Memo | None = None
+    memo: ToolMemo | None = None
+    memo_scope: MemoScope = NOWHERE
     concurrency: int | None = None
     timeout_s: float | None = None
     approver: Approver | None = None
@@ -207,7 +210,7 @@ class _ToolCall:
 
         if self.turn.memo is None:
             return Remembered(result=await call())
-        return await self.turn.memo.get_or_call(tool, arguments, call)
+        return await self.turn.memo.get_or_call(tool, arguments, call, scope=self.turn.memo_scope)
 
     def _begun(self) -> None:
         """Note that the tool begins now, after it may have waited for a place."""

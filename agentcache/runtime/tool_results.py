@@ -112,6 +112,11 @@ def failure(outcome: Outcome, message: str, *, error: Exception | None = None) -
     return ToolResult(content=_sendable_text(message, MAX_RESULT_CHARS), outcome=outcome, error=error)
 
 
+def misfit(name: str, problems: str) -> str:
+    """Return what the model is told of arguments that do not fit a tool."""
+    return f"The arguments do not fit the tool {name}:\n{problems}\nCall it again with corrected arguments."
+
+
 def _as_blocks(form: JsonValue) -> list[JsonObject] | None:
     """Return `form` as content blocks if that is what it is; data that merely has a `type` stays data."""
     if isinstance(form, dict):

@@ -9,16 +9,13 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import ParamSpec, TypeAlias, TypeVar, cast, get_type_hints, overload
+from typing import ParamSpec, TypeVar, overload
 
-from pydantic import TypeAdapter
-
-from agentcache.errors import DeclarationError, SettingsError
-from agentcache.prompt.canonical import JsonValue
+from agentcache.errors import SettingsError
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls
@@ -31,31 +28,28 @@ from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
 from agentcache.runtime.past_calls import past_calls
 from agentcache.runtime.request_log import RequestLog
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.warm_calls import Warmed
+from agentcache.stores.memo_opening import open_memo
 from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
-from agentcache.workflow.asking import arguments_json, asked
 from agentcache.workflow.durable_runs import Durable, DurableRuns
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import Scheduler
 from agentcache.workflow.scheduling import DEFAULT_SCHEDULING, NO_SCHEDULING, Scheduling
 from agentcache.workflow.serving import Serving
+from agentcache.workflow.targets import Args, Kwargs, identity, output_of, perform
 from agentcache.workflow.warming import warm_agent
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Args: TypeAlias = tuple[object, ...]
-Kwargs: TypeAlias = Mapping[str, object]
-
 
 REMEMBERED_S = 6 * 3600.0
 """How far back the ledger teaches a new runtime how soon prompts come back, in seconds."""
@@ -83,6 +77,8 @@ class Runtime:
         whether rate limits are learned; `None` sends every call at once.
     approve: decides about calls of tools with `approval`: a function of an `ApprovalRequest`, plain (it gets a thread)
         or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.
+    memo: where results of deterministic tools are kept beyond this process: a path that ends in `.db`, or `redis://…`
+        (extra `redis`); `None` keeps them in memory only. tenant: whose results they are; others never see them.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened; where runs
@@ -104,6 +100,8 @@ class Runtime:
         durable: Durable | None = None,
         scheduling: Scheduling | None = DEFAULT_SCHEDULING,
         approve: Approve | Approver | None = None,
+        memo: str | None = None,
+        tenant: str = "",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -111,7 +109,7 @@ class Runtime:
         self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
-        self._durable = durable
+        self._durable, self._memo, self._tenant = durable, memo, tenant
         self._durable_runs: DurableRuns | None = None
         self._approver = CallbackApprover(approve) if callable(approve) else approve
         self._keep_warm: KeepWarm | None = None
@@ -126,6 +124,9 @@ class Runtime:
             ledger = await open_ledger(self._store)
             opening.push_async_callback(ledger.close)
             opening.push_async_callback(self._scheduler.aclose)
+            shared = None if self._memo is None else open_memo(self._memo, clock=self._clock)
+            memo = ToolMemo(clock=self._clock, shared=shared, tenant=self._tenant)
+            opening.push_async_callback(memo.close)
             recorder = None
             if self._record_requests is not None:
                 recorder = opening.enter_context(RequestLog.appending(self._record_requests))
@@ -159,7 +160,7 @@ class Runtime:
             snapshots=Snapshots(clock=self._clock),
             conversations=conversations,
             compactor=Compactor(calls=calls, conversations=conversations),
-            memo=Memo(clock=self._clock),
+            memo=memo,
             clock=self._clock,
             new_id=new_id,
             approver=self._approver,
@@ -219,6 +220,11 @@ class Runtime:
         With `keep_text` they are those of the ledger, else of this runtime alone, gone when it closes.
         """
         return self._opened().conversations
+
+    @property
+    def memo(self) -> ToolMemo:
+        """Kept results of tools: list, drop, count. Raises `SettingsError` outside `async with`."""
+        return self._opened().memo
 
     @overload
     async def run(
@@ -281,14 +287,14 @@ class Runtime:
         if self._durable_runs is None:
             if durable_id is not None:
                 raise SettingsError(f"durable id {durable_id!r} needs a durable runtime: Runtime(durable=Durable())")
-            return await _perform(top, target, args, kwargs)
+            return await perform(top, target, args, kwargs)
         return await self._durable_runs.run(
             durable_id,
-            target=_identity(target, args, kwargs),
-            output=_output(target, kwargs),
+            target=identity(target, args, kwargs),
+            output=output_of(target, kwargs),
             meter=top.meter,
             emit=emit,
-            perform=lambda durable: _perform(replace(top, durable=durable), target, args, kwargs),
+            perform=lambda durable: perform(replace(top, durable=durable), target, args, kwargs),
         )
 
     async def warm(self, agent: Agent[T], *, session: Variables | None = None) -> Warmed:
@@ -347,35 +353,6 @@ class Runtime:
         return self._runner
 
 
-async def _perform(top: Run, target: object, args: Args, kwargs: Kwargs) -> RunResult[object]:
-    if isinstance(target, Workflow):
-        return await top.perform(target, target.limits, *args, **kwargs)
-    if isinstance(target, Agent):
-        return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
-    raise _not_runnable(target)
-
-
-def _identity(target: object, args: Args, kwargs: Kwargs) -> list[JsonValue]:
-    """Return what tells a durable run from others: what is run, and what it is given."""
-    if isinstance(target, Workflow):
-        return ["workflow", target.name, arguments_json(target.name, args, kwargs)]
-    if isinstance(target, Agent):
-        return asked(target, *args, **kwargs).identity()  # type: ignore[arg-type]  # checked by asked's names
-    raise _not_runnable(target)
-
-
-def _output(target: object, kwargs: Kwargs) -> TypeAdapter[object]:
-    """Return how a durable run's result becomes JSON and comes back: by the type that it is declared with."""
-    if isinstance(target, Agent):
-        return TypeAdapter(cast("type[object]", kwargs.get("output") or target.output))
-    declared = get_type_hints(target.function).get("return", object) if isinstance(target, Workflow) else object
-    return TypeAdapter(declared)
-
-
-def _not_runnable(target: object) -> DeclarationError:
-    return DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")
-
-
 async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
     await asyncio.wait([task])
 
@@ -395,6 +372,6 @@ def run_sync(
 
     async def once() -> RunResult[object]:
         async with Runtime(store, base_url=base_url, on_event=on_event) as runtime:
-            return await _perform(runtime._top(runtime._emit), target, args, kwargs)  # noqa: SLF001  # its own module
+            return await perform(runtime._top(runtime._emit), target, args, kwargs)  # noqa: SLF001  # its own module
 
     return asyncio.run(once())

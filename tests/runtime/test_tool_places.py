@@ -17,7 +17,7 @@ from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import ToolDeclarationError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.approval import ApprovalRequest, Decision
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
 from agentcache.runtime.tool_calls import ToolTurn, call_tool, run_tool_calls
 from agentcache.runtime.tools import Tool, tool
 
@@ -51,7 +51,9 @@ def busy_tool(inside: Counted, *, concurrency: int | None, turns: int = 3) -> To
     return busy
 
 
-def turn(rows: list[ToolCallRecord], *, memo: Memo | None = None, clock: Callable[[], float] = lambda: 0.0) -> ToolTurn:
+def turn(
+    rows: list[ToolCallRecord], *, memo: ToolMemo | None = None, clock: Callable[[], float] = lambda: 0.0
+) -> ToolTurn:
     ids = count(1)
 
     async def record(row: ToolCallRecord) -> None:
@@ -171,7 +173,7 @@ async def test_an_answer_from_the_memo_takes_no_place():
         return order
 
     rows: list[ToolCallRecord] = []
-    asking = turn(rows, memo=Memo(clock=lambda: 0.0))
+    asking = turn(rows, memo=ToolMemo(clock=lambda: 0.0))
     await run_tool_calls([use("look_up", order="17")], {"look_up": look_up}, asking)
     holding = asyncio.create_task(run_tool_calls([use("look_up", order="slow")], {"look_up": look_up}, asking))
     await settled()
@@ -301,5 +303,7 @@ async def test_whoever_is_cancelled_whenever_no_place_is_lost_and_none_is_given_
 
 @pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "2"])
 def test_what_is_no_number_of_executions_is_refused_at_declaration(wrong):
-    with pytest.raises(ToolDeclarationError, match=r"test_tool_places.*concurrency is .*1 or more, or None"):
+    with pytest.raises(
+        ToolDeclarationError, match=r"test_tool_places.*concurrency is .*1 or more, or None for no bound"
+    ):
         busy_tool(Counted(), concurrency=wrong)

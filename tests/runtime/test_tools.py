@@ -245,7 +245,6 @@ async def test_a_callable_object_can_be_a_tool():
 
     found = tool(Finder(), name="finder")
     assert found.blocking is False
-    assert found.with_defaults({"order_id": "17"}) == {"order_id": "17", "fields": ["number"], "also": {}}
     assert (await found.call({"order_id": "17"})).content == "17['number']{}"
 
 

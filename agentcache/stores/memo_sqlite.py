@@ -59,7 +59,7 @@ CREATE INDEX IF NOT EXISTS memo_entries_by_tool ON memo_entries (tenant, tool);
 CREATE INDEX IF NOT EXISTS memo_entries_by_end ON memo_entries (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS memo_counters (slot INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS memo_size (bytes INTEGER NOT NULL);
-INSERT INTO memo_size SELECT 0 WHERE NOT EXISTS (SELECT * FROM memo_size);
+INSERT INTO memo_size SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM memo_size);
 CREATE TRIGGER IF NOT EXISTS memo_grows AFTER INSERT ON memo_entries
     BEGIN UPDATE memo_size SET bytes = bytes + new.size; END;
 CREATE TRIGGER IF NOT EXISTS memo_shrinks AFTER DELETE ON memo_entries

@@ -272,3 +272,42 @@ def test_listing_needs_no_sdk(url: str) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "read_file" in done.stdout
+
+
+SHOP = '''
+from agentcache import Agent, Prompt, tool
+
+
+@tool(deterministic=True, tags=["prices"], version="1")
+async def price(article: str) -> str:
+    """Look a price up."""
+    return f"{article}: 4 €"
+
+
+clerk = Agent(name="clerk", model="claude-sonnet-5-5", prompt=Prompt(static="You sell."), tools=[price])
+
+
+def emulated_replies(request):
+    last = request["messages"][-1]["content"][-1]
+    if last["type"] == "tool_result":
+        return last["content"]
+    return [{"type": "tool_use", "name": "price", "input": {"article": "tea"}}]
+'''
+
+
+def test_what_one_run_kept_the_next_one_finds_until_it_is_invalidated(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTCACHE_MEMO_URL", "memo.db")
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    for _ in range(2):
+        assert cli("run", "shop.py:clerk", "tea?", "--emulate").stdout.startswith("tea: 4 €\n")
+    assert [entry["arguments"] for entry in told(cli("memo", "list", "--json"))["entries"]] == [{"article": "tea"}]
+    assert cli("memo", "invalidate", "--tag", "prices").stdout == "forgot 1 result\n"
+    assert cli("run", "shop.py:clerk", "tea?", "--emulate").exit_code == 0
+
+    (row,) = told(cli("memo", "stats", "--json"))["calls"]["rows"]
+
+    assert (row["calls"], row["executed"], row["hits"]["sqlite"]) == (3, 2, 1)
+    assert row["identical_tokens"] > 0
+    assert row["repeated"] == 1

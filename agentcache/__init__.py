@@ -40,6 +40,7 @@ from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
+from agentcache.runtime.content_blocks import document, image
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import (
     ApprovalDecided,
@@ -108,6 +109,7 @@ __all__ = [
     "current_tool_call",
     "Decision",
     "DeclarationError",
+    "document",
     "Durable",
     "EmulatorError",
     "Event",
@@ -115,6 +117,7 @@ __all__ = [
     "fork_tool",
     "HandedOff",
     "handoff",
+    "image",
     "improve",
     "Improved",
     "KeepAlive",

@@ -133,18 +133,13 @@ class RecordedToolCall:
             nonlocal fresh
             with self.nested.noted() as runs:
                 fresh = await run()
-            result = fresh.result
-            came = {"source": fresh.source, "saved_s": fresh.saved_s}
-            return {"content": _content(result), "outcome": result.outcome, **came, "runs": runs}
+            return {**_remembered_json(fresh), "runs": runs}
 
         kept = json_object(await self.step.run(produce), "a recorded tool call")
         if fresh is not None:
             return fresh
         await self.nested.charge_again(kept["runs"])
-        content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
-        # A record from before the memo had tiers tells of neither.
-        source, saved_s = cast("Source", kept.get("source", "executed")), cast("float", kept.get("saved_s", 0.0))
-        return Remembered(result=ToolResult(content=content, outcome=outcome), source=source, saved_s=saved_s)
+        return _remembered_of(kept)
 
 
 class ToolSteps(Protocol):
@@ -206,5 +201,22 @@ def _reply_of(told: JsonObject) -> Reply:
     )
 
 
-def _content(result: ToolResult) -> JsonValue:
-    return result.content if isinstance(result.content, str) else list(result.content)
+def _remembered_json(answer: Remembered) -> JsonObject:
+    content = answer.result.content
+    return {
+        "content": content if isinstance(content, str) else list(content),
+        "outcome": answer.result.outcome,
+        "source": answer.source,
+        "saved_s": answer.saved_s,
+    }
+
+
+def _remembered_of(kept: JsonObject) -> Remembered:
+    content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
+    # A step from before sources were kept says only whether the result came from the memo, which was in memory then.
+    source = kept.get("source", "memory" if kept.get("hit") else "executed")
+    return Remembered(
+        result=ToolResult(content=content, outcome=outcome),
+        source=cast("Source", source),
+        saved_s=cast("float", kept.get("saved_s", 0.0)),
+    )

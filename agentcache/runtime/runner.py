@@ -214,6 +214,7 @@ class Runner:
             concurrency=run.agent.tool_concurrency,
             steps=None if run.steps is None else tool_steps(run.steps, ledger, run.meter),
             approver=self.approver,
+            facts=run.agent.facts,
         )
         results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
         return results

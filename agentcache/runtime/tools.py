@@ -38,7 +38,7 @@ from agentcache.runtime.memo_declaration import (
     tags_of,
 )
 from agentcache.runtime.signatures import Signature, is_async, read_signature, underlying
-from agentcache.runtime.tool_results import MAX_RESULT_CHARS, ToolResult, failure, result_of
+from agentcache.runtime.tool_results import MAX_RESULT_CHARS, ToolResult, failure, misfit, result_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +58,7 @@ async def call_here(tool: Tool, arguments: JsonObject) -> object:
 Invoke: TypeAlias = Callable[["Tool", JsonObject], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Tool:
     """A function that the model may ask for. Mostly made with `@tool`; made directly for a schema of your own.
 
@@ -72,6 +72,8 @@ class Tool:
     side_effects: calls change something, so no result is ever kept; `invalidates` (tags, or a function of arguments
     that returns tags) names the kept results of other tools that a call makes old, and says `side_effects` as well.
     max_result_chars: where the text of a result is cut.
+    concurrency: how many executions run at once in this process, over all agents and runs; `None` is no bound. Others
+    wait their turn, before their time begins to count. Answers from the memo and waits for approval take no place.
     approval: whether a call waits for a person's decision; a function of some of the arguments, by name, tells case by
     case. It gets them validated where `@tool` made the schema, else as the model wrote them.
 
@@ -91,6 +93,7 @@ class Tool:
     side_effects: bool = False
     invalidates: Tags = ()
     max_result_chars: int = MAX_RESULT_CHARS
+    concurrency: int | None = None
     approval: bool | ApprovalRule = False
     approval_behind: tuple[str, ...] = ()
     """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
@@ -220,6 +223,7 @@ class ToolOptions(TypedDict, total=False):
     timeout: Duration | None
     version: str | None
     max_result_chars: int
+    concurrency: int | None
     approval: bool | ApprovalRule
 
 
@@ -238,7 +242,8 @@ def tool(
     `ttl` and `timeout` take `"30s"`, `"1h"`, a number of seconds, a `timedelta`, or `None` for no bound; a plain
     function whose time is up goes on in its thread, but nobody waits for it. `ttl` and `tags` need
     `deterministic=True`; `memo=Memo(…)` says all of it and more. `{name}` in a tag stands for an argument. A tool
-    that changes something says so: `invalidates=["file:{path}"]` drops what others keep under that tag. Defaults: the
+    that changes something says so: `invalidates=["file:{path}"]` drops what others keep under that tag.
+    `concurrency=2` lets no more than two executions run at once in this process. Defaults: the
     function's name, not deterministic, no bounds, 200,000 characters.
 
     Raises `ToolDeclarationError`, naming file, line and function, for what could never work: no docstring, a
@@ -315,6 +320,7 @@ def _declared(function: Callable[P, R], names: Mapping[str, object], options: To
         version=options.get("version"),
         code=function,
         max_result_chars=options.get("max_result_chars", MAX_RESULT_CHARS),
+        concurrency=options.get("concurrency"),
         approval=options.get("approval", False),
         blocking=not is_async(function),
         signature=signature,
@@ -373,6 +379,10 @@ def _check(tool: Tool) -> None:
         )
     if tool.max_result_chars < 1:
         raise ToolDeclarationError(f"{where}: max_result_chars is {tool.max_result_chars}; a result needs at least 1")
+    if tool.concurrency is not None and (type(tool.concurrency) is not int or tool.concurrency < 1):
+        raise ToolDeclarationError(
+            f"{where}: concurrency is {tool.concurrency!r}; give 1 or more, or None for no bound"
+        )
 
 
 def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:
@@ -386,8 +396,3 @@ def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:
         json_text(dict(schema))
     except (TypeError, ValueError) as error:
         raise ToolDeclarationError(f"{where}: input_schema is no JSON: {error}") from error
-
-
-def misfit(name: str, problems: str) -> str:
-    """Return what the model is told of arguments that do not fit a tool."""
-    return f"The arguments do not fit the tool {name}:\n{problems}\nCall it again with corrected arguments."

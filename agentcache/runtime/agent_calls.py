@@ -79,7 +79,7 @@ class AgentCalls:
                 run_id=run.run_id,
                 agent=agent.name,
                 conversation=run.conversation,
-                turn=meter.turns,
+                turn=meter.own_turns,
                 emit=reserved.watching(run.emit),
                 charge=lambda record: self._charge(run, record, reserved),
             )

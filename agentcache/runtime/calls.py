@@ -59,6 +59,7 @@ class RequestRecorder(Protocol):
 class CallContext:
     """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes.
 
+    turn: which of its run's own calls it is, from 1; those of nested runs have numbers of their own.
     announce: put the row into the ledger before the request is sent, so that a call whose answer dies with the process
     is told of all the same. The row of the answer is then left to the caller, who has the answer itself to write down
     first (`recorded_steps.py`); rows of failures are written here as ever.

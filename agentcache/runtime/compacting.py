@@ -159,7 +159,7 @@ class _Work:
                     run_id=run.run_id,
                     agent=run.agent.name,
                     conversation=run.conversation,
-                    turn=meter.turns,
+                    turn=meter.own_turns,
                     kind=CallKind.SUMMARY,
                     emit=reserved.watching(run.emit),
                     charge=charge,

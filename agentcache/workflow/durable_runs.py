@@ -23,8 +23,8 @@ from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, digest
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import EventSink, Notice, RunFinished, RunStarted
-from agentcache.runtime.limits import NO_LIMITS, Meter
-from agentcache.runtime.nested_runs import NestedRuns, charge_run, note_run
+from agentcache.runtime.limits import Meter
+from agentcache.runtime.nested_runs import NestedRuns, charged_run, note_run
 from agentcache.runtime.recorded_steps import RecordedSteps
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.tool_context import tool_call_around
@@ -193,7 +193,7 @@ class DurableRuns:
         performed = await self.engine.perform(task, body)
         outcome = cast("JsonObject", performed.outcome)
         if not performed.here:
-            meter = await self.charged(run_ids[-1], meter)
+            meter = await charged_run(self.ledger, run_ids[-1], meter)
         return RunResult(
             output=from_json(output, outcome["output"], name),
             run_id=run_ids[-1],
@@ -202,12 +202,6 @@ class DurableRuns:
             turns=meter.turns,
             durable_id=root_id,
         )
-
-    async def charged(self, run_id: str, above: Meter) -> Meter:
-        """Return a meter below `above` that counts a run performed elsewhere, from its rows in the ledger."""
-        meter = Meter(limits=NO_LIMITS, started_at=self.clock(), parent=above)
-        await charge_run(self.ledger, run_id, meter)
-        return meter
 
 
 @dataclass(slots=True, kw_only=True)
@@ -267,7 +261,7 @@ class DurableRun:
         output = from_json(adapter, outcome["output"], asked.agent.name)
         if done:
             return done[-1].result(output)
-        meter = await self.runs.charged(run_id, run.meter)
+        meter = await charged_run(self.runs.ledger, run_id, run.meter)
         await nested.charge_again(outcome.get("runs", []))
         self._tell(asked, run, run_id, output)
         return RunResult(output=output, run_id=run_id, usage=meter.usage, cost_usd=meter.cost_usd, turns=meter.turns)

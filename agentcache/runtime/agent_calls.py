@@ -81,6 +81,7 @@ class AgentCalls:
                 conversation=run.conversation,
                 turn=meter.own_turns,
                 emit=reserved.watching(run.emit),
+                meter=meter,
                 charge=lambda record: self._charge(run, record, reserved),
             )
             if step is not None:

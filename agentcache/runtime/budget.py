@@ -9,8 +9,8 @@ anything (tools and nested runs run between calls), so what is waited for always
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from agentcache.accounting.usage import CallRecord
@@ -100,6 +100,24 @@ class Budget:
         """
         reservation = Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
         await self._admitted(reservation)
+        try:
+            yield reservation
+        finally:
+            reservation.release()
+            self._admit_those_who_fit()
+
+    @contextmanager
+    def beside(self, meter: Meter, need: WorstCase, *, agent: str) -> Iterator[Reservation | None]:
+        """Hold room for a call that no turn waits for; `None` where dollars or tokens leave none, or nobody knows."""
+        try:
+            has_room = meter.crowded(need, by=agent) is None
+        except SettingsError:
+            has_room = False
+        if not has_room:
+            yield None
+            return
+        reservation = Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
+        reservation.hold()
         try:
             yield reservation
         finally:

@@ -24,6 +24,7 @@ from agentcache.runtime.admission import Admission, CallToSend, Gate
 from agentcache.runtime.call_watch import CallWatch
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink
+from agentcache.runtime.limits import Meter
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
 from agentcache.runtime.turnstile import Turnstile
@@ -57,7 +58,7 @@ class RequestRecorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes.
+    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes, `meter` counts it.
 
     turn: which of its run's own calls it is, from 1; those of nested runs have numbers of their own.
     announce: put the row into the ledger before the request is sent, so that a call whose answer dies with the process
@@ -71,6 +72,7 @@ class CallContext:
     turn: int
     kind: CallKind = CallKind.MESSAGE
     emit: EventSink
+    meter: Meter
     charge: Callable[[CallRecord], None]
     announce: bool = False
 

@@ -162,6 +162,7 @@ class _Work:
                     turn=meter.own_turns,
                     kind=CallKind.SUMMARY,
                     emit=reserved.watching(run.emit),
+                    meter=meter,
                     charge=charge,
                 )
                 reply = (await self.calls.caller.call(prepared, context)).reply

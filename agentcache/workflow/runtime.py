@@ -135,15 +135,21 @@ class Runtime:
             keep_text=self._keep_text,
             recorder=recorder,
         )
+        budget = Budget(clock=self._clock)
         if self._keep_alive is not None:
             caller.follower = self._keep_warm = KeepWarm(
-                bounds=self._keep_alive, caller=caller, history=history, clock=self._clock, sleep=self._sleep
+                bounds=self._keep_alive,
+                caller=caller,
+                history=history,
+                budget=budget,
+                clock=self._clock,
+                sleep=self._sleep,
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
         calls = AgentCalls(
             caller=caller,
             history=history,
-            budget=Budget(clock=self._clock),
+            budget=budget,
             clock=self._clock,
             strict=self._strict,
         )

@@ -69,12 +69,14 @@ class AgentCalls:
         """
         agent, meter = run.agent, run.meter
         step = None if run.steps is None else run.steps.next("call")
-        async with self._admitted(prepared, meter, agent.name, step) as reserved:
-            now = self.clock()
-            kept = prepared.plan.kept
-            self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
-            transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
+
+        def note_sent(at_s: float) -> None:
+            kept = [(point.block, point.ttl) for point in prepared.plan.kept]
+            self.history.call_sent(prepared.layout, kept, agent=agent.name, at_s=at_s)
+            transcript.sent = _sent(run, transcript.sent, going, prepared, settings, at_s)
             transcript.layout = prepared.layout
+
+        async with self._admitted(prepared, meter, agent.name, step) as reserved:
             context = CallContext(
                 run_id=run.run_id,
                 agent=agent.name,
@@ -84,6 +86,11 @@ class AgentCalls:
                 meter=meter,
                 charge=lambda record: self._charge(run, record, reserved),
             )
+            if step is not None and step.recorded:
+                answer = await recorded_call(step, self.caller, prepared, context)
+                note_sent(answer.reply.sent_at)
+                return answer
+            note_sent(self.clock())
             if step is not None:
                 return await recorded_call(step, self.caller, prepared, context)
             return await self.caller.call(prepared, context)

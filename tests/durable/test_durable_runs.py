@@ -26,6 +26,7 @@ from agentcache import (
     workflow,
 )
 from agentcache.emulator.messages_api import MessagesApi
+from agentcache.prompt.model_facts import TTL_SECONDS
 from tests.durable.conftest import Model, durably, interrupted
 from tests.workflow.conftest import Request, agent, staged
 
@@ -184,6 +185,28 @@ async def test_a_tool_on_record_is_not_run_again_and_one_in_flight_has_the_same_
     assert [letter for letter, _ in keys] == ["first", "second", "second"]
     assert keys[1] == keys[2] != keys[0]
     assert [row.tool for row in rows] == ["post", "post"]
+
+
+async def test_what_an_answer_on_record_cached_lives_from_when_it_was_sent(store: str):
+    reached = asyncio.Event()
+
+    @tool
+    async def wait() -> str:
+        """Wait."""
+        reached.set()
+        await asyncio.sleep(60)
+        return "unreached"
+
+    def script(request: Request) -> Any:
+        return [{"type": "tool_use", "name": "wait", "input": {}}]
+
+    for _ in range(2):
+        async with durably(script, store) as on:
+            reached.clear()
+            await interrupted(on.runtime.run_as("one", agent(tools=[wait]), "go"), reached)
+            (call,) = await on.runtime.ledger.calls()
+            ends = {until_s for _, until_s in on.runtime._runner.calls.history._entries.values()}
+        assert max(ends) <= call.sent_at + TTL_SECONDS["5m"]
 
 
 @pytest.mark.parametrize("stopped_at", ["boss", "scribe"])

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from agentcache.accounting.usage import CallRecord
-from agentcache.errors import PrefixMoved
+from agentcache.errors import PrefixMoved, WorstCase
 from agentcache.prompt.canonical import JsonObject, canonical_json, digest
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.plain_values import plain_variables
@@ -16,7 +16,7 @@ from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_run import AgentRun
 from agentcache.runtime.budget import Budget, Reservation, worst_of
-from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.calls import CANCELLED, LOST, Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.limits import Meter
@@ -69,6 +69,9 @@ class AgentCalls:
         """
         agent, meter = run.agent, run.meter
         step = None if run.steps is None else run.steps.next("call")
+        need = worst_of(prepared, meter, at_s=self.clock())
+        if step is not None and step.begun_before:
+            await self._charge_lost(run, need)
 
         def note_sent(at_s: float) -> None:
             kept = [(point.block, point.ttl) for point in prepared.plan.kept]
@@ -76,7 +79,7 @@ class AgentCalls:
             transcript.sent = _sent(run, transcript.sent, going, prepared, settings, at_s)
             transcript.layout = prepared.layout
 
-        async with self._admitted(prepared, meter, agent.name, step) as reserved:
+        async with self._admitted(meter, need, agent.name, step) as reserved:
             context = CallContext(
                 run_id=run.run_id,
                 agent=agent.name,
@@ -96,11 +99,17 @@ class AgentCalls:
             return await self.caller.call(prepared, context)
 
     def _admitted(
-        self, prepared: PreparedCall, meter: Meter, agent: str, step: RecordedStep | None
+        self, meter: Meter, need: WorstCase, agent: str, step: RecordedStep | None
     ) -> AbstractAsyncContextManager[Reservation]:
-        if step is not None and step.recorded:
-            return self.budget.repeated(meter, agent=agent)
-        return self.budget.reserved(meter, worst_of(prepared, meter, at_s=self.clock()), agent=agent)
+        admit = self.budget.repeated if step is not None and step.recorded else self.budget.reserved
+        return admit(meter, need, agent=agent)
+
+    async def _charge_lost(self, run: AgentRun, need: WorstCase) -> None:
+        """Charge what the coming turn was sent as before and got no answer for that was kept: the server billed it."""
+        turn = run.meter.own_turns + 1
+        for row in await self.caller.ledger.calls(run_id=run.run_id):
+            if row.run_id == run.run_id and row.turn == turn and row.error in {LOST, CANCELLED}:
+                run.meter.add(row, worst=need)
 
     def _guarded(
         self, run: AgentRun, transcript: Transcript, going: GoingOn, prepared: PreparedCall, now: float

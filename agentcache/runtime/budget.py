@@ -125,10 +125,10 @@ class Budget:
             self._admit_those_who_fit()
 
     @asynccontextmanager
-    async def repeated(self, meter: Meter, *, agent: str) -> AsyncIterator[Reservation]:
+    async def repeated(self, meter: Meter, need: WorstCase, *, agent: str) -> AsyncIterator[Reservation]:
         """Count the turn of a call that was admitted before and has its answer on record: it asks for no room."""
         meter.begin_turn(agent)
-        yield Reservation(meter=meter, need=NO_CALL, agent=agent, clock=self.clock)
+        yield Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
 
     async def _admitted(self, reservation: Reservation) -> None:
         asker = _Asker(

@@ -33,6 +33,9 @@ from agentcache.stores.protocols import Ledger
 LOST = "the process ended before the answer was recorded"
 """The error of a row whose call was under way when its process died: what it cost, nobody here knows."""
 
+CANCELLED = "cancelled"
+"""The error of a row whose call was cancelled."""
+
 
 class ModelClient(Protocol):
     """Sends one request, retries included; `runtime/client.py` has the real one."""
@@ -264,4 +267,4 @@ def _beta_header(prepared: PreparedCall) -> dict[str, str]:
 
 
 def _reason(error: BaseException) -> str:
-    return "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
+    return CANCELLED if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"

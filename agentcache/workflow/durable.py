@@ -71,6 +71,7 @@ class _Step:
     name: str
     reservation: StepReservation
     recorded: bool
+    begun_before: bool
     entry: _Entry
 
     async def run(self, produce: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
@@ -89,16 +90,19 @@ class _Step:
             raise _told(error) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Steps:
+    """again: the steps so far are those that an earlier going-through began."""
+
     entry: _Entry
     recorded: frozenset[int]
+    again: bool
 
     def next(self, name: str) -> _Step:
         reservation = self.entry.engine.run(DBOS.reserve_step)
-        return _Step(
-            name=name, reservation=reservation, recorded=reservation.step_id in self.recorded, entry=self.entry
-        )
+        recorded, begun_before = reservation.step_id in self.recorded, self.again
+        self.again = recorded
+        return _Step(name=name, reservation=reservation, recorded=recorded, begun_before=begun_before, entry=self.entry)
 
 
 class DbosEngine:
@@ -212,12 +216,14 @@ class DbosEngine:
 
     async def _body(self, entry: _Entry, task_id: str, spec: JsonObject) -> JsonValue:
         recorded: Iterable[int] = ()
+        again = True
         if entry.fresh and entry.accept is not None:
+            again = False
             entry.accept(spec, "started")
         else:
             steps = await DBOS.list_workflow_steps_async(task_id, load_output=False)
             recorded = (step["function_id"] for step in steps)
-        return await entry.body(_Steps(entry=entry, recorded=frozenset(recorded)), spec)
+        return await entry.body(_Steps(entry=entry, recorded=frozenset(recorded), again=again), spec)
 
     async def _outcome_of(self, task: Task, entry: _Entry) -> JsonValue:
         with SetWorkflowID(task.task_id):

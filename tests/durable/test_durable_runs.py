@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from agentcache import (
 )
 from agentcache.emulator.messages_api import MessagesApi
 from agentcache.prompt.model_facts import TTL_SECONDS
+from agentcache.runtime.calls import CANCELLED, LOST
 from tests.durable.conftest import Model, durably, interrupted
 from tests.workflow.conftest import Request, agent, staged
 
@@ -185,6 +187,23 @@ async def test_a_tool_on_record_is_not_run_again_and_one_in_flight_has_the_same_
     assert [letter for letter, _ in keys] == ["first", "second", "second"]
     assert keys[1] == keys[2] != keys[0]
     assert [row.tool for row in rows] == ["post", "post"]
+
+
+@pytest.mark.parametrize("error", [LOST, CANCELLED])
+async def test_a_call_whose_bill_was_lost_counts_at_its_worst_when_the_run_goes_on(store: str, error: str):
+    model, clerk = Model("a"), agent(max_tokens=100)  # which costs $0.0073 at most
+    async with durably(model, store) as on:
+        await interrupted(on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.01")), model.reached)
+        (row,) = await on.runtime.ledger.calls()
+        await on.runtime.ledger.put_call(replace(row, error=error))
+    again = Model()
+    async with durably(again, store) as on:
+        with pytest.raises(LimitReached) as reached:
+            await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.01"))
+        assert again.asked == {}
+        result = await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.02"))
+    assert (reached.value.spent.turns, reached.value.spent.unknown_calls) == (0, 1)
+    assert (result.output, result.turns, again.asked) == ("a!", 1, {"a": 1})
 
 
 async def test_what_an_answer_on_record_cached_lives_from_when_it_was_sent(store: str):

@@ -32,6 +32,7 @@ from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.stores.liveness import Liveness, liveness_at
 from agentcache.workflow.durable_database import config_of
 from agentcache.workflow.durable_runs import Body, Durable, Found, Performed, Task, queue_of
+from agentcache.workflow.unserved import UnservedQueues
 
 _OWN_QUEUE = "agentcache process "
 _TASK = "agentcache.task"
@@ -118,6 +119,7 @@ class DbosEngine:
         self._entries: dict[str, _Entry] = {}
         self._waiting: dict[asyncio.Future[WorkflowStatus], Task] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._unserved = UnservedQueues()
 
     @classmethod
     async def open(cls, settings: Durable, *, url: str, name: str, serve: Callable[[JsonObject], Body]) -> DbosEngine:
@@ -300,6 +302,7 @@ class DbosEngine:
                     ended.set_exception(StoreError(f"the database of durable runs failed: {_sentence(error)}"))
 
     async def _told_of(self, statuses: dict[str, WorkflowStatus]) -> None:
+        self._tell_of_unserved(statuses)
         dead = await self._dead(statuses.values())
         for ended, task in list(self._waiting.items()):
             status = statuses.get(task.task_id)
@@ -310,6 +313,20 @@ class DbosEngine:
                 await self._take_over(task)
             elif found != "running":
                 ended.set_result(status)
+
+    def _tell_of_unserved(self, statuses: dict[str, WorkflowStatus]) -> None:
+        waiting: dict[str, Task] = {}
+        taken: set[str] = set()
+        for task in self._waiting.values():
+            status = statuses.get(task.task_id)
+            if task.queue is not None and status is not None:
+                if status.status == "ENQUEUED" and status.queue_name == task.queue:
+                    waiting[task.queue] = task
+                else:
+                    taken.add(task.queue)
+        for queue in self._unserved.looked(waiting, taken, now=asyncio.get_running_loop().time()):
+            if (tell := waiting[queue].unserved) is not None:
+                tell()
 
     async def _dead(self, statuses: Iterable[WorkflowStatus]) -> frozenset[str]:
         """Return those processes, among the ones that should be at work on these tasks, that are gone."""

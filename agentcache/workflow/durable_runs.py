@@ -75,7 +75,8 @@ class Task:
 
     accept: takes the specification on record and what was found, before anything goes on; it may raise.
     retry: a task that failed goes on where it failed, instead of failing as it did.
-    queue: where it waits for a worker process; `None` is performed here.
+    queue: where it waits for a worker process; `None` is performed here. unserved: called when no worker seems to serve
+    that queue, for one of the tasks that wait there.
     """
 
     task_id: str
@@ -83,6 +84,7 @@ class Task:
     accept: Callable[[JsonObject, Found], None]
     retry: bool = False
     queue: str | None = None
+    unserved: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ class DurableRun:
             accept=lambda recorded, found: self._accept(asked, run, recorded, found),
             retry=self.retry,
             queue=queue_of(asked.agent) if spread and self._can_spread(asked) else None,
+            unserved=lambda: self._notice(asked, run, run_id, "no_worker", _unserved(asked.agent.name)),
         )
         performed = await self.runs.engine.perform(task, body)
         outcome = cast("JsonObject", performed.outcome)
@@ -329,6 +332,13 @@ def from_json(adapter: TypeAdapter[object], kept: JsonValue, whose: str) -> obje
             f"{whose}: the result on record does not fit the type of today ({str(error).splitlines()[0]}); "
             "take another durable id"
         ) from error
+
+
+def _unserved(agent: str) -> str:
+    return (
+        f"items for agent {agent!r} wait and no worker has taken one: start `agentcache worker` for it with this "
+        "database and code; those that run may declare it otherwise, or be busy with other runs"
+    )
 
 
 _STATES: Mapping[Found, str] = {

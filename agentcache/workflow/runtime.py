@@ -25,7 +25,7 @@ from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import ended
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
@@ -328,7 +328,7 @@ class Runtime:
         finally:
             if not task.done():
                 task.cancel()
-                await despite_cancellation(_ended(task))
+                await ended([task])
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)
@@ -345,10 +345,6 @@ class Runtime:
         if self._runner is None:
             raise SettingsError("this Runtime is not open; use it as `async with Runtime() as runtime:`")
         return self._runner
-
-
-async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
-    await asyncio.wait([task])
 
 
 def run_sync(

@@ -307,7 +307,12 @@ def queue_of(agent: Agent[object]) -> str:
 
 
 def as_json(adapter: TypeAdapter[object], value: object, whose: str) -> JsonValue:
-    """Return a result as JSON; raises `SettingsError` when it would not come back as what it is."""
+    """Return a result as JSON; raises `SettingsError` when it would not come back as what it is.
+
+    A tuple, which is what `Run.gather` gives, may stand where a list is declared, and comes back as that list.
+    """
+    if type(value) is tuple and adapter.core_schema["type"] == "list":
+        value = list(value)
     try:
         kept = adapter.dump_json(value, warnings="error")
         if adapter.validate_json(kept) == value:

@@ -296,6 +296,27 @@ async def test_a_stream_tells_what_a_durable_run_does(store: str):
     assert [event.name for event in events if isinstance(event, RunStarted)] == ["chorus", "clerk", "clerk"]
 
 
+async def test_gathered_answers_may_be_returned_where_a_list_is_declared(store: str):
+    @workflow
+    async def both(run: Run) -> list[str]:
+        return await run.gather(run.ask(agent(), "a"), run.ask(agent(), "b"))  # type: ignore[return-value]
+
+    async with durably(Model(), store) as on:
+        first = await on.runtime.run_as("one", both)
+        again = await on.runtime.run_as("one", both)
+    assert first.output == again.output == ["a!", "b!"]
+
+
+async def test_a_tuple_where_nothing_is_declared_is_an_error(store: str):
+    @workflow
+    async def both(run: Run):
+        return await run.gather(run.ask(agent(), "a"), run.ask(agent(), "b"))
+
+    async with durably(Model(), store) as on:
+        with pytest.raises(SettingsError, match="this tuple cannot be kept"):
+            await on.runtime.run_as("one", both)
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 

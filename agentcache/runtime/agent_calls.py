@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from agentcache.accounting.usage import CallRecord
+from agentcache.accounting.usage import CallKind, CallRecord
 from agentcache.errors import PrefixMoved, WorstCase
 from agentcache.prompt.canonical import JsonObject, canonical_json, digest
 from agentcache.prompt.layout import Layout
@@ -80,15 +80,7 @@ class AgentCalls:
             transcript.layout = prepared.layout
 
         async with self._admitted(meter, need, agent.name, step) as reserved:
-            context = CallContext(
-                run_id=run.run_id,
-                agent=agent.name,
-                conversation=run.conversation,
-                turn=meter.own_turns,
-                emit=reserved.watching(run.emit),
-                meter=meter,
-                charge=lambda record: self._charge(run, record, reserved),
-            )
+            context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
             if step is not None and step.recorded:
                 answer = await recorded_call(step, self.caller, prepared, context)
                 note_sent(answer.reply.sent_at)
@@ -154,6 +146,26 @@ class AgentCalls:
         if record.usage is not None and record.cost_usd is None:
             told = f"{record.model} has no known price: its cost is unknown, not zero"
             run.notice("unpriced_model", told, at=self.clock())
+
+
+def context_of(
+    run: AgentRun,
+    reserved: Reservation,
+    *,
+    charge: Callable[[CallRecord], None],
+    kind: CallKind = CallKind.MESSAGE,
+) -> CallContext:
+    """Return the context of the run's call that `reserved` has just admitted."""
+    return CallContext(
+        run_id=run.run_id,
+        agent=run.agent.name,
+        conversation=run.conversation,
+        turn=run.meter.own_turns,
+        kind=kind,
+        emit=reserved.watching(run.emit),
+        meter=run.meter,
+        charge=charge,
+    )
 
 
 _REMEDIES: Mapping[Cause, str] = {

@@ -29,6 +29,7 @@ from agentcache import (
 from agentcache.emulator.messages_api import MessagesApi
 from agentcache.prompt.model_facts import TTL_SECONDS
 from agentcache.runtime.calls import CANCELLED, LOST
+from agentcache.workflow.durable_database import database_of
 from tests.durable.conftest import Model, durably, interrupted
 from tests.workflow.conftest import Request, agent, staged
 
@@ -346,6 +347,18 @@ async def test_a_durable_run_needs_a_durable_runtime(store: str):
     async with staged(Model(), store=store) as on:
         with pytest.raises(SettingsError, match="durable=Durable"):
             await on.runtime.run_as("one", agent(), "a")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "record"),
+    [
+        (None, "sqlite:///.agentcache/ledger.durable.db"),
+        ("in_memory_of/ledger.db", "sqlite:///in_memory_of/ledger.durable.db"),
+        ("postgresql://u:p@h/memory", "postgresql+asyncpg://u:p@h/memory"),
+    ],
+)
+def test_the_record_stands_beside_the_ledger(ledger: str | None, record: str):
+    assert database_of(Durable(), ledger) == record
 
 
 async def test_a_ledger_in_memory_keeps_no_durable_run():

@@ -319,7 +319,7 @@ def as_json(adapter: TypeAdapter[object], value: object, whose: str) -> JsonValu
             plain: JsonValue = TypeAdapter(object).validate_json(kept)  # type: ignore[assignment]  # JSON is a JsonValue
             return plain
     except (PydanticSerializationError, ValidationError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
     else:
         reason = "it comes back changed"
     raise SettingsError(
@@ -333,9 +333,9 @@ def from_json(adapter: TypeAdapter[object], kept: JsonValue, whose: str) -> obje
     try:
         return adapter.validate_json(TypeAdapter(object).dump_json(kept))
     except ValidationError as error:
+        reason = str(error).partition("\n")[0]
         raise SettingsError(
-            f"{whose}: the result on record does not fit the type of today ({str(error).splitlines()[0]}); "
-            "take another durable id"
+            f"{whose}: the result on record does not fit the type of today ({reason}); take another durable id"
         ) from error
 
 

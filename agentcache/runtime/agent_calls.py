@@ -70,8 +70,8 @@ class AgentCalls:
         agent, meter = run.agent, run.meter
         step = None if run.steps is None else run.steps.next("call")
         need = worst_of(prepared, meter, at_s=self.clock())
-        if step is not None and step.begun_before:
-            await self._charge_lost(run, need)
+        if step is not None and step.begun_before and not step.recorded:
+            await self._charge_lost(run, need, turn=meter.own_turns + 1)
 
         def note_sent(at_s: float) -> None:
             kept = [(point.block, point.ttl) for point in prepared.plan.kept]
@@ -82,7 +82,10 @@ class AgentCalls:
         async with self._admitted(meter, need, agent.name, step) as reserved:
             context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
             if step is not None and step.recorded:
-                answer = await recorded_call(step, self.caller, prepared, context)
+                try:
+                    answer = await recorded_call(step, self.caller, prepared, context)
+                finally:  # behind it, since a row that died before it told of its answer tells of it now
+                    await self._charge_lost(run, need, turn=meter.own_turns)
                 note_sent(answer.reply.sent_at)
                 return answer
             note_sent(self.clock())
@@ -96,9 +99,8 @@ class AgentCalls:
         admit = self.budget.repeated if step is not None and step.recorded else self.budget.reserved
         return admit(meter, need, agent=agent)
 
-    async def _charge_lost(self, run: AgentRun, need: WorstCase) -> None:
-        """Charge what the coming turn was sent as before and got no answer for that was kept: the server billed it."""
-        turn = run.meter.own_turns + 1
+    async def _charge_lost(self, run: AgentRun, need: WorstCase, *, turn: int) -> None:
+        """Charge what a turn was sent as before and got no answer for that was kept: the server may have billed it."""
         for row in await self.caller.ledger.calls(run_id=run.run_id):
             if row.run_id == run.run_id and row.turn == turn and row.error in {LOST, CANCELLED}:
                 run.meter.add(row, worst=need)

@@ -207,6 +207,28 @@ async def test_a_call_whose_bill_was_lost_counts_at_its_worst_when_the_run_goes_
     assert (result.output, result.turns, again.asked) == ("a!", 1, {"a": 1})
 
 
+async def test_a_row_that_died_before_it_told_of_its_answer_counts_once(store: str):
+    model, unknown = Model(), list[int]()
+
+    @workflow
+    async def one(run: Run) -> str:
+        answer: str = await run.ask(agent(), "a")
+        unknown.append(run.spent.unknown_calls)
+        return answer
+
+    async with durably(model, store) as on:
+        await on.runtime.run_as("one", one)
+        (row,) = await on.runtime.ledger.calls()
+    with sqlite3.connect(store.removeprefix("sqlite:///").replace(".db", ".durable.db")) as database:
+        database.execute("UPDATE workflow_status SET status = 'CANCELLED', output = NULL")
+    database.close()
+    async with durably(model, store) as on:
+        await on.runtime.ledger.put_call(replace(row, usage=None, cost_usd=None, error=LOST))
+        result = await on.runtime.run_as("one", one)
+        assert await on.runtime.ledger.calls() == [row]
+    assert (unknown, model.asked, result.cost_usd) == ([0, 0], {"a": 1}, row.cost_usd)
+
+
 async def test_what_an_answer_on_record_cached_lives_from_when_it_was_sent(store: str):
     reached = asyncio.Event()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agentcache.accounting.usage import CallKind, CallRecord
 from agentcache.errors import PrefixMoved, WorstCase
@@ -19,7 +19,6 @@ from agentcache.runtime.budget import Budget, Reservation, worst_of
 from agentcache.runtime.calls import CANCELLED, LOST, Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
-from agentcache.runtime.limits import Meter
 from agentcache.runtime.prefix_guard import Cause, find_move, loss
 from agentcache.runtime.recorded_steps import RecordedStep, recorded_call
 from agentcache.runtime.requests import PreparedCall, level_salts, prepare
@@ -67,37 +66,44 @@ class AgentCalls:
 
         Raises `LimitReached` before a call that there is no room for and a `CallError` when the call fails.
         """
-        agent, meter = run.agent, run.meter
+        need = worst_of(prepared, run.meter, at_s=self.clock())
+        note_sent = partial(self._note_sent, prepared, run, transcript, going, settings)
         step = None if run.steps is None else run.steps.next("call")
-        need = worst_of(prepared, meter, at_s=self.clock())
-        if step is not None and step.begun_before and not step.recorded:
-            await self._charge_lost(run, need, turn=meter.own_turns + 1)
-
-        def note_sent(at_s: float) -> None:
-            kept = [(point.block, point.ttl) for point in prepared.plan.kept]
-            self.history.call_sent(prepared.layout, kept, agent=agent.name, at_s=at_s)
-            transcript.sent = _sent(run, transcript.sent, going, prepared, settings, at_s)
-            transcript.layout = prepared.layout
-
-        async with self._admitted(meter, need, agent.name, step) as reserved:
-            context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
-            if step is not None and step.recorded:
-                try:
-                    answer = await recorded_call(step, self.caller, prepared, context)
-                finally:  # behind it, since a row that died before it told of its answer tells of it now
-                    await self._charge_lost(run, need, turn=meter.own_turns)
-                note_sent(answer.reply.sent_at)
-                return answer
+        if step is not None and step.recorded:
+            answer = await self._repeated(step, prepared, run, need)
+            note_sent(answer.reply.sent_at)
+            return answer
+        if step is not None and step.begun_before:
+            await self._charge_lost(run, need, turn=run.meter.own_turns + 1)
+        async with self.budget.reserved(run.meter, need, agent=run.agent.name) as reserved:
             note_sent(self.clock())
-            if step is not None:
-                return await recorded_call(step, self.caller, prepared, context)
-            return await self.caller.call(prepared, context)
+            context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
+            if step is None:
+                return await self.caller.call(prepared, context)
+            return await recorded_call(step, self.caller, prepared, context)
 
-    def _admitted(
-        self, meter: Meter, need: WorstCase, agent: str, step: RecordedStep | None
-    ) -> AbstractAsyncContextManager[Reservation]:
-        admit = self.budget.repeated if step is not None and step.recorded else self.budget.reserved
-        return admit(meter, need, agent=agent)
+    async def _repeated(self, step: RecordedStep, prepared: PreparedCall, run: AgentRun, need: WorstCase) -> Answer:
+        """Return the answer on record of a call that was admitted and sent before. Raises what it ended with."""
+        reserved = self.budget.repeated(run.meter, need, agent=run.agent.name)
+        context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
+        try:
+            return await recorded_call(step, self.caller, prepared, context)
+        finally:  # behind it, since a row that died before it told of its answer tells of it now
+            await self._charge_lost(run, need, turn=run.meter.own_turns)
+
+    def _note_sent(
+        self,
+        prepared: PreparedCall,
+        run: AgentRun,
+        transcript: Transcript,
+        going: GoingOn,
+        settings: CallSettings,
+        at_s: float,
+    ) -> None:
+        kept = [(point.block, point.ttl) for point in prepared.plan.kept]
+        self.history.call_sent(prepared.layout, kept, agent=run.agent.name, at_s=at_s)
+        transcript.sent = _sent(run, transcript.sent, going, prepared, settings, at_s)
+        transcript.layout = prepared.layout
 
     async def _charge_lost(self, run: AgentRun, need: WorstCase, *, turn: int) -> None:
         """Charge what a turn was sent as before and got no answer for that was kept: the server may have billed it."""

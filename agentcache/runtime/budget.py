@@ -124,11 +124,10 @@ class Budget:
             reservation.release()
             self._admit_those_who_fit()
 
-    @asynccontextmanager
-    async def repeated(self, meter: Meter, need: WorstCase, *, agent: str) -> AsyncIterator[Reservation]:
-        """Count the turn of a call that was admitted before and has its answer on record: it asks for no room."""
+    def repeated(self, meter: Meter, need: WorstCase, *, agent: str) -> Reservation:
+        """Count the turn of a call that was admitted before and has its answer on record: it holds no room."""
         meter.begin_turn(agent)
-        yield Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
+        return Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
 
     async def _admitted(self, reservation: Reservation) -> None:
         asker = _Asker(

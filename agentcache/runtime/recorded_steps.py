@@ -31,11 +31,16 @@ from agentcache.stores.protocols import Ledger
 
 
 class RecordedStep(Protocol):
-    """One step of a durable run. `recorded` tells whether it has a result from an earlier going-through."""
+    """One step of a durable run, which may have been gone through before."""
 
     @property
     def recorded(self) -> bool:
         """Whether the result is there already."""
+        ...
+
+    @property
+    def begun_before(self) -> bool:
+        """Whether an earlier going-through may have begun it: its result is there, or that one ended here."""
         ...
 
     async def run(self, produce: Callable[[], Awaitable[JsonValue]]) -> JsonValue:

@@ -18,7 +18,7 @@ from agentcache.accounting.usage import RunRecord
 from agentcache.errors import DeclarationError, SettingsError, Spent
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_run import AgentRun, Input
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import ended
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
@@ -227,7 +227,7 @@ class Run:
         except BaseException:
             for task in tasks:
                 task.cancel()
-            await despite_cancellation(_ended(tasks))
+            await ended(tasks)
             raise
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
@@ -269,10 +269,6 @@ class Run:
             clock=self.runner.clock,
             reopen=run_id is not None,
         )
-
-
-async def _ended(tasks: Iterable[asyncio.Future[U]]) -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _current: ContextVar[Run] = ContextVar("current_run")

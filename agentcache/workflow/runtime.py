@@ -25,7 +25,7 @@ from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import ended
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import ToolMemo
@@ -142,15 +142,21 @@ class Runtime:
             keep_text=self._keep_text,
             recorder=recorder,
         )
+        budget = Budget(clock=self._clock)
         if self._keep_alive is not None:
             caller.follower = self._keep_warm = KeepWarm(
-                bounds=self._keep_alive, caller=caller, history=history, clock=self._clock, sleep=self._sleep
+                bounds=self._keep_alive,
+                caller=caller,
+                history=history,
+                budget=budget,
+                clock=self._clock,
+                sleep=self._sleep,
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
         calls = AgentCalls(
             caller=caller,
             history=history,
-            budget=Budget(clock=self._clock),
+            budget=budget,
             clock=self._clock,
             strict=self._strict,
         )
@@ -334,7 +340,7 @@ class Runtime:
         finally:
             if not task.done():
                 task.cancel()
-                await despite_cancellation(_ended(task))
+                await ended([task])
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)
@@ -351,10 +357,6 @@ class Runtime:
         if self._runner is None:
             raise SettingsError("this Runtime is not open; use it as `async with Runtime() as runtime:`")
         return self._runner
-
-
-async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
-    await asyncio.wait([task])
 
 
 def run_sync(

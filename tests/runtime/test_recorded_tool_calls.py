@@ -27,6 +27,10 @@ class Step:
     def recorded(self) -> bool:
         return self.kept is not None
 
+    @property
+    def begun_before(self) -> bool:
+        return self.recorded
+
     async def run(self, produce: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
         if self.kept is None:
             self.kept = json.dumps(await produce())

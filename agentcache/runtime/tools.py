@@ -15,9 +15,11 @@ from typing import Generic, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, ov
 
 from agentcache.errors import SettingsError, ToolArgumentsInvalid, ToolDeclarationError, ToolFailed
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_text, json_text, sorted_schema
+from agentcache.prompt.tool_kinds import stands_with_system
 from agentcache.runtime.approval import ApprovalRule, checked_rule, must_be_approved
 from agentcache.runtime.code_version import code_version
 from agentcache.runtime.durations import Duration, seconds
+from agentcache.runtime.server_tools import ServerTool
 from agentcache.runtime.signatures import Signature, read_signature, underlying
 from agentcache.runtime.tool_results import MAX_RESULT_CHARS, ToolResult, failure, result_of
 
@@ -53,6 +55,8 @@ class Tool:
     max_result_chars: where the text of a result is cut.
     approval: whether a call waits for a person's decision; a function of some of the arguments, by name, tells case by
     case. It gets them validated where `@tool` made the schema, else as the model wrote them.
+    toolset: name of the collection that it came with; such tools are sent behind an agent's own. deferred: the API
+    leaves it out of the prompt until a tool search finds it.
 
     Raises `ToolDeclarationError` for what could never work.
     """
@@ -72,6 +76,8 @@ class Tool:
     """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
     blocking: bool | None = None
     """Whether `function` must run in a thread of its own; `None`: if it is no coroutine function."""
+    toolset: str = ""
+    deferred: bool = False
     signature: Signature | None = field(default=None, repr=False)
     where: str = field(default="", repr=False)
     """File, line and name of the declaration, for messages."""
@@ -93,6 +99,7 @@ class Tool:
             "name": self.name,
             "description": canonical_text(self.description).strip(),
             "input_schema": sorted_schema(self.input_schema),
+            **({"defer_loading": True} if self.deferred else {}),
         }
         object.__setattr__(self, "_definition", definition)
         properties = self.input_schema.get("properties")
@@ -196,23 +203,40 @@ def tool(
     return declare if function is None else declare(function)
 
 
-def ordered_tools(tools: Iterable[Tool], *, shared: Iterable[Tool] = ()) -> tuple[Tool, ...]:
-    """Return tools by name, the order in which they are sent whatever order they were declared in; `shared` lead.
+AnyTool: TypeAlias = Tool | ServerTool
+"""What an agent may be given: a function of the author's, or a tool that the API runs."""
+AnyToolT = TypeVar("AnyToolT", bound=AnyTool)
 
-    Raises `ToolDeclarationError` for what is no tool and for two of one name.
+
+def ordered_tools(tools: Iterable[AnyToolT], *, shared: Iterable[AnyToolT] = ()) -> tuple[AnyToolT, ...]:
+    """Return tools in the order in which they are sent, whatever order they were declared in; `shared` lead.
+
+    Behind those stand functions, tools that the API runs, and what came with toolsets, each by name: what may change
+    from one conversation to the next comes late. Raises `ToolDeclarationError` for what is no tool and for two of one
+    name.
     """
-    known: dict[str, Tool] = {}
+    known: dict[str, AnyToolT] = {}
     shared = tuple(shared)
     for item in (*shared, *tools):
-        if not isinstance(item, Tool):
+        if not isinstance(item, Tool | ServerTool):
             raise ToolDeclarationError(f"{item!r} is no tool; put @tool on the function, or wrap it in tool(...)")
         twin = known.setdefault(item.name, item)
-        if twin is not item:
+        if twin is not item and twin != item:
             raise ToolDeclarationError(
-                f"two tools are named {item.name!r}: {twin.where} and {item.where}; rename one with name='...'"
+                f"two tools are named {item.name!r}: {_place(twin)} and {_place(item)}; rename one with name='...'"
             )
     leading = {item.name for item in shared}
-    return tuple(known[name] for name in sorted(known, key=lambda name: (name not in leading, name)))
+    return tuple(sorted(known.values(), key=lambda item: (item.name not in leading, _late(item), item.name)))
+
+
+def _late(item: AnyTool) -> int:
+    if isinstance(item, ServerTool):
+        return 3 if stands_with_system(item.definition()) else 1
+    return (4 if item.deferred else 2) if item.toolset else 0
+
+
+def _place(item: AnyTool) -> str:
+    return item.where if isinstance(item, Tool) else item.kind
 
 
 def _names_around_caller() -> Mapping[str, object]:

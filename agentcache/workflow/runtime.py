@@ -29,6 +29,7 @@ from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import Memo
+from agentcache.runtime.open_toolsets import OpenToolsets
 from agentcache.runtime.past_calls import past_calls
 from agentcache.runtime.request_log import RequestLog
 from agentcache.runtime.results import RunResult
@@ -120,6 +121,8 @@ class Runtime:
             ledger = await open_ledger(self._store)
             opening.push_async_callback(ledger.close)
             opening.push_async_callback(self._scheduler.aclose)
+            toolsets = OpenToolsets(clock=self._clock, sleep=self._sleep)
+            opening.push_async_callback(toolsets.aclose)
             recorder = None
             if self._record_requests is not None:
                 recorder = opening.enter_context(RequestLog.appending(self._record_requests))
@@ -154,6 +157,7 @@ class Runtime:
             conversations=conversations,
             compactor=Compactor(calls=calls, conversations=conversations),
             memo=Memo(clock=self._clock),
+            toolsets=toolsets,
             clock=self._clock,
             new_id=new_id,
             approver=self._approver,

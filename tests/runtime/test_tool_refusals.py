@@ -189,4 +189,4 @@ def test_a_tool_cannot_be_declared_twice():
 
 def test_what_is_no_tool_is_refused():
     with pytest.raises(ToolDeclarationError, match="put @tool on the function"):
-        ordered_tools([find_order])  # type: ignore[list-item]
+        ordered_tools([find_order])  # type: ignore[type-var]

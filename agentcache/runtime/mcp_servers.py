@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx2
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp import types as mcp_types
-from mcp.client._transport import ReadStream, TransportStreams
 from mcp.client.session import IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
@@ -30,6 +30,9 @@ from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.mcp_results import result_from
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.toolsets import HttpTransport, McpServer, StdioTransport
+
+if TYPE_CHECKING:  # names that the SDK keeps to itself, needed for types only
+    from mcp.client._transport import ReadStream, TransportStreams
 
 FIRST_WAIT_S = 0.25
 """How long a connection that broke is left alone; twice as long after each further failure."""
@@ -49,30 +52,25 @@ class McpConnection:
         self.changed = False
         self._clock, self._sleep = clock, sleep
         self._slots = nullcontext() if server.concurrency is None else asyncio.Semaphore(server.concurrency)
-        self._opening = asyncio.Lock()
+        self._opening, self._listing = asyncio.Lock(), asyncio.Lock()
         self._held: _Held | None = None
         self._failures, self._not_before_s = 0, 0.0
 
     async def listed(self) -> Sequence[JsonValue]:
         """Return the tools that the server lists, as they came. Raises `ToolServerUnavailable` when it does not."""
-        held = await self._connected()
-        self.changed = False
-        held.unreadable.clear()
-        tools: list[JsonValue] = []
-        cursor: str | None = None
-        try:
-            async with asyncio.timeout(self.server.connect_timeout_s):
-                for _ in range(MOST_PAGES):
-                    page = await held.client.list_tools(cursor=cursor)
-                    tools.extend(_plain(tool) for tool in page.tools)
-                    cursor = page.next_cursor
-                    if cursor is None:
-                        break
-        except (MCPError, TimeoutError, ValidationError) as error:
-            await self._broke(held)
-            raise ToolServerUnavailable(f"{self._name} does not list its tools: {_words(error)}") from error
-        self._failures = 0
-        return [*tools, *held.unreadable]
+        async with self._listing:
+            held = await self._connected()
+            self.changed = False
+            held.unreadable.clear()
+            try:
+                async with asyncio.timeout(self.server.connect_timeout_s):
+                    tools = await _all_tools(held.client)
+            except (MCPError, TimeoutError, ValidationError) as error:
+                if not isinstance(error, MCPError) or error.code == mcp_types.CONNECTION_CLOSED:
+                    await self._broke(held)
+                raise ToolServerUnavailable(f"{self._name} does not list its tools: {_words(error)}") from error
+            self._failures = 0
+            return [*tools, *held.unreadable]
 
     async def call(self, tool: str, arguments: JsonObject) -> ToolResult:
         """Return what the server answers. Raises `ToolFailed` in words for the model, whatever went wrong."""
@@ -279,6 +277,18 @@ async def _transport(stack: AsyncExitStack, transport: StdioTransport | HttpTran
         command=transport.command, args=list(transport.args), env=dict(transport.env), cwd=transport.cwd
     )
     return await stack.enter_async_context(stdio_client(parameters))
+
+
+async def _all_tools(client: Client) -> list[JsonValue]:
+    tools: list[JsonValue] = []
+    cursor: str | None = None
+    for _ in range(MOST_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        tools.extend(_plain(tool) for tool in page.tools)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return tools
 
 
 def _plain(tool: mcp_types.Tool) -> JsonObject:

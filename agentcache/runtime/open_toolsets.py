@@ -39,6 +39,8 @@ from agentcache.runtime.toolsets import McpServer, Toolset
 
 AGENTS_AT_HAND = 256
 """Agents with their servers' tools that a runtime keeps ready; more are made anew."""
+TOLD_AT_MOST = 10_000
+"""How many notices are remembered, so that none is given twice."""
 
 
 class ToolServer(Protocol):
@@ -133,9 +135,8 @@ class OpenToolsets:
             run.notice("mcp_unreachable", f"{error}; the run begins with the tools it had", at=self.clock())
             return pinned
         for each in refused:
-            self._tell_once(
-                run, "mcp_tool_refused", f"MCP server {server.name!r}: tool {each.tool!r} is left out: {each.reason}"
-            )
+            message = f"MCP server {server.name!r}: tool {each.tool!r} is left out: {each.reason}"
+            self._tell_once(run, "mcp_tool_refused", message, whom="")
         if pinned is None:
             return now
         found = _found(transcript.messages)
@@ -217,16 +218,18 @@ class OpenToolsets:
             done = "this conversation has it from now on"
         else:
             done = f"this conversation keeps the list it has ({_price(transcript.sent, run.agent.facts, self.clock())})"
-        self._tell_once(
-            run, "mcp_tools_changed", f"MCP server {server.name!r} changed its tools ({change.words()}): {done}"
-        )
+        message = f"MCP server {server.name!r} changed its tools ({change.words()}): {done}"
+        self._tell_once(run, "mcp_tools_changed", message, whom=f"{run.conversation or run.run_id} {change.words()}")
 
-    def _tell_once(self, run: AgentRun, code: str, message: str) -> None:
-        """Tell a conversation, or a run without one, each thing once."""
-        told = f"{run.conversation or run.run_id} {message}"
-        if told not in self._told:
-            self._told.add(told)
-            run.notice(code, message, at=self.clock())
+    def _tell_once(self, run: AgentRun, code: str, message: str, *, whom: str) -> None:
+        """Tell each thing once, to everybody or to a conversation (or a run without one)."""
+        key = f"{whom} {code}" if whom else message
+        if key in self._told:
+            return
+        if len(self._told) >= TOLD_AT_MOST:
+            self._told.clear()
+        self._told.add(key)
+        run.notice(code, message, at=self.clock())
 
 
 def _found(messages: Iterable[JsonObject]) -> Iterator[str]:

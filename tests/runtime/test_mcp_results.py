@@ -48,12 +48,12 @@ def test_images_and_documents_are_shown() -> None:
 
 
 def test_structured_content_is_sent_once_and_in_one_form() -> None:
-    value = {"b": 1, "a": 2}
+    value: Any = {"b": 1, "a": 2}
     written = '{"a":2,"b":1}'
     assert result_from({"content": [], "structuredContent": value}).content == written
-    same = {"content": [{"type": "text", "text": '{ "b": 1, "a": 2 }'}], "structuredContent": value}
+    same: Any = {"content": [{"type": "text", "text": '{ "b": 1, "a": 2 }'}], "structuredContent": value}
     assert result_from(same).content == written
-    told = {"content": [{"type": "text", "text": "one and two"}], "structuredContent": value}
+    told: Any = {"content": [{"type": "text", "text": "one and two"}], "structuredContent": value}
     assert result_from(told).content == "one and two"
 
 

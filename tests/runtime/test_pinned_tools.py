@@ -144,7 +144,7 @@ def test_a_long_name_ends_in_a_digest() -> None:
 
 
 def test_data_in_a_schema_keeps_its_order() -> None:
-    schema = {"type": "object", "properties": {"b": {"enum": ["z", "a"]}, "a": {}}, "required": ["b", "a"]}
+    schema: Any = {"type": "object", "properties": {"b": {"enum": ["z", "a"]}, "a": {}}, "required": ["b", "a"]}
     assert json_text(canonical_schema(schema)) == (
         '{"properties":{"a":{},"b":{"enum":["z","a"]}},"required":["a","b"],"type":"object"}'
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,10 @@ def offer(name: str, **parameters: Any) -> dict[str, Any]:
 
 @dataclass
 class Office:
-    """Where the server reads its list, and how it is started."""
+    """Where a server reads its list, and how it is started. `shared`: the port of one that all tests may use."""
 
     path: Path
+    shared: int
 
     def list(self, *tools: Any) -> None:
         self.path.write_text(json.dumps([offer(tool) if isinstance(tool, str) else tool for tool in tools]))
@@ -39,39 +41,33 @@ class Office:
     def stdio(self, **options: Any) -> McpServer:
         return McpServer.stdio("office", sys.executable, str(OFFICE), str(self.path), **options)
 
-    @asynccontextmanager
-    async def http(self, **options: Any) -> AsyncIterator[McpServer]:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
-        process = await asyncio.create_subprocess_exec(sys.executable, str(OFFICE), str(self.path), str(port))
-        try:
-            await _answers(port)
-            yield McpServer.http("office", f"http://127.0.0.1:{port}/mcp", **options)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    def http(self, port: int | None = None, **options: Any) -> McpServer:
+        url = f"http://127.0.0.1:{port or self.shared}/mcp"
+        return McpServer.http("office", url, headers={"x-list": str(self.path)}, **options)
 
-    @asynccontextmanager
-    async def over(self, transport: str, **options: Any) -> AsyncIterator[McpServer]:
-        if transport == "stdio":
-            yield self.stdio(**options)
-            return
-        async with self.http(**options) as server:
-            yield server
+    def over(self, transport: str, **options: Any) -> McpServer:
+        return self.stdio(**options) if transport == "stdio" else self.http(**options)
 
 
-async def _answers(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.02)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
+@contextmanager
+def serving() -> Iterator[int]:
+    """Run an office that speaks HTTP, and return its port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(OFFICE), "--port", str(port)], stdin=subprocess.DEVNULL)
+    try:
+        while not _answers(port):
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 def clerk(*toolsets: Any, **changes: Any) -> Agent[Any]:

@@ -1,7 +1,7 @@
-"""An MCP server made with the official SDK, run in a process of its own: `office.py LIST [PORT]`.
+"""An MCP server made with the official SDK, run in a process of its own: `office.py LIST`, or `office.py --port PORT`.
 
-LIST is a JSON file with the tools that it lists, read anew each time, so that a test can change them under it. Without
-PORT it speaks over standard input and output, with it streamable HTTP on 127.0.0.1.
+LIST is a JSON file with the tools that it lists, read anew each time, so that a test can change them under it. With
+a port it speaks streamable HTTP on 127.0.0.1, and the header `x-list` names the file; else standard input and output.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
-LIST = Path(sys.argv[1])
 BUS = InMemorySubscriptionBus()
 PIXEL = base64.b64encode(b"not really a picture").decode()
 
 
-def listed() -> list[Any]:
-    tools: list[Any] = json.loads(LIST.read_text())
+def list_of(context: Any) -> Path:
+    return Path(sys.argv[1] if context.request is None else context.request.headers["x-list"])
+
+
+def listed(path: Path) -> list[Any]:
+    tools: list[Any] = json.loads(path.read_text())
     return tools
 
 
-def hire(tool: Any) -> None:
-    LIST.write_text(json.dumps([*listed(), tool]))
+def hire(path: Path, tool: Any) -> None:
+    path.write_text(json.dumps([*listed(path), tool]))
 
 
 async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in listed()])
+    return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in listed(list_of(context))])
 
 
 async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
@@ -46,7 +49,7 @@ async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.
     if params.name == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if params.name == "hire":
-        hire(given["tool"])
+        hire(list_of(context), given["tool"])
         await BUS.publish(ToolsListChanged())
     if params.name == "pid":
         return says(str(os.getpid()))
@@ -78,7 +81,7 @@ async def over_stdio() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
+    if sys.argv[1] == "--port":
         uvicorn.run(SERVER.streamable_http_app(), host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
     else:
         asyncio.run(over_stdio())

@@ -11,7 +11,7 @@ import pytest
 
 from agentcache import McpServer, ToolServerUnavailable
 from agentcache.testing import asks_for
-from tests.toolsets.clerk import Office, clerk, names, notices, offer, results
+from tests.toolsets.clerk import Office, clerk, names, notices, offer, results, serving
 from tests.workflow.account import assert_counted_once
 from tests.workflow.conftest import staged
 
@@ -23,8 +23,8 @@ async def test_an_agent_uses_a_servers_tools_and_the_ledger_says_what_the_api_bi
     transport: str, office: Office
 ) -> None:
     replies = [asks_for("office__echo", word="hi"), "done"]
-    async with office.over(transport) as server, staged(replies) as stage:
-        result = await stage.runtime.run(clerk(server), "Say hi.")
+    async with staged(replies) as stage:
+        result = await stage.runtime.run(clerk(office.over(transport)), "Say hi.")
         assert result.output == "done"
         assert results(stage.emulator.requests[1]) == ['echo {"word": "hi"}']
         await assert_counted_once(stage.runtime, stage.emulator, result)
@@ -36,7 +36,7 @@ async def test_what_a_server_answers_becomes_a_result_whatever_kind_it_is(office
     office.list("show", "count", "refuse", "huge")
     asked = [call for name in ("show", "count", "refuse", "huge") for call in asks_for(f"office__{name}")]
     async with staged([asked, "done"]) as stage:
-        await stage.runtime.run(clerk(office.stdio(max_result_chars=50)), "Go.")
+        await stage.runtime.run(clerk(office.http(max_result_chars=50)), "Go.")
         shown, counted, refused, huge = results(stage.emulator.requests[1])
     assert [block["type"] for block in shown] == ["text", "image"]
     assert counted == '{"a":[2],"b":1}'
@@ -48,8 +48,8 @@ async def test_what_a_server_answers_becomes_a_result_whatever_kind_it_is(office
 async def test_a_slow_call_ends_in_words_and_the_server_is_still_there(transport: str, office: Office) -> None:
     office.list("slow", "echo")
     replies = [asks_for("office__slow"), asks_for("office__echo"), "done"]
-    async with office.over(transport, timeout="0.5s") as server, staged(replies) as stage:
-        await stage.runtime.run(clerk(server), "Go.")
+    async with staged(replies) as stage:
+        await stage.runtime.run(clerk(office.over(transport, timeout="0.5s")), "Go.")
         assert results(stage.emulator.requests[-1]) == ["office__slow gave no result within 0.5 seconds.", "echo {}"]
 
 
@@ -75,10 +75,12 @@ async def test_a_server_killed_in_the_middle_of_a_call_answers_in_words_and_is_s
 async def test_an_http_server_that_is_gone_is_told_of_and_ends_no_run(office: Office) -> None:
     office.list("crash", "echo")
     replies = [asks_for("office__crash"), asks_for("office__echo"), "done"]
-    async with office.http(connect_timeout="2s", timeout="5s") as server, staged(replies) as stage:
-        result = await stage.runtime.run(clerk(server), "Go.")
-        assert result.output == "done"
-        crashed, gone = results(stage.emulator.requests[-1])
+    with serving() as port:
+        async with staged(replies) as stage:
+            server = office.http(port, connect_timeout="2s", timeout="5s")
+            result = await stage.runtime.run(clerk(server), "Go.")
+            assert result.output == "done"
+            crashed, gone = results(stage.emulator.requests[-1])
     assert "went away during the call" in crashed
     assert "cannot be reached" in gone
 
@@ -94,7 +96,7 @@ async def test_closing_the_runtime_leaves_no_process(office: Office) -> None:
 async def test_a_malformed_schema_is_refused_by_name_and_the_rest_works(office: Office) -> None:
     office.list("echo", {**offer("wrong"), "inputSchema": {"type": "object", "properties": {"a": {"type": 3}}}})
     async with staged(["done"]) as stage:
-        await stage.runtime.run(clerk(office.stdio()), "Go.")
+        await stage.runtime.run(clerk(office.http()), "Go.")
         assert names(stage.emulator.requests[0]) == ["office__echo"]
         [told] = notices(stage, "mcp_tool_refused")
     assert told.startswith("MCP server 'office': tool 'wrong' is left out: its inputSchema is no JSON schema")
@@ -140,7 +142,7 @@ async def test_approval_by_pattern_holds_back_just_those_tools(office: Office) -
     office.list("delete_order", "find_order")
     asked = [*asks_for("office__delete_order"), *asks_for("office__find_order")]
     async with staged([asked, "done"], approve=lambda request: False) as stage:
-        await stage.runtime.run(clerk(office.stdio(approval={"delete_*": True})), "Go.")
+        await stage.runtime.run(clerk(office.http(approval={"delete_*": True})), "Go.")
         held_back, found = results(stage.emulator.requests[1])
     assert "declined" in held_back
     assert found == "find_order {}"
@@ -150,7 +152,7 @@ async def test_results_are_kept_only_where_the_author_says_so(office: Office) ->
     office.list({**offer("pid"), "annotations": {"readOnlyHint": True, "idempotentHint": True}}, "echo")
     asked = [*asks_for("office__echo"), *asks_for("office__pid")]
     async with staged([asked, asked, "done"]) as stage:
-        result = await stage.runtime.run(clerk(office.stdio(keep_results={"e*": "1h"})), "Go.")
+        result = await stage.runtime.run(clerk(office.http(keep_results={"e*": "1h"})), "Go.")
         rows = await stage.runtime.ledger.tool_calls(run_id=result.run_id)
     assert sorted((row.tool, row.memo_hit) for row in rows) == [
         ("office__echo", False),

@@ -39,7 +39,7 @@ async def test_two_conversations_send_the_same_bytes_whatever_order_a_reconnecte
 
 async def test_a_changed_list_is_told_and_waits_for_the_next_conversation(office: Office) -> None:
     async with staged(["1", "2", "3"], strict=True) as stage:
-        agent = clerk(office.stdio())
+        agent = clerk(office.http())
         await stage.runtime.run(agent, "Go.", conversation="c")
         office.list("echo", {**offer("pid"), "description": "Else."}, "new")
         await stage.runtime.run(agent, "Go on.", conversation="c")
@@ -56,7 +56,7 @@ async def test_a_changed_list_is_told_and_waits_for_the_next_conversation(office
 async def test_a_change_that_the_server_announces_is_told_while_the_run_is_under_way(office: Office) -> None:
     office.list("hire", "echo")
     async with staged([asks_for("office__hire", tool=offer("new")), "done"], strict=True) as stage:
-        await stage.runtime.run(clerk(office.stdio()), "Go.")
+        await stage.runtime.run(clerk(office.http()), "Go.")
         [told] = notices(stage, "mcp_tools_changed")
         assert "added office__new" in told
         assert names(stage.emulator.requests[1]) == ["office__echo", "office__hire"]
@@ -64,7 +64,7 @@ async def test_a_change_that_the_server_announces_is_told_while_the_run_is_under
 
 async def test_a_tool_that_is_gone_answers_in_words(office: Office) -> None:
     async with staged(["1", asks_for("office__pid"), "2"], strict=True) as stage:
-        agent = clerk(office.stdio())
+        agent = clerk(office.http())
         await stage.runtime.run(agent, "Go.", conversation="c")
         office.list("echo")
         await stage.runtime.run(agent, "Go on.", conversation="c")
@@ -73,7 +73,7 @@ async def test_a_tool_that_is_gone_answers_in_words(office: Office) -> None:
 
 async def test_an_author_may_take_the_new_list_at_once(office: Office) -> None:
     async with staged(["1", "2"]) as stage:
-        agent = clerk(office.stdio(on_change="next_run"))
+        agent = clerk(office.http(on_change="next_run"))
         await stage.runtime.run(agent, "Go.", conversation="c")
         office.list("echo", "new")
         await stage.runtime.run(agent, "Go on.", conversation="c")
@@ -85,11 +85,11 @@ async def test_an_author_may_take_the_new_list_at_once(office: Office) -> None:
 async def test_another_process_goes_on_with_the_same_bytes_and_reads_the_cache(office: Office, tmp_path: Path) -> None:
     kept: Any = {"store": f"sqlite:///{tmp_path / 'ledger.db'}", "keep_text": True, "strict": True}
     async with staged(["1"], **kept) as stage:
-        await stage.runtime.run(clerk(office.stdio()), "Go.", conversation="c")
+        await stage.runtime.run(clerk(office.http()), "Go.", conversation="c")
         first = stage.emulator.requests[0]
     office.list("new", "pid", "echo")
     async with staged(["2"], **kept) as stage:
-        await stage.runtime.run(clerk(office.stdio()), "Go on.", conversation="c")
+        await stage.runtime.run(clerk(office.http()), "Go on.", conversation="c")
         assert str(stage.emulator.requests[0]["tools"]) == str(first["tools"])
 
 
@@ -97,9 +97,9 @@ async def test_a_conversation_goes_on_with_the_tools_it_had_when_the_server_is_g
     office: Office, tmp_path: Path
 ) -> None:
     async with staged(["1", "2"], strict=True) as stage:
-        await stage.runtime.run(clerk(office.stdio()), "Go.", conversation="c")
+        await stage.runtime.run(clerk(office.http()), "Go.", conversation="c")
         office.path.unlink()
-        await stage.runtime.run(clerk(office.stdio()), "Go on.", conversation="c")
+        await stage.runtime.run(clerk(office.http()), "Go on.", conversation="c")
         assert stage.emulator.requests[0]["tools"] == stage.emulator.requests[1]["tools"]
         [told] = notices(stage, "mcp_unreachable")
     assert "the run begins with the tools it had" in told
@@ -108,7 +108,7 @@ async def test_a_conversation_goes_on_with_the_tools_it_had_when_the_server_is_g
 @pytest.mark.parametrize("defer", [True, False])
 async def test_deferred_tools_are_added_in_mid_conversation_at_no_cost(office: Office, defer: bool) -> None:
     async with staged(["1", "2"], strict=True) as stage:
-        agent = clerk(office.stdio(defer=defer))
+        agent = clerk(office.http(defer=defer))
         await stage.runtime.run(agent, "Go.", conversation="c")
         office.list("echo", "pid", "new")
         await stage.runtime.run(agent, "Go on.", conversation="c")

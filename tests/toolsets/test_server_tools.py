@@ -50,7 +50,8 @@ async def test_a_paused_turn_goes_on_and_its_blocks_go_back_as_they_came() -> No
         assert result.output == "It is in Vigo."
         await assert_counted_once(stage.runtime, stage.emulator, result)
         await stage.runtime.run(agent, "What else?", conversation="c")
-        _, second, third = stage.emulator.requests
+        requests: list[Any] = stage.emulator.requests
+        _, second, third = requests
         [assistant] = [message for message in second["messages"] if message["role"] == "assistant"]
         sent = [
             {key: value for key, value in block.items() if key != "cache_control"} for block in assistant["content"]
@@ -66,6 +67,7 @@ async def test_searches_are_billed_beside_the_tokens_and_rounds_add_up() -> None
         result = await stage.runtime.run(clerk(tools=[web_search()]), "Where?")
         [call] = await assert_counted_once(stage.runtime, stage.emulator, result)
         assert call.parts[0].web_searches == 1
+        assert result.cost_usd is not None
         assert result.cost_usd > Decimal("0.01")  # a search is a cent, whatever it finds
         assert call.usage.cache_read_tokens > 0  # the second round read what the first one wrote
 
@@ -88,7 +90,7 @@ async def test_a_found_tool_is_called_and_stays_found() -> None:
         result = await stage.runtime.run(agent, "Go.", conversation="c")
         await assert_counted_once(stage.runtime, stage.emulator, result)
         await stage.runtime.run(agent, "Go on.", conversation="c")
-        requests = stage.emulator.requests
+        requests: list[Any] = stage.emulator.requests
         assert len({str([tool["name"] for tool in request["tools"]]) for request in requests}) == 1
         assert names(requests[0])[:2] == ["note", "tool_search_tool_bm25"]
         assert not any("cache_control" in tool for tool in requests[0]["tools"] if tool.get("defer_loading"))

@@ -101,7 +101,7 @@ class Team:
         agent = Agent(
             name=name,
             model=self.model,
-            prompt=self._composed(name, prompt, parting=not own_tools),
+            prompt=self._composed(name, prompt, parting=not (own_tools or options.get("toolsets"))),
             tools=list(own_tools),
             shared_tools=self.tools,
             variables=_merged(self.variables, variables or {}, f"agent {name!r}: variable"),

@@ -24,7 +24,7 @@ demo: $(VENV)/ready-to-run
 	$(BIN)/agentcache run agents/review.py:review agentcache --emulate --db sqlite+aiosqlite:///$(DEMO_DB)
 
 test: $(VENV)/ready-to-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: static test
 

@@ -41,6 +41,7 @@ from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
+from agentcache.runtime.content_blocks import document, image
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.events import (
     ApprovalDecided,
@@ -60,6 +61,7 @@ from agentcache.runtime.events import (
     ToolStarted,
 )
 from agentcache.runtime.limits import Limits
+from agentcache.runtime.memo_declaration import Memo
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.server_tools import ServerTool, code_execution, tool_search, web_fetch, web_search
 from agentcache.runtime.team import Team
@@ -111,6 +113,7 @@ __all__ = [
     "current_tool_call",
     "Decision",
     "DeclarationError",
+    "document",
     "Durable",
     "EmulatorError",
     "Event",
@@ -118,6 +121,7 @@ __all__ = [
     "fork_tool",
     "HandedOff",
     "handoff",
+    "image",
     "improve",
     "Improved",
     "KeepAlive",
@@ -125,6 +129,7 @@ __all__ = [
     "Limits",
     "majority",
     "McpServer",
+    "Memo",
     "MissingVariable",
     "Notice",
     "OutputInvalid",

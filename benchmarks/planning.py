@@ -80,7 +80,7 @@ class Conversation:
         known: Reuse = self._timed("history", lambda: self.history.before_call(layout, agent="clerk", at_s=self.now_s))
         made: Plan = self._timed("plan", lambda: plan(layout, FACTS, known, policy="auto"))
         marks = [(point.block, point.ttl) for point in made.kept]
-        self._timed("sent", lambda: self.history.call_sent(layout, marks, at_s=self.now_s))
+        self._timed("sent", lambda: self.history.call_sent(layout, marks, agent="clerk", at_s=self.now_s))
         self._timed("request", lambda: to_request(layout, made, SETTINGS))
         self._timed("record", lambda: (made.to_json(), layout.section_tokens()))
         self.layout = layout

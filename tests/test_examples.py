@@ -299,6 +299,18 @@ async def test_sub_agents_read_their_parents_prefix_and_count_once():
     assert min(call.usage.cache_read_tokens for call in calls[1:]) == calls[0].usage.cache_write_tokens
 
 
+async def test_builtin_tools_find_a_rule_refuse_to_look_outside_and_work_the_sum_out():
+    async with example("22_builtin_tools") as offline:
+        result = await offline.run("clerk", "What do I get back for a ticket of 84.30, a day ahead?")
+        tool_calls = await offline.runtime.ledger.tool_calls()
+        found, outside = (block["content"] for block in offline.requests[1]["messages"][-1]["content"])
+    assert result.output == "You get 42.15 back."
+    assert "handbook.md:20: - A ticket can be returned in full" in found
+    assert outside == "'../README.md' is refused: it contains '..'; paths are as list_files shows them"
+    outcomes = {(call.tool, call.outcome) for call in tool_calls}
+    assert outcomes == {("search_files", "ok"), ("read_file", "error"), ("calculator", "ok")}
+
+
 @pytest.mark.parametrize(
     "command",
     [found for path in FILES for found in COMMAND.findall(path.read_text("utf-8"))],

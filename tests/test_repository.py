@@ -170,7 +170,7 @@ def test_teams_and_examples_use_public_names_only() -> None:
         if path.relative_to(ROOT).parts[0] in {"agents", "examples"}
         for node in ast.walk(_tree(path))
         for name in _imported_modules(node)
-        if name.startswith("agentcache.") and not name.startswith("agentcache.testing")
+        if name.startswith("agentcache.") and not name.startswith(("agentcache.testing", "agentcache.tools"))
     ]
     assert deeper == []
 
@@ -243,6 +243,10 @@ def _modules_after(statement: str, *arguments: str) -> set[str]:
 def test_importing_the_package_loads_nothing_slow() -> None:
     loaded = _modules_after("import agentcache")
     assert loaded & {*SLOW_TO_IMPORT, "rich", "typer"} == set()
+
+
+def test_importing_the_built_in_tools_loads_nothing_slow() -> None:
+    assert _modules_after("import agentcache.tools") & {*SLOW_TO_IMPORT, "rich", "typer"} == set()
 
 
 def test_help_loads_nothing_slow() -> None:

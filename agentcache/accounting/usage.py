@@ -195,6 +195,17 @@ class ToolCallRecord:
     started_at: float
     ended_at: float
     outcome: str
-    """`ok`, `error`, `timeout`, `invalid_arguments`, `unknown_tool`, `cancelled`."""
+    """`ok`, `error`, `timeout`, `invalid_arguments`, `unknown_tool`, `cancelled`, `declined`."""
     memo_hit: bool = False
     result_chars: int = 0
+    memo_tier: str | None = None
+    """What answered: `memory`, `sqlite` or `redis` for a kept result, `shared` for an equal call that was under way,
+    `executed` when none of them did. `None` in a row from before this was kept."""
+    memo_saved_s: float | None = None
+    """Seconds that the execution took whose result this is; 0 when it was executed. `None` in a row from before."""
+    result_bytes: int | None = None
+    """UTF-8 bytes of the content as it is sent: of a text itself, of content blocks as JSON. `None` as above."""
+    result_tokens: int | None = None
+    """Estimated tokens of the result's block; `None` as above, and where no model's tokenizer is known."""
+    result_digest: str | None = None
+    """Digest of the content as it is sent: equal for results that are the same to the byte. `None` as above."""

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from agentcache.cli.conversation import conversation
 from agentcache.cli.emulator import emulator
 from agentcache.cli.failures import TRACEBACK_SWITCH, exit_code, sentence
+from agentcache.cli.memo import memo
 from agentcache.cli.models import models
 from agentcache.cli.optional_script import OptionalScriptCommand
 from agentcache.cli.report import report
@@ -72,3 +73,4 @@ app.command()(simulate)
 app.command()(emulator)
 app.command()(worker)
 app.add_typer(conversation, name="conversation", help="List, read, fork, export, import and delete conversations.")
+app.add_typer(memo, name="memo", help="List and forget kept results of tools, and tell what they saved.")

@@ -83,7 +83,7 @@ def import_(
 ) -> None:
     """Keep an exported conversation in a ledger, which is made where there is none."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")  # not at other line ends, which messages may hold
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"{file} cannot be read: {error}") from error
     begun = _with_conversations(db, lambda kept: kept.import_lines(lines, conversation_id=as_), may_be_new=True)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
-from agentcache.accounting.summary import Summary, summarise
+from agentcache.accounting.summary import Grouping, Summary, summarise
+from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
 from agentcache.cli.arguments import moment
-from agentcache.cli.printing import Format, console, table_width, text_of, write_file
+from agentcache.cli.printing import REPORT_WIDTH, Format, console, table_width, text_of, write_file
 from agentcache.cli.settings import read_settings
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.formats import to_json
 from agentcache.report.tables import to_table
+from agentcache.report.tool_tables import to_tool_table
 
 
 class By(StrEnum):
@@ -26,6 +30,11 @@ class By(StrEnum):
     AGENT = "agent"
     RUN = "run"
     MODEL = "model"
+    TOOL = "tool"
+
+
+_GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model"}
+"""What sums calls up; by tool, tool calls are."""
 
 
 def report(
@@ -43,9 +52,10 @@ def report(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, not stdout.")
     ] = None,
 ) -> None:
-    """Sum the ledger up per agent, run or model.
+    """Sum the ledger up per agent, run, model or tool.
 
-    Prints calls, tokens, what they cost, and what they would have cost without caching.
+    Prints calls, tokens, what they cost, and what they would have cost without caching. By tool: how its calls were
+    answered, how long they took, and what the memo saved.
     """
     settings = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db)
     start = None if since is None else moment(since, now=time.time())
@@ -55,14 +65,20 @@ def report(
     elif format_ is Format.JSON:
         typer.echo(to_json(summary))
     else:
-        console().print(to_table(summary, width=table_width()))
+        console().print(_table(summary, table_width()))
 
 
-def _text(summary: Summary, format_: Format) -> str:
-    return f"{to_json(summary)}\n" if format_ is Format.JSON else text_of(to_table(summary))
+def _text(summary: Summary | ToolSummary, format_: Format) -> str:
+    return f"{to_json(summary)}\n" if format_ is Format.JSON else text_of(_table(summary, REPORT_WIDTH))
 
 
-async def _summary(url: str | None, by: By, since: float | None, run: str | None) -> Summary:
+def _table(summary: Summary | ToolSummary, width: int) -> Table:
+    if isinstance(summary, ToolSummary):
+        return to_tool_table(summary, width=width)
+    return to_table(summary, width=width)
+
+
+async def _summary(url: str | None, by: By, since: float | None, run: str | None) -> Summary | ToolSummary:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
@@ -72,9 +88,12 @@ async def _summary(url: str | None, by: By, since: float | None, run: str | None
         runs = await ledger.runs(run_id=run)
         if run is not None and not runs:
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
-        calls = await ledger.calls(run_id=run, since=since)
         tool_calls = await ledger.tool_calls(run_id=run, since=since)
-        return summarise(calls, tool_calls, by=by.value, runs=runs)
+        grouping = _GROUPINGS.get(by)
+        if grouping is None:
+            return summarise_tools(tool_calls)
+        calls = await ledger.calls(run_id=run, since=since)
+        return summarise(calls, tool_calls, by=grouping, runs=runs)
     finally:
         await ledger.close()
 

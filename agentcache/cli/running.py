@@ -166,6 +166,7 @@ def _runtime(what: Order, base_url: str | None, emit: EventSink) -> Runtime:
         limits=Limits(usd=settings.max_usd),
         durable=what.durable,
         approve=what.approver,
+        memo=settings.memo_url,
     )
 
 

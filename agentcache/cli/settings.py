@@ -32,6 +32,8 @@ class Settings:
     """Whether the ledger keeps requests and replies."""
     max_usd: Decimal | None = None
     """Dollars that one run may spend; `None` is no bound."""
+    memo_url: str | None = None
+    """Where results of deterministic tools are kept beyond the process; `None` is in memory only."""
     record_requests: Path | None = None
     """The file that a request log is appended to; `None` records none."""
 

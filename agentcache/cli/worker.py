@@ -54,7 +54,7 @@ async def _serve(agents: Sequence[Agent[object]], settings: Settings, concurrenc
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     durable = Durable(serves=tuple(agents), concurrency=concurrency)
-    async with Runtime(settings.db_url, durable=durable, keep_text=settings.keep_text):
+    async with Runtime(settings.db_url, durable=durable, keep_text=settings.keep_text, memo=settings.memo_url):
         names = ", ".join(agent.name for agent in agents)
         console(stderr=True).print(f"Serving {names}. Ctrl-C ends it.", markup=False, soft_wrap=True)
         await ended.wait()

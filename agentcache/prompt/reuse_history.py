@@ -214,7 +214,6 @@ class ReuseHistory:
         self._layer_lines: OrderedDict[str, _Line] = OrderedDict()
         self._owners: OrderedDict[tuple[str | None, str], _Conversation] = OrderedDict()
         self._entries: dict[str, tuple[Ttl, float]] = {}
-        self._current: _Conversation | None = None
         self._partings = Partings(room=REMEMBERED_BLOCKS)
 
     def before_call(self, layout: Layout, *, agent: str | None, at_s: float) -> Reuse:
@@ -228,7 +227,6 @@ class ReuseHistory:
             keys = (*keys, _Key(paused=True), _Key(agent, paused=True))
         self._tails.seen(conversation.line, keys, at_s)
         self._own(layout, agent, conversation)
-        self._current = conversation
         self._partings.learn(layout)
         lines = self._layer_keys(layout, agent)
         for index, names in lines.items():
@@ -254,9 +252,9 @@ class ReuseHistory:
         shared = {index: self._prefixes.gaps.outlook(names) for index, names in lines.items()}
         return Reuse(written=frozenset(live), live=live, shared=shared)
 
-    def call_sent(self, layout: Layout, kept: Iterable[tuple[int, Ttl]], *, at_s: float) -> None:
-        """Learn which blocks (by index) the call that `before_call` announced was sent with as breakpoints."""
-        conversation = self._current
+    def call_sent(self, layout: Layout, kept: Iterable[tuple[int, Ttl]], *, agent: str | None, at_s: float) -> None:
+        """Learn which blocks (by index) a call that `before_call` announced was sent with as breakpoints, and when."""
+        conversation = self._ending_with(layout, agent)
         if conversation is None:
             return
         marks = {mark.block: mark for mark in conversation.marks}
@@ -268,8 +266,8 @@ class ReuseHistory:
         still = [mark for _, mark in sorted(marks.items()) if self._live_entry(mark.digest, at_s) is not None]
         for mark in still:
             # A read renews every entry on its path (spec 2.3).
-            ttl = self._entries[mark.digest][0]
-            self._entries[mark.digest] = (ttl, at_s + TTL_SECONDS[ttl])
+            ttl, until_s = self._entries[mark.digest]
+            self._entries[mark.digest] = (ttl, max(until_s, at_s + TTL_SECONDS[ttl]))
         conversation.marks = tuple(still)
         if len(self._entries) > REMEMBERED_BLOCKS:
             self._entries = {digest: entry for digest, entry in self._entries.items() if entry[1] > at_s}
@@ -287,11 +285,11 @@ class ReuseHistory:
 
     def conversation_of(self, layout: Layout, *, agent: str | None) -> object | None:
         """Return what stands for the conversation that ended with this prompt last; `None` when it is unknown."""
-        return self._owners.get((agent, layout.blocks[-1].prefix_digest)) if layout.blocks else None
+        return self._ending_with(layout, agent)
 
     def conversation_over(self, layout: Layout, *, agent: str | None) -> None:
         """Learn that no call can continue this prompt."""
-        known = self._owners.get((agent, layout.blocks[-1].prefix_digest)) if layout.blocks else None
+        known = self._ending_with(layout, agent)
         if known is not None:
             known.line.closed = True
 
@@ -316,6 +314,9 @@ class ReuseHistory:
     def _live_entry(self, digest: str, at_s: float) -> tuple[Ttl, float] | None:
         entry = self._entries.get(digest)
         return entry if entry is not None and entry[1] > at_s else None
+
+    def _ending_with(self, layout: Layout, agent: str | None) -> _Conversation | None:
+        return self._owners.get((agent, layout.blocks[-1].prefix_digest)) if layout.blocks else None
 
     def _continued(self, layout: Layout, agent: str | None, keys: tuple[_Key, ...], at_s: float) -> _Conversation:
         """Return the conversation that this call continues, or a new one; note how many blocks were left behind."""

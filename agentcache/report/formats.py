@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.summary import Summary
+from agentcache.accounting.tool_summary import ToolSummary
 from agentcache.accounting.waiting import Waiting
 
 _CENT, _TENTH_OF_A_MILL = Decimal("0.01"), Decimal("0.0001")
@@ -17,8 +18,11 @@ _TOLD_FROM_S = 1.0
 """Calls that were held for less than this in all, nobody waited for; the JSON has them."""
 
 
-def to_json(summary: Summary) -> str:
-    """Return the report JSON of DESIGN section 7: indented by two, keys in a fixed order, no newline at the end."""
+def to_json(summary: Summary | ToolSummary) -> str:
+    """Return the report JSON of DESIGN section 7: indented by two, keys in a fixed order, no newline at the end.
+
+    By tool the rows have the fields of `ToolRow.to_json`.
+    """
     return json.dumps(summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
 
 

@@ -23,6 +23,7 @@ from agentcache.accounting.summary import Summary, SummaryRow
 from agentcache.report.formats import notes
 
 _Number: TypeAlias = tuple[str, Callable[[SummaryRow], str]]
+_UNITS = (("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000))
 _AMPLE = Console(width=10_000)
 """Only measures: how wide a table would be if it had all the room."""
 
@@ -46,13 +47,13 @@ def to_table(summary: Summary, *, width: int = 100) -> Table:
     layouts = (
         _Layout(tokens=_exact, airy=True),
         _Layout(tokens=_exact),
-        _Layout(tokens=_shortened),
-        _Layout(tokens=_shortened, stacked=True, airy=True),
-        _Layout(tokens=_shortened, stacked=True, brief=True, airy=True),
-        _Layout(tokens=_shortened, stacked=True, brief=True),
+        _Layout(tokens=shortened),
+        _Layout(tokens=shortened, stacked=True, airy=True),
+        _Layout(tokens=shortened, stacked=True, brief=True, airy=True),
+        _Layout(tokens=shortened, stacked=True, brief=True),
     )
     drawn = (_drawn(summary, layout) for layout in layouts)
-    return next((table for table in drawn if _width(table) <= width), _drawn(summary, layouts[-1]))
+    return next((table for table in drawn if width_of(table) <= width), _drawn(summary, layouts[-1]))
 
 
 def _drawn(summary: Summary, layout: _Layout) -> Table:
@@ -74,7 +75,8 @@ def _drawn(summary: Summary, layout: _Layout) -> Table:
     return table
 
 
-def _width(table: Table) -> int:
+def width_of(table: Table) -> int:
+    """Return the columns that a table takes when it has all the room."""
     return Measurement.get(_AMPLE, _AMPLE.options, table).maximum
 
 
@@ -127,10 +129,10 @@ def _exact(number: int) -> str:
     return f"{number:,}"
 
 
-def _shortened(number: int) -> str:
-    """Return a count in at most five characters for everything below a billion."""
+def shortened(number: float) -> str:
+    """Return a count in at most five characters for everything below a million millions."""
     if number < 10_000:
-        return f"{number:,}"
-    unit, divisor = ("k", 1_000) if number < 999_500 else ("M", 1_000_000)
+        return f"{number:,.0f}"
+    unit, divisor = next(step for step in _UNITS if number < 999.5 * step[1] or step is _UNITS[-1])
     scaled = number / divisor
     return f"{scaled:,.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f}{unit}"

@@ -27,7 +27,8 @@ from agentcache.runtime.durations import Duration, seconds
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.server_tools import is_tool_search, tool_search
-from agentcache.runtime.tools import AnyTool, Tool, ordered_tools
+from agentcache.runtime.tool_order import AnyTool, ordered_tools
+from agentcache.runtime.tools import Tool
 from agentcache.runtime.toolsets import AnyToolset, McpServer, Toolset
 
 OutputT = TypeVar("OutputT", default=str)

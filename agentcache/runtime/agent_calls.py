@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
-from agentcache.accounting.usage import CallRecord
-from agentcache.errors import PrefixMoved
+from agentcache.accounting.usage import CallKind, CallRecord
+from agentcache.errors import PrefixMoved, WorstCase
 from agentcache.prompt.canonical import JsonObject, canonical_json, digest
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.plain_values import plain_variables
@@ -16,10 +16,9 @@ from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_run import AgentRun
 from agentcache.runtime.budget import Budget, Reservation, worst_of
-from agentcache.runtime.calls import Answer, CallContext, Caller
+from agentcache.runtime.calls import CANCELLED, LOST, Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
-from agentcache.runtime.limits import Meter
 from agentcache.runtime.prefix_guard import Cause, find_move, loss
 from agentcache.runtime.recorded_steps import RecordedStep, recorded_call
 from agentcache.runtime.requests import PreparedCall, level_salts, prepare
@@ -67,32 +66,50 @@ class AgentCalls:
 
         Raises `LimitReached` before a call that there is no room for and a `CallError` when the call fails.
         """
-        agent, meter = run.agent, run.meter
+        need = worst_of(prepared, run.meter, at_s=self.clock())
+        note_sent = partial(self._note_sent, prepared, run, transcript, going, settings)
         step = None if run.steps is None else run.steps.next("call")
-        async with self._admitted(prepared, meter, agent.name, step) as reserved:
-            now = self.clock()
-            kept = prepared.plan.kept
-            self.history.call_sent(prepared.layout, [(point.block, point.ttl) for point in kept], at_s=now)
-            transcript.sent = _sent(run, transcript.sent, going, prepared, settings, now)
-            transcript.layout = prepared.layout
-            context = CallContext(
-                run_id=run.run_id,
-                agent=agent.name,
-                conversation=run.conversation,
-                turn=meter.turns,
-                emit=reserved.watching(run.emit),
-                charge=lambda record: self._charge(run, record, reserved),
-            )
-            if step is not None:
-                return await recorded_call(step, self.caller, prepared, context)
-            return await self.caller.call(prepared, context)
-
-    def _admitted(
-        self, prepared: PreparedCall, meter: Meter, agent: str, step: RecordedStep | None
-    ) -> AbstractAsyncContextManager[Reservation]:
         if step is not None and step.recorded:
-            return self.budget.repeated(meter, agent=agent)
-        return self.budget.reserved(meter, worst_of(prepared, meter, at_s=self.clock()), agent=agent)
+            answer = await self._repeated(step, prepared, run, need)
+            note_sent(answer.reply.sent_at)
+            return answer
+        if step is not None and step.begun_before:
+            await self._charge_lost(run, need, turn=run.meter.own_turns + 1)
+        async with self.budget.reserved(run.meter, need, agent=run.agent.name) as reserved:
+            note_sent(self.clock())
+            context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
+            if step is None:
+                return await self.caller.call(prepared, context)
+            return await recorded_call(step, self.caller, prepared, context)
+
+    async def _repeated(self, step: RecordedStep, prepared: PreparedCall, run: AgentRun, need: WorstCase) -> Answer:
+        """Return the answer on record of a call that was admitted and sent before. Raises what it ended with."""
+        reserved = self.budget.repeated(run.meter, need, agent=run.agent.name)
+        context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
+        try:
+            return await recorded_call(step, self.caller, prepared, context)
+        finally:  # behind it, since a row that died before it told of its answer tells of it now
+            await self._charge_lost(run, need, turn=run.meter.own_turns)
+
+    def _note_sent(
+        self,
+        prepared: PreparedCall,
+        run: AgentRun,
+        transcript: Transcript,
+        going: GoingOn,
+        settings: CallSettings,
+        at_s: float,
+    ) -> None:
+        kept = [(point.block, point.ttl) for point in prepared.plan.kept]
+        self.history.call_sent(prepared.layout, kept, agent=run.agent.name, at_s=at_s)
+        transcript.sent = _sent(run, transcript.sent, going, prepared, settings, at_s)
+        transcript.layout = prepared.layout
+
+    async def _charge_lost(self, run: AgentRun, need: WorstCase, *, turn: int) -> None:
+        """Charge what a turn was sent as before and got no answer for that was kept: the server may have billed it."""
+        for row in await self.caller.ledger.calls(run_id=run.run_id):
+            if row.run_id == run.run_id and row.turn == turn and row.error in {LOST, CANCELLED}:
+                run.meter.add(row, worst=need)
 
     def _guarded(
         self, run: AgentRun, transcript: Transcript, going: GoingOn, prepared: PreparedCall, now: float
@@ -137,6 +154,26 @@ class AgentCalls:
         if record.usage is not None and record.cost_usd is None:
             told = f"{record.model} has no known price: its cost is unknown, not zero"
             run.notice("unpriced_model", told, at=self.clock())
+
+
+def context_of(
+    run: AgentRun,
+    reserved: Reservation,
+    *,
+    charge: Callable[[CallRecord], None],
+    kind: CallKind = CallKind.MESSAGE,
+) -> CallContext:
+    """Return the context of the run's call that `reserved` has just admitted."""
+    return CallContext(
+        run_id=run.run_id,
+        agent=run.agent.name,
+        conversation=run.conversation,
+        turn=run.meter.own_turns,
+        kind=kind,
+        emit=reserved.watching(run.emit),
+        meter=run.meter,
+        charge=charge,
+    )
 
 
 _REMEDIES: Mapping[Cause, str] = {

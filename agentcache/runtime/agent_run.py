@@ -30,6 +30,7 @@ class AgentRun:
     repeated: whether others send the same prompt, or fork the same history, at about the same time.
     fork_of: a conversation's id, or a point in another run, whose history this run goes on from without changing it.
     steps: where the run is durable.
+    outermost: the id of the run that is above all others here; `None` where this one is.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class AgentRun:
     meter: Meter
     emit: EventSink
     steps: RecordedSteps | None = None
+    outermost: str | None = None
     repeated: bool = False
     fork_of: str | ForkPoint | None = None
 

@@ -19,8 +19,8 @@ from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.events import ApprovalDecided, ApprovalRequested, EventSink
 from agentcache.runtime.own_thread import in_own_thread
 from agentcache.runtime.tool_context import ToolCall
-from agentcache.runtime.tool_results import ToolResult, failure
-from agentcache.runtime.tools import Tool, misfit
+from agentcache.runtime.tool_results import ToolResult, failure, misfit
+from agentcache.runtime.tools import Tool
 
 Verdict: TypeAlias = Decision | bool
 Approve: TypeAlias = Callable[[ApprovalRequest], Verdict | Awaitable[Verdict]]

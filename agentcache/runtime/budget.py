@@ -9,8 +9,8 @@ anything (tools and nested runs run between calls), so what is waited for always
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from agentcache.accounting.usage import CallRecord
@@ -106,11 +106,28 @@ class Budget:
             reservation.release()
             self._admit_those_who_fit()
 
-    @asynccontextmanager
-    async def repeated(self, meter: Meter, *, agent: str) -> AsyncIterator[Reservation]:
-        """Count the turn of a call that was admitted before and has its answer on record: it asks for no room."""
+    @contextmanager
+    def beside(self, meter: Meter, need: WorstCase, *, agent: str) -> Iterator[Reservation | None]:
+        """Hold room for a call that no turn waits for; `None` where dollars or tokens leave none, or nobody knows."""
+        try:
+            has_room = meter.crowded(need, by=agent) is None
+        except SettingsError:
+            has_room = False
+        if not has_room:
+            yield None
+            return
+        reservation = Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
+        reservation.hold()
+        try:
+            yield reservation
+        finally:
+            reservation.release()
+            self._admit_those_who_fit()
+
+    def repeated(self, meter: Meter, need: WorstCase, *, agent: str) -> Reservation:
+        """Count the turn of a call that was admitted before and has its answer on record: it holds no room."""
         meter.begin_turn(agent)
-        yield Reservation(meter=meter, need=NO_CALL, agent=agent, clock=self.clock)
+        return Reservation(meter=meter, need=need, agent=agent, clock=self.clock)
 
     async def _admitted(self, reservation: Reservation) -> None:
         asker = _Asker(

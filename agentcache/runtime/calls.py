@@ -24,6 +24,7 @@ from agentcache.runtime.admission import Admission, CallToSend, Gate
 from agentcache.runtime.call_watch import CallWatch
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink
+from agentcache.runtime.limits import Meter
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
 from agentcache.runtime.turnstile import Turnstile
@@ -31,6 +32,9 @@ from agentcache.stores.protocols import Ledger
 
 LOST = "the process ended before the answer was recorded"
 """The error of a row whose call was under way when its process died: what it cost, nobody here knows."""
+
+CANCELLED = "cancelled"
+"""The error of a row whose call was cancelled."""
 
 
 class ModelClient(Protocol):
@@ -57,8 +61,9 @@ class RequestRecorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes.
+    """Whose call it is, who listens, and who pays: `charge` gets every row that the call causes, `meter` counts it.
 
+    turn: which of its run's own calls it is, from 1; those of nested runs have numbers of their own.
     announce: put the row into the ledger before the request is sent, so that a call whose answer dies with the process
     is told of all the same. The row of the answer is then left to the caller, who has the answer itself to write down
     first (`recorded_steps.py`); rows of failures are written here as ever.
@@ -70,6 +75,7 @@ class CallContext:
     turn: int
     kind: CallKind = CallKind.MESSAGE
     emit: EventSink
+    meter: Meter
     charge: Callable[[CallRecord], None]
     announce: bool = False
 
@@ -261,4 +267,4 @@ def _beta_header(prepared: PreparedCall) -> dict[str, str]:
 
 
 def _reason(error: BaseException) -> str:
-    return "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
+    return CANCELLED if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"

@@ -1,8 +1,8 @@
 """What stands for a tool's code in the key of its memo: a digest of its source and of what it closes over.
 
 Two functions of one source that close over different values would answer differently, so what is closed over counts
-too, as far as it can be written down. Code that the function calls elsewhere is not seen: an author who changes that
-gives the tool a `version`.
+too, as far as it can be written down. What it uses of its own module is looked at in `called_code.py`; code in other
+modules is not seen: an author who changes that gives the tool a `version`.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ def _source(function: FunctionType) -> str:
     try:
         return inspect.getsource(function)
     except (OSError, TypeError):  # no file behind it: typed into a plain prompt, or made by exec
-        return canonical_json(_code(function.__code__))
+        return canonical_json(code_json(function.__code__))
 
 
-def _code(code: CodeType) -> JsonValue:
+def code_json(code: CodeType) -> JsonValue:
+    """Return compiled code as JSON that changes with what it does and not with where it stands."""
     return [code.co_code.hex(), [*code.co_names], [*code.co_varnames], [_constant(item) for item in code.co_consts]]
 
 
 def _constant(value: object) -> JsonValue:
     if isinstance(value, CodeType):
-        return _code(value)
+        return code_json(value)
     return [*sorted(map(repr, value))] if isinstance(value, frozenset) else repr(value)
 
 

@@ -27,10 +27,9 @@ from agentcache.prompt.layout import Layout
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.wire import CallSettings
-from agentcache.runtime.agent_calls import AgentCalls
+from agentcache.runtime.agent_calls import AgentCalls, context_of
 from agentcache.runtime.agent_run import AgentRun
 from agentcache.runtime.budget import worst_of
-from agentcache.runtime.calls import CallContext
 from agentcache.runtime.continuing import GoingOn, without_thinking
 from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.conversations import Conversations
@@ -155,15 +154,7 @@ class _Work:
                     paid.append(record)
                     reserved.charge(record)
 
-                context = CallContext(
-                    run_id=run.run_id,
-                    agent=run.agent.name,
-                    conversation=run.conversation,
-                    turn=meter.turns,
-                    kind=CallKind.SUMMARY,
-                    emit=reserved.watching(run.emit),
-                    charge=charge,
-                )
+                context = context_of(run, reserved, charge=charge, kind=CallKind.SUMMARY)
                 reply = (await self.calls.caller.call(prepared, context)).reply
         except CallError as error:
             self._stays(str(error))

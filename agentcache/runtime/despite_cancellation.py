@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 async def despite_cancellation(work: Coroutine[object, object, None]) -> None:
@@ -23,3 +26,13 @@ async def despite_cancellation(work: Coroutine[object, object, None]) -> None:
     finally:
         if cancellation is not None:
             raise cancellation
+
+
+async def ended(tasks: Collection[asyncio.Future[T]]) -> None:
+    """Wait until all have ended, however, and however often the caller is cancelled meanwhile."""
+    if tasks:
+        await despite_cancellation(_waited(tasks))
+
+
+async def _waited(tasks: Collection[asyncio.Future[T]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -133,14 +133,16 @@ NO_CALL = WorstCase(tokens=_ZERO, usd=_ZERO)
 class Meter:
     """What a run and everything below it has used so far, and what calls under way may still cost.
 
-    name: the run's, for messages. held: the worst cases of calls under way. unknown: the worst cases of calls whose
-    bill nobody knows; both count against the bounds, neither is in `total`.
+    name: the run's, for messages. own_turns: model calls that this run itself began, those nested in it left out.
+    held: the worst cases of calls under way. unknown: the worst cases of calls whose bill nobody knows; both count
+    against the bounds, neither is in `total`.
     """
 
     limits: Limits
     started_at: float
     name: str = "run"
     parent: Meter | None = None
+    own_turns: int = 0
     total: Tally = field(default_factory=Tally)
     by_agent: dict[str, Tally] = field(default_factory=dict)
     held: WorstCase = NO_CALL
@@ -148,7 +150,7 @@ class Meter:
 
     @property
     def turns(self) -> int:
-        """Model calls begun."""
+        """Model calls begun, in this run and in those nested in it."""
         return self.total.turns
 
     @property
@@ -195,7 +197,8 @@ class Meter:
             meter.held = _plus(meter.held, need, -1)
 
     def begin_turn(self, agent: str) -> None:
-        """Count one more model call of `agent`, here and in every run above."""
+        """Count one more model call that this run begins as `agent`, here and in every run above."""
+        self.own_turns += 1
         for meter in self.lineage():
             meter.total.turns += 1
             meter.of(agent).turns += 1

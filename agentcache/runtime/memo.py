@@ -1,8 +1,8 @@
-"""Kept results of deterministic tools: read-through, one execution for equal calls that overlap, invalidation by tag.
+"""Kept results of deterministic tools: read-through, one execution for equal calls that overlap, dropping by tag.
 
-A memo never changes an answer. Only results of tools that declare `deterministic=True` are kept, only successful ones,
-under a key of the tool's name, definition, code version and arguments, and what is kept is given back to the byte.
-Where results are kept is the store's business; time comes from the clock that is passed in.
+A memo never changes an answer. Only results of tools that declare it are kept, only successful ones, under a key of
+all that decides them (`memo_keys.py`), and what is kept is given back to the byte. Where results are kept is the
+tiers' business; time comes from the clock that is passed in.
 
 What happens to calls that wait for an equal one: its success and its failure are shared with them (the same call would
 have failed the same way, and twenty agents should not each wait for the same time-out), but a failure is not kept, so
@@ -12,252 +12,352 @@ the next call tries again. When the call that they wait for is cancelled, one of
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, TypeAlias
 
-from agentcache.errors import SettingsError
-from agentcache.prompt.canonical import JsonObject, canonical_json, digest
+from agentcache.errors import ToolArgumentsInvalid
+from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.runtime.call_leases import LEASE_S, WAIT_S, turn_among_processes
+from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.memo_declaration import MemoRules, tags_of
+from agentcache.runtime.memo_dependencies import dependencies_of
+from agentcache.runtime.memo_keys import NOWHERE, BoundCall, MemoScope, bound
+from agentcache.runtime.memo_tiers import MemoTiers, log
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool
+from agentcache.stores.memo_entries import MemoEntry, MemoStore, Selection, content_of_json, lasting, slots_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoEntry:
-    """One kept result. Times are Unix seconds; `expires_at` is `None` for one that stays until it is invalidated.
-
-    `arguments` is their canonical JSON, `took_s` what the execution took, that is what each later hit saves.
-    """
-
-    key: str
-    tool: str
-    arguments: str
-    content: str | list[JsonObject]
-    tags: tuple[str, ...] = ()
-    stored_at: float
-    expires_at: float | None = None
-    took_s: float = 0.0
-
-    def is_fresh(self, now: float) -> bool:
-        """Whether the entry may still be given out."""
-        return self.expires_at is None or now < self.expires_at
-
-
-class MemoStore(Protocol):
-    """Keeps entries. Expired ones may stay until they are in the way; the memo looks at `expires_at` itself."""
-
-    async def get(self, key: str) -> MemoEntry | None:
-        """Return the entry of this key."""
-        ...
-
-    async def put(self, entry: MemoEntry) -> None:
-        """Keep an entry in place of the one with the same key."""
-        ...
-
-    async def entries(self) -> list[MemoEntry]:
-        """Return all entries, oldest first."""
-        ...
-
-    async def remove(self, keys: Collection[str]) -> int:
-        """Forget the entries of these keys and return how many there were."""
-        ...
-
-    async def remove_tagged(self, tags: Collection[str]) -> int:
-        """Forget the entries that carry any of these tags and return how many there were."""
-        ...
-
-    async def clear(self) -> int:
-        """Forget all entries and return how many there were."""
-        ...
-
-
-@dataclass(slots=True, kw_only=True)
-class MemoCounts:
-    """How often a tool was answered from the memo. `saved_s` sums the time that executions took when they were kept.
-
-    hits: from a kept result; shared: together with an equal call under way; misses: executed.
-    """
-
-    hits: int = 0
-    shared: int = 0
-    misses: int = 0
-    saved_s: float = 0.0
+Source: TypeAlias = Literal["executed", "memory", "sqlite", "redis", "shared"]
+"""Where the answer to a call came from; `shared`: together with an equal call under way, here or in another process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A result and whether it came without executing the tool for this call."""
+    """A result and where it came from. saved_s: seconds that the execution took which this call was spared."""
 
     result: ToolResult
-    hit: bool
+    source: Source = "executed"
+    saved_s: float = 0.0
+
+    @property
+    def hit(self) -> bool:
+        """Whether the result came without executing the tool for this call."""
+        return self.source != "executed"
 
 
 @dataclass(slots=True, kw_only=True)
-class InMemoryMemoStore:
-    """Keeps entries in this process; the least recently used go first when there is no room.
+class MemoCounts:
+    """How calls of a tool that may be kept were answered in this process.
 
-    `max_entries` counts entries, `max_chars` the text of their arguments and results together.
+    calls: all of them. memory, sqlite, redis: from a kept result of that tier. shared: together with an equal call
+    under way. misses: executed. bytes: of the results that came without an execution, as they are stored. saved_s: the
+    seconds that the executions took which were spared. degraded: calls that had to go without a tier that failed.
     """
 
-    max_entries: int = 10_000
-    max_chars: int = 50_000_000
-    _entries: OrderedDict[str, MemoEntry] = field(default_factory=OrderedDict, repr=False)
-    _chars: int = field(default=0, repr=False)
+    calls: int = 0
+    memory: int = 0
+    sqlite: int = 0
+    redis: int = 0
+    shared: int = 0
+    misses: int = 0
+    bytes: int = 0
+    saved_s: float = 0.0
+    degraded: int = 0
+
+    @property
+    def hits(self) -> int:
+        """Calls answered from a kept result, of whatever tier."""
+        return self.memory + self.sqlite + self.redis
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Flight:
+    """An execution that equal calls may wait for. `stale`: what it will find was dropped while it was under way."""
+
+    tool: str
+    version: str
+    tags: tuple[str, ...]
+    done: asyncio.Future[tuple[ToolResult, int, float]]
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A call that a kept result may answer.
+
+    share: whether it may come from another process. failures: of the shared store, when the call began.
+    """
+
+    bound: BoundCall
+    rules: MemoRules
+    key: str
+    share: bool
+    dependencies: JsonValue
+    tags: tuple[str, ...]
+    failures: int
+    counts: MemoCounts
+    call: Callable[[], Awaitable[ToolResult]]
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolMemo:
+    """Gives kept results out and keeps new ones. May be shared by all agents and runs of one event loop.
+
+    shared: a store beyond this process (`stores.memo_opening.open_memo`), closed with the memo. tenant: whose results
+    these are; one tenant never sees another's. lease_s, wait_s: `call_leases.py`.
+    """
+
+    clock: Callable[[], float]
+    shared: MemoStore | None = None
+    tenant: str = ""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    lease_s: float = LEASE_S
+    wait_s: float = WAIT_S
+    tiers: MemoTiers = field(init=False)
+    _under_way: dict[str, _Flight] = field(default_factory=dict, init=False)
+    _counts: dict[str, MemoCounts] = field(default_factory=dict, init=False)
+    _told: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        if self.max_entries < 1 or self.max_chars < 1:
-            raise SettingsError("a memo store needs room for one entry and one character at least")
-
-    async def get(self, key: str) -> MemoEntry | None:
-        """Return the entry of this key, from now on the most recently used."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
-
-    async def put(self, entry: MemoEntry) -> None:
-        """Keep an entry; one that is too large for the whole store is not kept."""
-        await self.remove([entry.key])
-        if _size(entry) > self.max_chars:
-            return
-        self._entries[entry.key] = entry
-        self._chars += _size(entry)
-        while len(self._entries) > self.max_entries or self._chars > self.max_chars:
-            await self.remove([next(iter(self._entries))])
-
-    async def entries(self) -> list[MemoEntry]:
-        """Return all entries, oldest first."""
-        return sorted(self._entries.values(), key=lambda entry: entry.stored_at)
-
-    async def remove(self, keys: Collection[str]) -> int:
-        """Forget the entries of these keys and return how many there were."""
-        gone = [entry for key in keys if (entry := self._entries.pop(key, None)) is not None]
-        self._chars -= sum(map(_size, gone))
-        return len(gone)
-
-    async def remove_tagged(self, tags: Collection[str]) -> int:
-        """Forget the entries that carry any of these tags and return how many there were."""
-        return await self.remove([key for key, entry in self._entries.items() if set(tags) & set(entry.tags)])
-
-    async def clear(self) -> int:
-        """Forget all entries and return how many there were."""
-        return await self.remove(list(self._entries))
-
-
-class Memo:
-    """Gives kept results out and keeps new ones. May be shared by all agents and runs of one event loop."""
-
-    def __init__(self, store: MemoStore | None = None, *, clock: Callable[[], float]) -> None:
-        self._store: MemoStore = InMemoryMemoStore() if store is None else store
-        self._clock = clock
-        self._under_way: dict[str, asyncio.Future[ToolResult]] = {}
-        self._counts: dict[str, MemoCounts] = {}
-        self._invalidations = 0
+        self.tiers = MemoTiers(clock=self.clock, shared=self.shared)
 
     async def get_or_call(
-        self, tool: Tool, arguments: JsonObject, call: Callable[[], Awaitable[ToolResult]]
+        self,
+        tool: Tool,
+        arguments: JsonObject,
+        call: Callable[[], Awaitable[ToolResult]],
+        *,
+        scope: MemoScope = NOWHERE,
     ) -> Remembered:
         """Return the kept result of this tool for these arguments, or `call` and keep what it returns.
 
-        Calls of a tool that is not deterministic, and arguments that no JSON can carry, go straight through.
+        Calls of a tool without a memo, and those whose arguments fit no key, go straight through; what a call with
+        side effects makes old is dropped when it ends, however it ends.
         """
-        key = key_of(tool, arguments)
-        if key is None:
-            return Remembered(result=await call(), hit=False)
+        if tool.memo_rules is None:
+            return Remembered(result=await self._acted(tool, arguments, call))
         counts = self._counts.setdefault(tool.name, MemoCounts())
+        counts.calls += 1
+        asked = await self._asked(tool, tool.memo_rules, arguments, scope, counts, call)
+        if asked is None:
+            counts.misses += 1
+            return Remembered(result=await call())
         while True:
-            kept = await self._store.get(key)
-            if kept is not None and kept.is_fresh(self._clock()):
-                counts.hits += 1
-                counts.saved_s += kept.took_s
-                return Remembered(result=ToolResult(content=kept.content), hit=True)
-            other = self._under_way.get(key)
+            found = await self.tiers.get(asked.key, share=asked.share)
+            if found is not None:
+                entry, tier = found
+                setattr(counts, tier, getattr(counts, tier) + 1)
+                return _spared(counts, tier, ToolResult(content=entry.content), entry.size, entry.took_s)
+            other = self._under_way.get(asked.key)
             if other is None:
-                counts.misses += 1
-                return Remembered(result=await self._call(key, tool, arguments, call), hit=False)
-            await asyncio.wait([other])  # unlike awaiting it, this tells our own cancellation from the other call's
-            if not other.cancelled():
+                return await self._led(asked)
+            await asyncio.wait([other.done])  # unlike awaiting it, this tells our own cancellation from the other's
+            if not other.done.cancelled():
                 counts.shared += 1
-                return Remembered(result=other.result(), hit=True)
+                return _spared(counts, "shared", *other.done.result())
 
     async def invalidate(self, *tags: str) -> int:
         """Forget what carries any of these tags and return how many results that were.
 
-        What is being executed meanwhile is answered to those who wait for it already, but not kept.
+        What is being executed meanwhile is answered to those who wait for it already, but not kept. Other processes
+        see it within a second; see `memo_tiers.py` for a store that cannot be reached.
         """
-        self._begin_anew()
-        return await self._store.remove_tagged(tags)
+        return await self._remove(Selection(tenant=self.tenant, tags=tags))
+
+    async def invalidate_tool(self, name: str, *, version: str | None = None) -> int:
+        """Forget what a tool (or one version of it) answered and return how many results that were."""
+        return await self._remove(Selection(tenant=self.tenant, tool=name, version=version))
 
     async def clear(self) -> int:
-        """Forget everything and return how many results that was."""
-        self._begin_anew()
-        return await self._store.clear()
+        """Forget everything of this tenant and return how many results that was."""
+        return await self._remove(Selection(tenant=self.tenant))
 
     async def entries(self) -> list[MemoEntry]:
-        """Return what is kept and not expired, oldest first."""
-        now = self._clock()
-        return [entry for entry in await self._store.entries() if entry.is_fresh(now)]
+        """Return what is kept for this tenant and not expired, oldest first."""
+        now = self.clock()
+        found = await self.tiers.entries(Selection(tenant=self.tenant))
+        return [entry for entry in found if entry.is_fresh(now)]
+
+    async def prune(self) -> int:
+        """Forget what has expired and return how many results that were."""
+        return await self.tiers.prune(self.clock())
+
+    async def close(self) -> None:
+        """Let go of the shared store."""
+        await self.tiers.close()
 
     def statistics(self) -> Mapping[str, MemoCounts]:
         """Return the counts of this process by tool name."""
         return {name: replace(self._counts[name]) for name in sorted(self._counts)}
 
-    def _begin_anew(self) -> None:
-        self._invalidations += 1
-        self._under_way.clear()
-
-    async def _call(
-        self, key: str, tool: Tool, arguments: JsonObject, call: Callable[[], Awaitable[ToolResult]]
-    ) -> ToolResult:
-        flight: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
-        self._under_way[key] = flight
-        invalidations, began = self._invalidations, self._clock()
+    async def _asked(
+        self,
+        tool: Tool,
+        rules: MemoRules,
+        arguments: JsonObject,
+        scope: MemoScope,
+        counts: MemoCounts,
+        call: Callable[[], Awaitable[ToolResult]],
+    ) -> _Asked | None:
         try:
-            result = await call()
-            if not result.is_error and invalidations == self._invalidations:
-                await self._store.put(_entry(key, tool, arguments, result, began=began, ended=self._clock()))
-                if invalidations != self._invalidations:  # while the store was writing
-                    await self._store.remove([key])
+            known = bound(tool, arguments)
+            if known is None:
+                return None
+            dependencies = await dependencies_of(known, self.environment) if rules.depends else None
+            key = known.key(tenant=self.tenant, scope=scope, dependencies=dependencies)
+            tags = tags_of(rules.tags, known.arguments)
+        except Exception as error:  # noqa: BLE001  # the author's validators and functions; the call itself goes on
+            self._tell_once(tool.name, f"no key can be made ({type(error).__name__}: {error}), so it is called")
+            return None
+        share = rules.scope == "shared" or (rules.scope == "conversation" and scope.conversation is not None)
+        return _Asked(
+            bound=known,
+            rules=rules,
+            key=key,
+            share=share,
+            dependencies=dependencies,
+            tags=tags,
+            failures=self.tiers.failures,
+            counts=counts,
+            call=call,
+        )
+
+    async def _led(self, asked: _Asked) -> Remembered:
+        """Make the call that equal ones wait for, or take what another process finds; waiters get it either way."""
+        tool = asked.bound.tool
+        done: asyncio.Future[tuple[ToolResult, int, float]] = asyncio.get_running_loop().create_future()
+        flight = _Flight(tool=tool.name, version=tool.version or "", tags=asked.tags, done=done)
+        self._under_way[asked.key] = flight
+        try:
+            answer, size = await self._among_processes(asked, flight)
         except BaseException:
-            flight.cancel()
+            done.cancel()
             raise
         finally:
-            if self._under_way.get(key) is flight:
+            if self._under_way.get(asked.key) is flight:
+                del self._under_way[asked.key]
+        done.set_result((answer.result, size, answer.saved_s))
+        if answer.hit:
+            asked.counts.shared += 1
+            return _spared(asked.counts, "shared", answer.result, size, answer.saved_s)
+        asked.counts.misses += 1
+        return replace(answer, saved_s=0.0)
+
+    async def _among_processes(self, asked: _Asked, flight: _Flight) -> tuple[Remembered, int]:
+        leases = self.tiers.leases if asked.share else None
+        if leases is None:
+            return await self._executed(asked, flight)
+        turn = turn_among_processes(
+            leases,
+            asked.key,
+            uuid.uuid4().hex,
+            lambda: self.tiers.get_shared(asked.key),
+            failed=self.tiers.failed,
+            lease_s=self.lease_s,
+            wait_s=asked.bound.tool.timeout_s or self.wait_s,
+        )
+        async with turn as mine:
+            if mine.found is None:
+                return await self._executed(asked, flight)
+            entry, _ = mine.found
+            return Remembered(
+                result=ToolResult(content=entry.content), source="shared", saved_s=entry.took_s
+            ), entry.size
+
+    async def _executed(self, asked: _Asked, flight: _Flight) -> tuple[Remembered, int]:
+        """Execute the call and keep what may be kept; `saved_s` here is what it took, for those who wait."""
+        slots = slots_of(tenant=self.tenant, tool=flight.tool, tags=flight.tags)
+        start = await self.tiers.start(slots, share=asked.share)
+        began = self.clock()
+        result = await asked.call()
+        ended = self.clock()
+        took_s = max(ended - began, 0.0)
+        data = None if result.is_error else self._worth_keeping(asked, result)
+        if data is not None and not flight.stale and await self._still_depends(asked):
+            entry = _entry(asked, flight, self.tenant, result, data, ended, took_s)
+            await self.tiers.put(entry, start, still=lambda: not flight.stale)
+        if asked.share and (self.tiers.away or self.tiers.failures > asked.failures):
+            asked.counts.degraded += 1
+        return Remembered(result=result, saved_s=took_s), 0 if data is None else len(data)
+
+    def _worth_keeping(self, asked: _Asked, result: ToolResult) -> bytes | None:
+        tool, most = asked.bound.tool.name, asked.rules.max_bytes
+        data = lasting(result.content)
+        if data is None:
+            self._tell_once(tool, "a result would not come back as the same bytes, so it is not kept")
+        elif len(data) > most:
+            self._tell_once(tool, f"a result has {len(data):,} bytes, more than max_bytes={most:,}, so it is not kept")
+            return None
+        return data
+
+    async def _still_depends(self, asked: _Asked) -> bool:
+        if not asked.rules.depends:
+            return True
+        try:
+            return await dependencies_of(asked.bound, self.environment) == asked.dependencies
+        except Exception as error:  # noqa: BLE001  # the author's functions; the answer is there and goes on
+            self._tell_once(asked.bound.tool.name, f"what it depends on cannot be told any more: {error}")
+            return False
+
+    async def _acted(self, tool: Tool, arguments: JsonObject, call: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+        if not tool.drops_results:
+            return await call()
+        try:
+            return await call()
+        finally:
+            await despite_cancellation(self._drop_after(tool, arguments))
+
+    async def _drop_after(self, tool: Tool, arguments: JsonObject) -> None:
+        try:
+            tags = tool.dropped_by(arguments)
+        except ToolArgumentsInvalid:
+            return  # the function was not reached
+        except Exception as error:  # noqa: BLE001  # nobody knows which results are old now
+            log.warning("tool %s cannot say what it invalidates, so everything is dropped: %s", tool.name, error)
+            await self.clear()
+            return
+        await self.invalidate(*tags)
+
+    async def _remove(self, which: Selection) -> int:
+        for key, flight in list(self._under_way.items()):
+            if (
+                which.tool in (None, flight.tool)
+                and which.version in (None, flight.version)
+                and (which.tags is None or not set(which.tags).isdisjoint(flight.tags))
+            ):
+                flight.stale = True
                 del self._under_way[key]
-        flight.set_result(result)
-        return result
+        return await self.tiers.remove(which)
+
+    def _tell_once(self, tool: str, what: str) -> None:
+        if (tool, what[:30]) not in self._told:
+            self._told.add((tool, what[:30]))
+            log.warning("tool %s: %s", tool, what)
 
 
-def key_of(tool: Tool, arguments: JsonObject) -> str | None:
-    """Return the key of a tool's result, or `None` when it is not to be kept.
-
-    Arguments count as the model wrote them, with plain defaults written out and the order of keys ignored. They are
-    not compared after validation: what a type hides when it is written (a secret, an excluded field) would make
-    different calls look alike.
-    """
-    if not tool.deterministic:
-        return None
-    definition = canonical_json(tool.definition())
-    try:
-        return digest(canonical_json([tool.name, tool.version, definition, tool.with_defaults(arguments)]))
-    except ValueError:  # NaN, or half of a surrogate pair: nothing that two calls could share
-        return None
+def _spared(counts: MemoCounts, source: Source, result: ToolResult, size: int, took_s: float) -> Remembered:
+    counts.bytes += size
+    counts.saved_s += took_s
+    return Remembered(result=result, source=source, saved_s=took_s)
 
 
-def _entry(key: str, tool: Tool, arguments: JsonObject, result: ToolResult, *, began: float, ended: float) -> MemoEntry:
+def _entry(
+    asked: _Asked, flight: _Flight, tenant: str, result: ToolResult, data: bytes, ended: float, took_s: float
+) -> MemoEntry:
+    ttl_s = asked.rules.ttl_s
     return MemoEntry(
-        key=key,
-        tool=tool.name,
-        arguments=canonical_json(tool.with_defaults(arguments)),
-        content=result.content,
-        tags=tool.tags,
+        key=asked.key,
+        tool=flight.tool,
+        version=flight.version,
+        tenant=tenant,
+        arguments=asked.bound.shown(),
+        content=result.content if isinstance(result.content, str) else content_of_json(data),
+        size=len(data),
+        tags=flight.tags,
         stored_at=ended,
-        expires_at=None if tool.ttl_s is None else ended + tool.ttl_s,
-        took_s=max(ended - began, 0.0),
+        expires_at=None if ttl_s is None else ended + ttl_s,
+        took_s=took_s,
     )
-
-
-def _size(entry: MemoEntry) -> int:
-    content = entry.content if isinstance(entry.content, str) else canonical_json(entry.content)
-    return len(entry.arguments) + len(content)

@@ -14,18 +14,23 @@ from typing import cast
 
 from agentcache.accounting.usage import CallKind
 from agentcache.prompt.canonical import JsonValue
-from agentcache.runtime.limits import Meter
+from agentcache.runtime.limits import NO_LIMITS, Meter
 from agentcache.stores.protocols import Ledger
 
+_TURNS = frozenset({CallKind.MESSAGE, CallKind.SUMMARY, CallKind.WARM})
+"""Kinds of calls that are turns of their run; the rest come with one of these or keep what it cached."""
 
-async def charge_run(ledger: Ledger, run_id: str, meter: Meter) -> None:
-    """Count a run and all beneath it in `meter`, from its rows."""
+
+async def charged_run(ledger: Ledger, run_id: str, above: Meter) -> Meter:
+    """Return a meter below `above` that counts a run and all beneath it, from its rows."""
     rows = await ledger.calls(run_id=run_id)
+    meter = Meter(limits=NO_LIMITS, started_at=rows[0].sent_at if rows else above.started_at, parent=above)
     for row in rows:
         meter.add(row)
-    turns = {(row.run_id, row.turn): row.agent or "" for row in rows if row.kind is CallKind.MESSAGE}
+    turns = {(row.run_id, row.turn): row.agent or "" for row in rows if row.kind in _TURNS}
     for agent in turns.values():
         meter.begin_turn(agent)
+    return meter
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +60,7 @@ class NestedRuns:
         for run_id, place in cast("list[tuple[str, int]]", begun):
             meter = self.meter.lineage()[place]
             note_run(run_id, meter)
-            await charge_run(self.ledger, run_id, meter)
+            await charged_run(self.ledger, run_id, meter)
 
     def begins(self, run_id: str, meter: Meter) -> None:
         """Note a run. One that is counted by none of the meters above is nested in another that is noted."""

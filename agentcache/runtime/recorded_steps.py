@@ -21,7 +21,7 @@ from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.limits import Meter
-from agentcache.runtime.memo import Remembered
+from agentcache.runtime.memo import Remembered, Source
 from agentcache.runtime.nested_runs import NestedRuns
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 from agentcache.runtime.replies import Reply, json_object, reply_of
@@ -31,11 +31,16 @@ from agentcache.stores.protocols import Ledger
 
 
 class RecordedStep(Protocol):
-    """One step of a durable run. `recorded` tells whether it has a result from an earlier going-through."""
+    """One step of a durable run, which may have been gone through before."""
 
     @property
     def recorded(self) -> bool:
         """Whether the result is there already."""
+        ...
+
+    @property
+    def begun_before(self) -> bool:
+        """Whether an earlier going-through may have begun it: its result is there, or that one ended here."""
         ...
 
     async def run(self, produce: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
@@ -133,14 +138,13 @@ class RecordedToolCall:
             nonlocal fresh
             with self.nested.noted() as runs:
                 fresh = await run()
-            return {"content": _content(fresh.result), "outcome": fresh.result.outcome, "hit": fresh.hit, "runs": runs}
+            return {**_remembered_json(fresh), "runs": runs}
 
         kept = json_object(await self.step.run(produce), "a recorded tool call")
         if fresh is not None:
             return fresh
         await self.nested.charge_again(kept["runs"])
-        content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
-        return Remembered(result=ToolResult(content=content, outcome=outcome), hit=bool(kept["hit"]))
+        return _remembered_of(kept)
 
 
 class ToolSteps(Protocol):
@@ -202,5 +206,22 @@ def _reply_of(told: JsonObject) -> Reply:
     )
 
 
-def _content(result: ToolResult) -> JsonValue:
-    return result.content if isinstance(result.content, str) else list(result.content)
+def _remembered_json(answer: Remembered) -> JsonObject:
+    content = answer.result.content
+    return {
+        "content": content if isinstance(content, str) else list(content),
+        "outcome": answer.result.outcome,
+        "source": answer.source,
+        "saved_s": answer.saved_s,
+    }
+
+
+def _remembered_of(kept: JsonObject) -> Remembered:
+    content, outcome = cast("str | list[JsonObject]", kept["content"]), cast("Outcome", kept["outcome"])
+    # A step from before sources were kept says only whether the result came from the memo, which was in memory then.
+    source = kept.get("source", "memory" if kept.get("hit") else "executed")
+    return Remembered(
+        result=ToolResult(content=content, outcome=outcome),
+        source=cast("Source", source),
+        saved_s=cast("float", kept.get("saved_s", 0.0)),
+    )

@@ -25,7 +25,8 @@ from agentcache.runtime.conversation import HeldSettings, Transcript
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.fork_point import ForkPoint, forkable
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
+from agentcache.runtime.memo_keys import MemoScope
 from agentcache.runtime.open_toolsets import OpenToolsets
 from agentcache.runtime.recorded_conversation import begun, compacted_once
 from agentcache.runtime.recorded_steps import tool_steps
@@ -48,8 +49,8 @@ class Runner:
     snapshots: Snapshots
     conversations: Conversations
     compactor: Compactor
-    memo: Memo
     toolsets: OpenToolsets
+    memo: ToolMemo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
     approver: Approver | None = None
@@ -218,9 +219,11 @@ class Runner:
             record=ledger.add_tool_call if run.steps is None else ledger.ensure_tool_call,
             emit=run.emit,
             memo=self.memo,
+            memo_scope=MemoScope(run=run.outermost or run.run_id, conversation=run.conversation),
             concurrency=run.agent.tool_concurrency,
             steps=None if run.steps is None else tool_steps(run.steps, ledger, run.meter),
             approver=self.approver,
+            facts=run.agent.facts,
         )
         results, _ = await run_tool_calls(blocks, run.agent.toolbox, turn)
         return results

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create
 from pydantic.errors import PydanticUserError
 
 from agentcache.errors import SettingsError, ToolArgumentsInvalid, ToolDeclarationError
-from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.docstrings import read_docstring
 from agentcache.runtime.schemas import problems_in, schema_of
 
@@ -31,13 +31,11 @@ _Parameters: TypeAlias = Mapping[str, inspect.Parameter]
 class Signature:
     """What can be known of a function without calling it.
 
-    defaults: parameters that the model may leave out and whose default is plain JSON, with that default.
     returns_nothing: declared `-> None`.
     """
 
     description: str
     input_schema: JsonObject
-    defaults: Mapping[str, JsonValue]
     returns_nothing: bool
     _model: type[BaseModel] = field(repr=False)
     _parameters: tuple[str, ...] = field(repr=False)
@@ -78,7 +76,6 @@ def read_signature(
     return Signature(
         description=text,
         input_schema=schema,
-        defaults=_plain_defaults(model),
         returns_nothing=plain.__annotations__.get("return", "unknown") in (None, "None", type(None)),
         _model=model,
         _parameters=tuple(parameters),
@@ -96,6 +93,11 @@ def underlying(function: Callable[P, object]) -> FunctionType | None:
         found = found.__func__
     found = inspect.unwrap(found) if callable(found) else found
     return found if isinstance(found, FunctionType) else None
+
+
+def is_async(function: Callable[P, object]) -> bool:
+    """Whether calling it gives something to wait for."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _parameters(function: Callable[P, object], where: str) -> _Parameters:
@@ -144,7 +146,10 @@ def _model_of(parameters: _Parameters, hints: Mapping[str, object], where: str) 
         field_name: (hints[name], ... if _is_required(parameters[name]) else parameters[name].default)
         for field_name, name in aliases.items()
     }
-    config = ConfigDict(extra="forbid", validate_default=True, alias_generator=aliases.__getitem__)
+    # Dataclasses of the standard library get the settings of the model that they stand in, hence names of theirs here.
+    config = ConfigDict(
+        extra="forbid", validate_default=True, alias_generator=lambda field_name: aliases.get(field_name, field_name)
+    )
     try:
         model: type[BaseModel] = create_model("Arguments", __config__=config, **fields)  # type: ignore[call-overload]  # the fields are known at run time only
     except PydanticUserError as error:
@@ -186,19 +191,6 @@ def _describe(schema: JsonObject, described: Mapping[str, str]) -> None:
             own = properties.get(name)
             if isinstance(own, dict) and "description" not in own:
                 properties[name] = dict(sorted({**own, "description": text}.items()))
-
-
-def _plain_defaults(model: type[BaseModel]) -> dict[str, JsonValue]:
-    fields = {info.alias or name: info.default for name, info in model.model_fields.items()}
-    return {name: default for name, default in fields.items() if _is_plain(default)}
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, list):
-        return all(_is_plain(item) for item in value)
-    if isinstance(value, dict):
-        return all(type(name) is str and _is_plain(item) for name, item in value.items())
-    return value is None or type(value) in {bool, int, float, str}
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:

@@ -20,7 +20,7 @@ from agentcache.prompt.variables import check_variables
 from agentcache.runtime.agent import Agent, FallbackCause, OutputT, Snapshot, Thinking, Variables
 from agentcache.runtime.durations import Duration
 from agentcache.runtime.limits import Limits
-from agentcache.runtime.tools import AnyTool, ordered_tools
+from agentcache.runtime.tool_order import AnyTool, ordered_tools
 from agentcache.runtime.toolsets import AnyToolset
 
 NO_PROMPT = Prompt()

@@ -13,19 +13,24 @@ import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import ToolFailed
 from agentcache.prompt.canonical import JsonObject, digest
+from agentcache.prompt.model_facts import ModelFacts
+from agentcache.prompt.token_estimate import block_tokens
 from agentcache.runtime.approval import Approver
 from agentcache.runtime.approving import held_back
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
-from agentcache.runtime.memo import Memo, Remembered
+from agentcache.runtime.memo import Remembered, ToolMemo
+from agentcache.runtime.memo_keys import NOWHERE, MemoScope
 from agentcache.runtime.recorded_steps import RecordedToolCall, ToolSteps
 from agentcache.runtime.tool_context import ToolCall, executing
-from agentcache.runtime.tool_results import Outcome, ToolResult, failure
+from agentcache.runtime.tool_places import Place, place_of
+from agentcache.runtime.tool_results import ToolResult, failure
 from agentcache.runtime.tools import Tool, ToolFunction, call_here
 
 Record: TypeAlias = Callable[[ToolCallRecord], Coroutine[object, object, None]]
@@ -37,9 +42,11 @@ class ToolTurn:
 
     clock: Unix seconds. new_id: makes an id from a prefix.
     record: awaited once per block with its row, to its end even while the turn is being cancelled.
-    memo: `None` executes every call. concurrency: how many tools run at once; `None` is all.
+    memo: `None` executes every call. memo_scope: the run and the conversation that results may be kept for.
+    concurrency: how many tools run at once; `None` is all.
     timeout_s: for tools that declare none of their own; `None` is no limit.
     approver: decides about calls that need approval; `None` executes none of them.
+    facts: of the model that reads the results, for what they count; `None` leaves that unknown.
     steps: where the run is durable, gives each call, in block order, what makes it one of its steps.
     """
 
@@ -50,10 +57,12 @@ class ToolTurn:
     new_id: Callable[[str], str]
     record: Record
     emit: EventSink = discard
-    memo: Memo | None = None
+    memo: ToolMemo | None = None
+    memo_scope: MemoScope = NOWHERE
     concurrency: int | None = None
     timeout_s: float | None = None
     approver: Approver | None = None
+    facts: ModelFacts | None = None
     steps: ToolSteps | None = None
 
 
@@ -80,32 +89,43 @@ async def run_tool_calls(
     return [call.result_block() for call in calls], [call.row for call in calls if call.row is not None]
 
 
-async def call_tool(tool: Tool, arguments: JsonObject, *, timeout_s: float | None = None) -> ToolResult:
+async def call_tool(
+    tool: Tool, arguments: JsonObject, *, timeout_s: float | None = None, begun: Callable[[], None] | None = None
+) -> ToolResult:
     """Call one tool: a plain function in a thread, with its context variables, an async one here; within its time.
 
-    `timeout_s` holds for a tool without a limit of its own. A thread whose time is up cannot be stopped: its function
-    runs to its end and the result is dropped.
+    `timeout_s` holds for a tool without a limit of its own. Time counts from when the tool has one of its places on,
+    and `begun` is told of that. A thread whose time is up cannot be stopped: its function runs to its end, in the
+    place that it has, and the result is dropped.
     """
     limit_s = timeout_s if tool.timeout_s is None else tool.timeout_s
-    try:
-        async with asyncio.timeout(limit_s):
-            return await tool.call(arguments, invoke=_invoke)
-    except TimeoutError as error:  # ours alone: what the tool raises has become a result
-        return failure("timeout", f"{tool.name} gave no result within {limit_s:g} seconds.", error=error)
+    async with place_of(tool) as place:
+        if begun is not None:
+            begun()
+        try:
+            async with asyncio.timeout(limit_s):
+                return await tool.call(arguments, invoke=partial(_invoke, place))
+        except TimeoutError as error:  # ours alone: what the tool raises has become a result
+            return failure("timeout", f"{tool.name} gave no result within {limit_s:g} seconds.", error=error)
 
 
-async def _invoke(tool: Tool, arguments: JsonObject) -> object:
+async def _invoke(place: Place | None, tool: Tool, arguments: JsonObject) -> object:
     if not tool.blocking:
         return await call_here(tool, arguments)
-    value = await asyncio.to_thread(_in_thread, tool.function, arguments)
+    value = await asyncio.to_thread(_in_thread, place, tool.function, arguments)
     return await value if inspect.isawaitable(value) else value
 
 
-def _in_thread(function: ToolFunction, arguments: JsonObject) -> object:
+def _in_thread(place: Place | None, function: ToolFunction, arguments: JsonObject) -> object:
+    if place is not None and not place.enter():
+        return None  # the call was given up before a thread was free for it, and nobody waits for what this returns
     try:
         return function(arguments)
     except StopIteration as error:  # no future can hold one (python/cpython#112182): it would be waited for for ever
         raise RuntimeError("StopIteration: an iterator had no next value") from error
+    finally:
+        if place is not None:
+            place.leave()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,7 +162,7 @@ class _ToolCall:
             if _being_cancelled():
                 raise
             # The tool cancelled something of its own and let it out; its block needs an answer all the same.
-            answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."), hit=False)
+            answer = Remembered(result=failure("cancelled", f"{self.name} was cancelled."))
         return answer
 
     @property
@@ -170,7 +190,7 @@ class _ToolCall:
             emit=turn.emit,
             clock=turn.clock,
         )
-        return None if result is None else Remembered(result=result, hit=False)
+        return None if result is None else Remembered(result=result)
 
     async def _executed(self, tools: Mapping[str, Tool]) -> Remembered:
         arguments = self.block.get("input")
@@ -178,18 +198,23 @@ class _ToolCall:
         if tool is None:
             names = ", ".join(sorted(tools)) or "none"
             message = f"There is no tool named {self.name!r}. Available tools: {names}."
-            return Remembered(result=failure("unknown_tool", message), hit=False)
+            return Remembered(result=failure("unknown_tool", message))
         if not isinstance(arguments, dict):
             message = f"The arguments of {self.name} must be a JSON object, not {type(arguments).__name__}."
-            return Remembered(result=failure("invalid_arguments", message), hit=False)
+            return Remembered(result=failure("invalid_arguments", message))
 
         async def call() -> ToolResult:
             with executing(self.context):
-                return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s)
+                begun = None if tool.concurrency is None else self._begun
+                return await call_tool(tool, arguments, timeout_s=self.turn.timeout_s, begun=begun)
 
         if self.turn.memo is None:
-            return Remembered(result=await call(), hit=False)
-        return await self.turn.memo.get_or_call(tool, arguments, call)
+            return Remembered(result=await call())
+        return await self.turn.memo.get_or_call(tool, arguments, call, scope=self.turn.memo_scope)
+
+    def _begun(self) -> None:
+        """Note that the tool begins now, after it may have waited for a place."""
+        self.started_at = self.turn.clock()
 
     def _start(self) -> None:
         turn, arguments = self.turn, self.block.get("input")
@@ -208,8 +233,7 @@ class _ToolCall:
     async def close(self) -> None:
         """Write the row and tell of the end. A call without an answer counts as cancelled."""
         turn, now = self.turn, self.turn.clock()
-        outcome: Outcome = "cancelled" if self.answer is None else self.answer.result.outcome
-        hit = self.answer is not None and self.answer.hit
+        answer, result = self.answer, None if self.answer is None else self.answer.result
         self.row = ToolCallRecord(
             tool_call_id=self.tool_call_id,
             run_id=turn.run_id,
@@ -218,15 +242,24 @@ class _ToolCall:
             tool=self.name,
             started_at=now if self.started_at is None else self.started_at,
             ended_at=now,
-            outcome=outcome,
-            memo_hit=hit,
-            result_chars=0 if self.answer is None else self.answer.result.chars,
+            outcome="cancelled" if result is None else result.outcome,
+            memo_hit=answer is not None and answer.hit,
+            result_chars=0 if result is None else result.chars,
+            memo_tier="executed" if answer is None else answer.source,
+            memo_saved_s=0.0 if answer is None else answer.saved_s,
+            result_bytes=0 if result is None else len(result.sent_text.encode()),
+            result_tokens=0 if result is None else self._tokens(result),
+            result_digest=None if result is None else digest(result.sent_text),
         )
         try:
             await despite_cancellation(turn.record(self.row))
         finally:
             self._explain(now)
             self._tell_of_end(self.row)
+
+    def _tokens(self, result: ToolResult) -> int | None:
+        facts = self.turn.facts
+        return None if facts is None else block_tokens(result.block(str(self.block.get("id"))), facts)
 
     def _tell_of_end(self, row: ToolCallRecord) -> None:
         if self.started_at is not None:

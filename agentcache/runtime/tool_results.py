@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, json_text
 from agentcache.runtime.schemas import json_form
 
 Outcome: TypeAlias = Literal["ok", "error", "timeout", "invalid_arguments", "unknown_tool", "cancelled", "declined"]
@@ -23,6 +23,12 @@ NO_OUTPUT = "(no output)"
 
 _NEEDS = {"text": "text", "image": "source", "document": "source", "search_result": "content"}
 """Content blocks that a `tool_result` may hold (SDK 2.12.0, `ToolResultBlockParam`), with the key that each needs."""
+
+_SOURCES = {
+    "image": frozenset({"base64", "url", "file"}),
+    "document": frozenset({"base64", "content", "file", "text", "url"}),
+}
+"""Kinds of sources that these blocks may have (SDK 2.12.0). What has one is meant to be seen, not read as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +51,15 @@ class ToolResult:
 
     @property
     def chars(self) -> int:
-        """Characters of text in it; images and documents count nothing."""
+        """Characters of text in it, documents of text included; images and other documents count nothing."""
         if isinstance(self.content, str):
             return len(self.content)
-        texts = (block.get("text") for block in self.content)
-        return sum(len(text) for text in texts if isinstance(text, str))
+        return sum(len(_text_of(block)) for block in self.content)
+
+    @property
+    def sent_text(self) -> str:
+        """The content as it is sent: a text itself, content blocks as JSON. Equal texts are equal to the byte."""
+        return self.content if isinstance(self.content, str) else json_text(self.content)
 
     def block(self, tool_use_id: str) -> JsonObject:
         """Return the `tool_result` block for the request that follows; always the same keys in the same order."""
@@ -72,9 +82,10 @@ class ToolResult:
 def result_of(value: object, *, max_chars: int, nothing: str = "null") -> ToolResult:
     """Return what a tool returned as a result.
 
-    A `ToolResult` and a list of content blocks stay what they are, text stays text, `None` is `nothing`, and all else
-    is canonical JSON (or, where its JSON is a string, as for a date or a path, that string). Text beyond `max_chars`
-    is cut and says so. Raises `TypeError` or `ValueError` for a value without a JSON form.
+    A `ToolResult`, a list of content blocks, an image or a document stay what they are, text stays text, and text in a
+    list with images or documents becomes blocks like them. `None` is `nothing`, and all else is canonical JSON (or,
+    where its JSON is a string, as for a date or a path, that string). Text beyond `max_chars` is cut and says so.
+    Raises `TypeError` or `ValueError` for a value without a JSON form.
     """
     if isinstance(value, ToolResult):
         return value.sendable(max_chars=max_chars)
@@ -82,11 +93,18 @@ def result_of(value: object, *, max_chars: int, nothing: str = "null") -> ToolRe
         return ToolResult(content=value).sendable(max_chars=max_chars)
     if value is None:
         return ToolResult(content=nothing)
-    form = json_form(value)
+    form = _form(value)
     blocks = _as_blocks(form)
     if blocks is not None:
         return ToolResult(content=blocks).sendable(max_chars=max_chars)
     return ToolResult(content=form if isinstance(form, str) else canonical_json(form)).sendable(max_chars=max_chars)
+
+
+def _form(value: object) -> JsonValue:
+    try:
+        return json_form(value)
+    except UnicodeDecodeError as error:
+        raise ValueError("it holds bytes that are no text; return image(...) or document(...) of them") from error
 
 
 def failure(outcome: Outcome, message: str, *, error: Exception | None = None) -> ToolResult:
@@ -94,12 +112,27 @@ def failure(outcome: Outcome, message: str, *, error: Exception | None = None) -
     return ToolResult(content=_sendable_text(message, MAX_RESULT_CHARS), outcome=outcome, error=error)
 
 
+def misfit(name: str, problems: str) -> str:
+    """Return what the model is told of arguments that do not fit a tool."""
+    return f"The arguments do not fit the tool {name}:\n{problems}\nCall it again with corrected arguments."
+
+
 def _as_blocks(form: JsonValue) -> list[JsonObject] | None:
-    """Return `form` if it is a list of nothing but content blocks, so that data that merely has a `type` stays data."""
+    """Return `form` as content blocks if that is what it is; data that merely has a `type` stays data."""
+    if isinstance(form, dict):
+        return [form] if _is_file(form) else None
     if not isinstance(form, list):
         return None
+    if any(isinstance(item, dict) and _is_file(item) for item in form):
+        form = [{"type": "text", "text": item} if isinstance(item, str) else item for item in form]
     blocks = [item for item in form if isinstance(item, dict) and _is_block(item)]
     return blocks if blocks and len(blocks) == len(form) else None
+
+
+def _is_file(item: JsonObject) -> bool:
+    """Tell whether this is an image or a document beyond doubt."""
+    source = item.get("source")
+    return isinstance(source, dict) and source.get("type") in _SOURCES.get(str(item.get("type")), ())
 
 
 def _is_block(item: JsonObject) -> bool:
@@ -117,8 +150,21 @@ def _sendable_block(block: JsonObject, max_chars: int) -> JsonObject:
         )
     if "cache_control" in block:
         raise ValueError("a content block carries cache_control; leave it out, the planner places breakpoints")
+    text, source = block.get("text"), block.get("source")
+    if isinstance(text, str):
+        return {**block, "text": _sendable_text(text, max_chars)}
+    if isinstance(source, dict) and source.get("type") == "text":
+        return {**block, "source": {**source, "data": _sendable_text(str(source.get("data")), max_chars)}}
+    return block
+
+
+def _text_of(block: JsonObject) -> str:
+    """Return the text of a text block or of a document that is text."""
+    source = block.get("source")
     text = block.get("text")
-    return {**block, "text": _sendable_text(text, max_chars)} if isinstance(text, str) else block
+    if isinstance(source, dict) and source.get("type") == "text":
+        text = source.get("data")
+    return text if isinstance(text, str) else ""
 
 
 def _sendable_text(text: str, max_chars: int) -> str:

@@ -8,20 +8,38 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from agentcache.errors import SettingsError, ToolArgumentsInvalid, ToolDeclarationError, ToolFailed
-from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_text, json_text, sorted_schema
-from agentcache.prompt.tool_kinds import stands_with_system
+from agentcache.prompt.canonical import (
+    JsonObject,
+    JsonValue,
+    canonical_json,
+    canonical_text,
+    digest,
+    json_text,
+    sorted_schema,
+)
 from agentcache.runtime.approval import ApprovalRule, checked_rule, must_be_approved
+from agentcache.runtime.called_code import called_code
 from agentcache.runtime.code_version import code_version
 from agentcache.runtime.durations import Duration, seconds
-from agentcache.runtime.server_tools import ServerTool
-from agentcache.runtime.signatures import Signature, read_signature, underlying
-from agentcache.runtime.tool_results import MAX_RESULT_CHARS, ToolResult, failure, result_of
+from agentcache.runtime.memo_declaration import (
+    ArgumentFunction,
+    Memo,
+    MemoRules,
+    TagRule,
+    Tags,
+    checked_memo,
+    checked_tags,
+    tags_of,
+)
+from agentcache.runtime.signatures import Signature, is_async, read_signature, underlying
+from agentcache.runtime.tool_results import MAX_RESULT_CHARS, ToolResult, failure, misfit, result_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +59,7 @@ async def call_here(tool: Tool, arguments: JsonObject) -> object:
 Invoke: TypeAlias = Callable[["Tool", JsonObject], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Tool:
     """A function that the model may ask for. Mostly made with `@tool`; made directly for a schema of your own.
 
@@ -50,13 +68,15 @@ class Tool:
     dict; `function` may raise `ToolArgumentsInvalid` for those that do not fit.
     timeout_s: seconds for one call; `None` leaves it to whoever calls.
     deterministic: equal arguments give equal results and nothing else happens, so that results may be kept: for
-    `ttl_s` seconds (`None`: until invalidated), under `tags` to invalidate them by.
+    `ttl_s` seconds (`None`: until invalidated), under `tags` to invalidate them by. `memo` says the same and more.
     version: stands for the function's code in the key of kept results; worked out from its source when left out.
+    side_effects: calls change something, so no result is ever kept; `invalidates` (tags, or a function of arguments
+    that returns tags) names the kept results of other tools that a call makes old, and says `side_effects` as well.
     max_result_chars: where the text of a result is cut.
+    concurrency: how many executions run at once in this process, over all agents and runs; `None` is no bound. Others
+    wait their turn, before their time begins to count. Answers from the memo and waits for approval take no place.
     approval: whether a call waits for a person's decision; a function of some of the arguments, by name, tells case by
     case. It gets them validated where `@tool` made the schema, else as the model wrote them.
-    toolset: name of the collection that it came with; such tools are sent behind an agent's own. deferred: the API
-    leaves it out of the prompt until a tool search finds it.
 
     Raises `ToolDeclarationError` for what could never work.
     """
@@ -69,18 +89,29 @@ class Tool:
     deterministic: bool = False
     ttl_s: float | None = None
     tags: tuple[str, ...] = ()
+    memo: Memo | None = None
     version: str | None = None
+    side_effects: bool = False
+    invalidates: Tags = ()
     max_result_chars: int = MAX_RESULT_CHARS
+    concurrency: int | None = None
     approval: bool | ApprovalRule = False
     approval_behind: tuple[str, ...] = ()
     """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
     blocking: bool | None = None
     """Whether `function` must run in a thread of its own; `None`: if it is no coroutine function."""
-    toolset: str = ""
-    deferred: bool = False
+    toolset: str = field(init=False, default="")
+    """Name of the collection that it came with; such tools are sent behind an agent's own."""
+    deferred: bool = field(init=False, default=False)
     signature: Signature | None = field(default=None, repr=False)
     where: str = field(default="", repr=False)
     """File, line and name of the declaration, for messages."""
+    code: ArgumentFunction | None = field(default=None, repr=False)
+    """The function whose code counts where no `version` is given; `None` is `function`."""
+    memo_rules: MemoRules | None = field(init=False, default=None, repr=False)
+    """How results are kept; `None` for a tool of which none are."""
+    _drops: TagRule = field(init=False, repr=False)
+    _identity: str | None = field(init=False, default=None, repr=False)
     _definition: JsonObject = field(init=False, repr=False)
     _approved_by: tuple[str, ...] = field(init=False, repr=False)
 
@@ -88,31 +119,58 @@ class Tool:
         derived: dict[str, object] = {
             "where": self.where or declared_at(self.function),
             "tags": tuple(sorted(set(self.tags))),
-            "blocking": not _is_async(self.function) if self.blocking is None else self.blocking,
+            "blocking": not is_async(self.function) if self.blocking is None else self.blocking,
         }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
+        self._settle(derived)
         _check(self)
-        if self.deterministic and self.version is None:
-            object.__setattr__(self, "version", code_version(self.function, where=self.where))
+        properties = self.input_schema.get("properties")
+        parameters = properties if isinstance(properties, dict) else {}
+        self._settle(_keeping(self, parameters))
         definition: JsonObject = {
             "name": self.name,
             "description": canonical_text(self.description).strip(),
             "input_schema": sorted_schema(self.input_schema),
-            **({"defer_loading": True} if self.deferred else {}),
         }
-        object.__setattr__(self, "_definition", definition)
-        properties = self.input_schema.get("properties")
-        parameters = properties if isinstance(properties, dict) else {}
-        object.__setattr__(self, "_approved_by", checked_rule(self.approval, parameters, self.where))
+        approved_by = checked_rule(self.approval, parameters, self.where)
+        self._settle({"_definition": definition, "_approved_by": approved_by})
+
+    def _settle(self, values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def definition(self) -> JsonObject:
         """Return the tool as the API takes it. Always the same object; leave it as it is."""
         return self._definition
 
-    def with_defaults(self, arguments: JsonObject) -> JsonObject:
-        """Return the arguments with the plain defaults written out: calls that mean the same come out the same."""
-        return arguments if self.signature is None else {**self.signature.defaults, **arguments}
+    def in_toolset(self, name: str, *, deferred: bool) -> Self:
+        """Return the same tool as part of a toolset; a deferred one is out of the prompt until it is found."""
+        made = copy(self)
+        marked: JsonObject = {**self._definition, **({"defer_loading": True} if deferred else {})}
+        made._settle({"toolset": name, "deferred": deferred, "_definition": marked})  # noqa: SLF001  # its own class
+        return made
+
+    def identity(self) -> str:
+        """Return what stands for this tool in the keys of its results: its name, its code, and what the model is told.
+
+        Worked out when it is first asked for: the code that a tool uses may stand below it.
+        """
+        if self._identity is None:
+            called = None if self.code is None else called_code(self.code)
+            parts = [self.name, self.version, called, canonical_json(self.definition())]
+            self._settle({"_identity": digest(canonical_json(parts))})
+        return str(self._identity)
+
+    @property
+    def drops_results(self) -> bool:
+        """Whether calls make kept results of other tools old."""
+        return self._drops != ()
+
+    def dropped_by(self, arguments: JsonObject) -> tuple[str, ...]:
+        """Return the tags of the kept results that a call with these arguments makes old.
+
+        Raises what the author's function raises, and `ToolArgumentsInvalid` for arguments that never reach it.
+        """
+        return tags_of(self._drops, arguments if self.signature is None else self.signature.bind(arguments))
 
     @property
     def may_wait(self) -> tuple[str, ...]:
@@ -170,9 +228,13 @@ class ToolOptions(TypedDict, total=False):
     deterministic: bool
     ttl: Duration | None
     tags: Sequence[str]
+    memo: Memo | None
+    side_effects: bool
+    invalidates: Tags
     timeout: Duration | None
     version: str | None
     max_result_chars: int
+    concurrency: int | None
     approval: bool | ApprovalRule
 
 
@@ -190,7 +252,10 @@ def tool(
 
     `ttl` and `timeout` take `"30s"`, `"1h"`, a number of seconds, a `timedelta`, or `None` for no bound; a plain
     function whose time is up goes on in its thread, but nobody waits for it. `ttl` and `tags` need
-    `deterministic=True`. Defaults: the function's name, not deterministic, no bounds, 200,000 characters.
+    `deterministic=True`; `memo=Memo(…)` says all of it and more. `{name}` in a tag stands for an argument. A tool
+    that changes something says so: `invalidates=["file:{path}"]` drops what others keep under that tag.
+    `concurrency=2` lets no more than two executions run at once in this process. Defaults: the
+    function's name, not deterministic, no bounds, 200,000 characters.
 
     Raises `ToolDeclarationError`, naming file, line and function, for what could never work: no docstring, a
     parameter without a type or with one that JSON cannot carry, `*args`, a default that does not fit.
@@ -201,42 +266,6 @@ def tool(
         return _declared(function, names, options)
 
     return declare if function is None else declare(function)
-
-
-AnyTool: TypeAlias = Tool | ServerTool
-"""What an agent may be given: a function of the author's, or a tool that the API runs."""
-AnyToolT = TypeVar("AnyToolT", bound=AnyTool)
-
-
-def ordered_tools(tools: Iterable[AnyToolT], *, shared: Iterable[AnyToolT] = ()) -> tuple[AnyToolT, ...]:
-    """Return tools in the order in which they are sent, whatever order they were declared in; `shared` lead.
-
-    Behind those stand functions, tools that the API runs, and what came with toolsets, each by name: what may change
-    from one conversation to the next comes late. Raises `ToolDeclarationError` for what is no tool and for two of one
-    name.
-    """
-    known: dict[str, AnyToolT] = {}
-    shared = tuple(shared)
-    for item in (*shared, *tools):
-        if not isinstance(item, Tool | ServerTool):
-            raise ToolDeclarationError(f"{item!r} is no tool; put @tool on the function, or wrap it in tool(...)")
-        twin = known.setdefault(item.name, item)
-        if twin is not item and twin != item:
-            raise ToolDeclarationError(
-                f"two tools are named {item.name!r}: {_place(twin)} and {_place(item)}; rename one with name='...'"
-            )
-    leading = {item.name for item in shared}
-    return tuple(sorted(known.values(), key=lambda item: (item.name not in leading, _late(item), item.name)))
-
-
-def _late(item: AnyTool) -> int:
-    if isinstance(item, ServerTool):
-        return 3 if stands_with_system(item.definition()) else 1
-    return (4 if item.deferred else 2) if item.toolset else 0
-
-
-def _place(item: AnyTool) -> str:
-    return item.where if isinstance(item, Tool) else item.kind
 
 
 def _names_around_caller() -> Mapping[str, object]:
@@ -268,23 +297,24 @@ def _declared(function: Callable[P, R], names: Mapping[str, object], options: To
     signature = read_signature(
         function, names=names if is_local else {}, description=options.get("description"), where=where
     )
-    version = options.get("version")
-    deterministic = options.get("deterministic", False)
-    if deterministic and version is None:
-        version = code_version(function, where=where)
     return FunctionTool(
         name=options.get("name") or str(getattr(function, "__name__", "")),
         description=signature.description,
         input_schema=signature.input_schema,
         function=partial(_call_with, function, signature),
         timeout_s=_seconds(options.get("timeout"), "timeout", where),
-        deterministic=deterministic,
+        deterministic=options.get("deterministic", False),
         ttl_s=_seconds(options.get("ttl"), "ttl", where),
         tags=_tags(options.get("tags", ()), where),
-        version=version,
+        memo=options.get("memo"),
+        side_effects=options.get("side_effects", False),
+        invalidates=options.get("invalidates", ()),
+        version=options.get("version"),
+        code=function,
         max_result_chars=options.get("max_result_chars", MAX_RESULT_CHARS),
+        concurrency=options.get("concurrency"),
         approval=options.get("approval", False),
-        blocking=not _is_async(function),
+        blocking=not is_async(function),
         signature=signature,
         where=where,
         original=function,
@@ -293,10 +323,6 @@ def _declared(function: Callable[P, R], names: Mapping[str, object], options: To
 
 def _call_with(function: Callable[P, R], signature: Signature, arguments: JsonObject) -> R:
     return function(**signature.bind(arguments))  # type: ignore[arg-type, call-arg]  # `bind` made them fit P
-
-
-def _is_async(function: Callable[P, object]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _seconds(value: Duration | None, name: str, where: str) -> float | None:
@@ -312,6 +338,21 @@ def _tags(tags: Sequence[str], where: str) -> tuple[str, ...]:
     return tuple(tags)
 
 
+def _keeping(tool: Tool, parameters: Mapping[str, JsonValue]) -> dict[str, object]:
+    """Return what the declarations about kept results come to, each said in one way from here on."""
+    memo = Memo(ttl=tool.ttl_s, tags=tool.tags) if tool.memo is None and tool.deterministic else tool.memo
+    drops = checked_tags(tool.invalidates, "invalidates", parameters, tool.where)
+    acts = tool.side_effects or drops != ()
+    if memo is None:
+        return {"side_effects": acts, "_drops": drops, "code": None}
+    rules = checked_memo(memo, parameters, tool.where, acts=acts)
+    derived = {"deterministic": True, "memo": memo, "memo_rules": rules, "ttl_s": rules.ttl_s, "_drops": drops}
+    if tool.version is not None:
+        return {**derived, "code": None}
+    code = tool.function if tool.code is None else tool.code
+    return {**derived, "code": code, "version": code_version(code, where=tool.where)}
+
+
 def _check(tool: Tool) -> None:
     where = tool.where
     if not _NAME.fullmatch(tool.name):
@@ -321,6 +362,8 @@ def _check(tool: Tool) -> None:
     if not tool.description.strip():
         raise ToolDeclarationError(f"{where}: has no description; say what the tool does, the model chooses by it")
     _check_schema(tool.input_schema, where)
+    if tool.memo is not None and (tool.ttl_s is not None or tool.tags):
+        raise ToolDeclarationError(f"{where}: has a memo beside ttl or tags; say them in it: Memo(ttl=..., tags=...)")
     if not tool.deterministic and (tool.ttl_s is not None or tool.tags):
         raise ToolDeclarationError(
             f"{where}: ttl and tags are about kept results, and only those of deterministic tools are kept; "
@@ -328,6 +371,10 @@ def _check(tool: Tool) -> None:
         )
     if tool.max_result_chars < 1:
         raise ToolDeclarationError(f"{where}: max_result_chars is {tool.max_result_chars}; a result needs at least 1")
+    if tool.concurrency is not None and (type(tool.concurrency) is not int or tool.concurrency < 1):
+        raise ToolDeclarationError(
+            f"{where}: concurrency is {tool.concurrency!r}; give 1 or more, or None for no bound"
+        )
 
 
 def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:
@@ -341,8 +388,3 @@ def _check_schema(schema: Mapping[str, JsonValue], where: str) -> None:
         json_text(dict(schema))
     except (TypeError, ValueError) as error:
         raise ToolDeclarationError(f"{where}: input_schema is no JSON: {error}") from error
-
-
-def misfit(name: str, problems: str) -> str:
-    """Return what the model is told of arguments that do not fit a tool."""
-    return f"The arguments do not fit the tool {name}:\n{problems}\nCall it again with corrected arguments."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
@@ -19,8 +19,9 @@ from agentcache.prompt.model_facts import ModelFacts
 from agentcache.prompt.token_estimate import block_tokens
 from agentcache.runtime.approval import ApprovalRule
 from agentcache.runtime.durations import Duration, seconds
+from agentcache.runtime.tool_order import ordered_tools
 from agentcache.runtime.tool_results import MAX_RESULT_CHARS
-from agentcache.runtime.tools import Tool, ordered_tools
+from agentcache.runtime.tools import Tool
 
 Defer: TypeAlias = bool | Literal["auto"]
 """Whether tools are left out of the prompt until a tool search finds them; `auto` weighs their tokens."""
@@ -60,7 +61,7 @@ class Toolset:
     def offered(self, facts: ModelFacts) -> tuple[Tool, ...]:
         """Return the tools as they are sent to a model."""
         deferred = self.deferral(facts).defer
-        return tuple(replace(item, toolset=self.name, deferred=deferred) for item in self.tools)
+        return tuple(item.in_toolset(self.name, deferred=deferred) for item in self.tools)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ class Learner:
         reuse = self._history.before_call(case.layout, agent=case.call.agent, at_s=case.call.at_s)
         chosen = plan(case.layout, case.facts, reuse, policy=self.name)
         kept = [(point.block, point.ttl) for point in chosen.kept]
-        self._history.call_sent(case.layout, kept, at_s=case.call.at_s)
+        self._history.call_sent(case.layout, kept, agent=case.call.agent, at_s=case.call.at_s)
         if self.keep_alive:
             self._silent.call_sent(case, chosen)
         return chosen

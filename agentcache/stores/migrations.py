@@ -147,6 +147,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         convert=move_messages,
         closing=("ALTER TABLE conversations DROP COLUMN messages",),
     ),
+    Migration(
+        name="0004_tool_memo",
+        statements=(
+            "ALTER TABLE tool_calls ADD COLUMN memo_tier TEXT",
+            "ALTER TABLE tool_calls ADD COLUMN memo_saved_s DOUBLE PRECISION",
+            "ALTER TABLE tool_calls ADD COLUMN result_bytes BIGINT",
+            "ALTER TABLE tool_calls ADD COLUMN result_tokens BIGINT",
+            "ALTER TABLE tool_calls ADD COLUMN result_digest TEXT",
+        ),
+    ),
 )
 
 

@@ -43,7 +43,7 @@ async def open_ledger(url: str | None = None) -> Ledger:
     done. Raises `StoreError` when the URL means nothing here or the database cannot be used, `SchemaTooNew` when a
     newer agentcache wrote it.
     """
-    if url in _IN_MEMORY:
+    if is_in_memory(url):
         return MemoryLedger()
     # Start-up time: SQLAlchemy takes a fifth of a second to import, and declaring agents never needs it.
     from agentcache.stores.sql import open_sql_ledger
@@ -56,6 +56,11 @@ async def open_ledger(url: str | None = None) -> Ledger:
     elif find_spec("asyncpg") is None:
         raise StoreError(f"{where}: PostgreSQL needs the package asyncpg; install it (pip install asyncpg)")
     return await open_sql_ledger(normal, where=where)
+
+
+def is_in_memory(url: str | None) -> bool:
+    """Tell whether a ledger's URL stands for one that is gone with its process."""
+    return url in _IN_MEMORY
 
 
 def normal_url(url: str | None) -> URL:

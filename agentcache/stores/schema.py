@@ -143,6 +143,11 @@ tool_calls = Table(
     Column("outcome", Words, nullable=False),
     Column("memo_hit", Boolean, nullable=False),
     Column("result_chars", Integer, nullable=False),
+    Column("memo_tier", Text),
+    Column("memo_saved_s", Double),
+    Column("result_bytes", BigInteger),
+    Column("result_tokens", BigInteger),
+    Column("result_digest", Text),
 )
 
 conversations = Table(

@@ -95,7 +95,8 @@ class SqlLedger:
         self._waiting: list[_Write] = []
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._abandoned: list[asyncio.Future[int]] = []
+        self._abandoned: set[asyncio.Future[int]] = set()
+        """Writes whose waiter was cancelled, until they succeed; those that fail are told of when the ledger closes."""
 
     async def prepare(self) -> None:
         """Bring the database to today's schema, one transaction a step."""
@@ -225,8 +226,13 @@ class SqlLedger:
         try:
             return await asyncio.shield(write.done)
         except asyncio.CancelledError:
-            self._abandoned.append(write.done)
+            self._abandoned.add(write.done)
+            write.done.add_done_callback(self._forget_written)
             raise
+
+    def _forget_written(self, done: asyncio.Future[int]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._abandoned.discard(done)
 
     async def _write_all(self) -> None:
         while self._waiting:

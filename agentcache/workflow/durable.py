@@ -32,6 +32,7 @@ from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.stores.liveness import Liveness, liveness_at
 from agentcache.workflow.durable_database import config_of
 from agentcache.workflow.durable_runs import Body, Durable, Found, Performed, Task, queue_of
+from agentcache.workflow.unserved import UnservedQueues
 
 _OWN_QUEUE = "agentcache process "
 _TASK = "agentcache.task"
@@ -71,6 +72,7 @@ class _Step:
     name: str
     reservation: StepReservation
     recorded: bool
+    begun_before: bool
     entry: _Entry
 
     async def run(self, produce: Callable[[], Awaitable[JsonValue]]) -> JsonValue:
@@ -89,16 +91,19 @@ class _Step:
             raise _told(error) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Steps:
+    """again: the steps so far are those that an earlier going-through began."""
+
     entry: _Entry
     recorded: frozenset[int]
+    again: bool
 
     def next(self, name: str) -> _Step:
         reservation = self.entry.engine.run(DBOS.reserve_step)
-        return _Step(
-            name=name, reservation=reservation, recorded=reservation.step_id in self.recorded, entry=self.entry
-        )
+        recorded, begun_before = reservation.step_id in self.recorded, self.again
+        self.again = recorded
+        return _Step(name=name, reservation=reservation, recorded=recorded, begun_before=begun_before, entry=self.entry)
 
 
 class DbosEngine:
@@ -114,6 +119,7 @@ class DbosEngine:
         self._entries: dict[str, _Entry] = {}
         self._waiting: dict[asyncio.Future[WorkflowStatus], Task] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._unserved = UnservedQueues()
 
     @classmethod
     async def open(cls, settings: Durable, *, url: str, name: str, serve: Callable[[JsonObject], Body]) -> DbosEngine:
@@ -212,12 +218,14 @@ class DbosEngine:
 
     async def _body(self, entry: _Entry, task_id: str, spec: JsonObject) -> JsonValue:
         recorded: Iterable[int] = ()
+        again = True
         if entry.fresh and entry.accept is not None:
+            again = False
             entry.accept(spec, "started")
         else:
             steps = await DBOS.list_workflow_steps_async(task_id, load_output=False)
             recorded = (step["function_id"] for step in steps)
-        return await entry.body(_Steps(entry=entry, recorded=frozenset(recorded)), spec)
+        return await entry.body(_Steps(entry=entry, recorded=frozenset(recorded), again=again), spec)
 
     async def _outcome_of(self, task: Task, entry: _Entry) -> JsonValue:
         with SetWorkflowID(task.task_id):
@@ -294,6 +302,7 @@ class DbosEngine:
                     ended.set_exception(StoreError(f"the database of durable runs failed: {_sentence(error)}"))
 
     async def _told_of(self, statuses: dict[str, WorkflowStatus]) -> None:
+        self._tell_of_unserved(statuses)
         dead = await self._dead(statuses.values())
         for ended, task in list(self._waiting.items()):
             status = statuses.get(task.task_id)
@@ -304,6 +313,20 @@ class DbosEngine:
                 await self._take_over(task)
             elif found != "running":
                 ended.set_result(status)
+
+    def _tell_of_unserved(self, statuses: dict[str, WorkflowStatus]) -> None:
+        waiting: dict[str, Task] = {}
+        taken: set[str] = set()
+        for task in self._waiting.values():
+            status = statuses.get(task.task_id)
+            if task.queue is not None and status is not None:
+                if status.status == "ENQUEUED" and status.queue_name == task.queue:
+                    waiting[task.queue] = task
+                else:
+                    taken.add(task.queue)
+        for queue in self._unserved.looked(waiting, taken, now=asyncio.get_running_loop().time()):
+            if (tell := waiting[queue].unserved) is not None:
+                tell()
 
     async def _dead(self, statuses: Iterable[WorkflowStatus]) -> frozenset[str]:
         """Return those processes, among the ones that should be at work on these tasks, that are gone."""

@@ -13,7 +13,7 @@ from dbos import DBOSConfig, Serializer
 from agentcache.errors import SettingsError
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 from agentcache.stores.databases import blocking_sqlite_engine
-from agentcache.stores.opening import normal_url
+from agentcache.stores.opening import is_in_memory, normal_url
 from agentcache.workflow.durable_runs import Durable
 
 FORMAT = "agentcache-1"
@@ -36,7 +36,7 @@ def database_of(settings: Durable, store: str | None) -> str:
 
 
 def _beside(store: str | None) -> str:
-    if store is not None and "memory" in store:
+    if is_in_memory(store):
         raise SettingsError("a durable run outlives its process, and a ledger in memory does not: give store a file")
     ledger = normal_url(store)
     if ledger.get_backend_name() == "sqlite":

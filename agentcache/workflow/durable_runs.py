@@ -23,8 +23,8 @@ from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, digest
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.events import EventSink, Notice, RunFinished, RunStarted
-from agentcache.runtime.limits import NO_LIMITS, Meter
-from agentcache.runtime.nested_runs import NestedRuns, charge_run, note_run
+from agentcache.runtime.limits import Meter
+from agentcache.runtime.nested_runs import NestedRuns, charged_run, note_run
 from agentcache.runtime.recorded_steps import RecordedSteps
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.tool_context import tool_call_around
@@ -75,7 +75,8 @@ class Task:
 
     accept: takes the specification on record and what was found, before anything goes on; it may raise.
     retry: a task that failed goes on where it failed, instead of failing as it did.
-    queue: where it waits for a worker process; `None` is performed here.
+    queue: where it waits for a worker process; `None` is performed here. unserved: called when no worker seems to serve
+    that queue, for one of the tasks that wait there.
     """
 
     task_id: str
@@ -83,6 +84,7 @@ class Task:
     accept: Callable[[JsonObject, Found], None]
     retry: bool = False
     queue: str | None = None
+    unserved: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ class DurableRuns:
         performed = await self.engine.perform(task, body)
         outcome = cast("JsonObject", performed.outcome)
         if not performed.here:
-            meter = await self.charged(run_ids[-1], meter)
+            meter = await charged_run(self.ledger, run_ids[-1], meter)
         return RunResult(
             output=from_json(output, outcome["output"], name),
             run_id=run_ids[-1],
@@ -202,12 +204,6 @@ class DurableRuns:
             turns=meter.turns,
             durable_id=root_id,
         )
-
-    async def charged(self, run_id: str, above: Meter) -> Meter:
-        """Return a meter below `above` that counts a run performed elsewhere, from its rows in the ledger."""
-        meter = Meter(limits=NO_LIMITS, started_at=self.clock(), parent=above)
-        await charge_run(self.ledger, run_id, meter)
-        return meter
 
 
 @dataclass(slots=True, kw_only=True)
@@ -261,13 +257,14 @@ class DurableRun:
             accept=lambda recorded, found: self._accept(asked, run, recorded, found),
             retry=self.retry,
             queue=queue_of(asked.agent) if spread and self._can_spread(asked) else None,
+            unserved=lambda: self._notice(asked, run, run_id, "no_worker", _unserved(asked.agent.name)),
         )
         performed = await self.runs.engine.perform(task, body)
         outcome = cast("JsonObject", performed.outcome)
         output = from_json(adapter, outcome["output"], asked.agent.name)
         if done:
             return done[-1].result(output)
-        meter = await self.runs.charged(run_id, run.meter)
+        meter = await charged_run(self.runs.ledger, run_id, run.meter)
         await nested.charge_again(outcome.get("runs", []))
         self._tell(asked, run, run_id, output)
         return RunResult(output=output, run_id=run_id, usage=meter.usage, cost_usd=meter.cost_usd, turns=meter.turns)
@@ -310,14 +307,19 @@ def queue_of(agent: Agent[object]) -> str:
 
 
 def as_json(adapter: TypeAdapter[object], value: object, whose: str) -> JsonValue:
-    """Return a result as JSON; raises `SettingsError` when it would not come back as what it is."""
+    """Return a result as JSON; raises `SettingsError` when it would not come back as what it is.
+
+    A tuple, which is what `Run.gather` gives, may stand where a list is declared, and comes back as that list.
+    """
+    if type(value) is tuple and adapter.core_schema["type"] == "list":
+        value = list(value)
     try:
         kept = adapter.dump_json(value, warnings="error")
         if adapter.validate_json(kept) == value:
             plain: JsonValue = TypeAdapter(object).validate_json(kept)  # type: ignore[assignment]  # JSON is a JsonValue
             return plain
     except (PydanticSerializationError, ValidationError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
     else:
         reason = "it comes back changed"
     raise SettingsError(
@@ -331,10 +333,17 @@ def from_json(adapter: TypeAdapter[object], kept: JsonValue, whose: str) -> obje
     try:
         return adapter.validate_json(TypeAdapter(object).dump_json(kept))
     except ValidationError as error:
+        reason = str(error).partition("\n")[0]
         raise SettingsError(
-            f"{whose}: the result on record does not fit the type of today ({str(error).splitlines()[0]}); "
-            "take another durable id"
+            f"{whose}: the result on record does not fit the type of today ({reason}); take another durable id"
         ) from error
+
+
+def _unserved(agent: str) -> str:
+    return (
+        f"items for agent {agent!r} wait and no worker has taken one: start `agentcache worker` for it with this "
+        "database and code; those that run may declare it otherwise, or be busy with other runs"
+    )
 
 
 _STATES: Mapping[Found, str] = {

@@ -1,8 +1,8 @@
 """Keeps prompts alive that have gone silent and are likely to be asked for again: a read now against a write later.
 
 Decides when to look (shortly before a prefix expires), who may come back (a run that is still open, a conversation
-with an id) and whether the budget has room. Whether a read pays is decided in `prompt/keep_alive.py`. Off unless a
-runtime is given `KeepAlive`; nothing outlives that runtime.
+with an id) and whether there is room, in its own bounds and in those of the run that is kept alive. Whether a read pays
+is decided in `prompt/keep_alive.py`. Off unless a runtime is given `KeepAlive`; nothing outlives that runtime.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from agentcache.prompt.layout import Layout
 from agentcache.prompt.model_facts import TTL_SECONDS, facts_for
 from agentcache.prompt.plans import Breakpoint
 from agentcache.prompt.reuse_history import ReuseHistory
+from agentcache.runtime.budget import Budget, Reservation, worst_of
 from agentcache.runtime.calls import CallContext, Caller
 from agentcache.runtime.events import Event, Notice, RunFinished
 from agentcache.runtime.requests import PreparedCall
@@ -108,6 +109,7 @@ class KeepWarm:
     bounds: KeepAlive
     caller: Caller
     history: ReuseHistory
+    budget: Budget
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     allowance: Allowance = field(init=False)
@@ -195,19 +197,27 @@ class KeepWarm:
             self._tasks.discard(task)
 
     async def _read(self, silence: _Silence) -> bool:
-        """Read the prefix once more, if that pays; return whether to go on watching."""
+        """Read the prefix once more, if that pays and there is room; return whether to go on watching."""
         now = self.clock()
         expired = now >= silence.live_from + TTL_SECONDS[silence.point.ttl]
         if expired or not self._pays(silence, now):
             return False
-        if not self.allowance.admit(silence.worst_usd):
-            self._notice(silence, "keep_alive_budget", "the budget for keep-alive reads is used up")
-            return False
+        meter, agent = silence.context.meter, silence.context.agent
+        with self.budget.beside(meter, worst_of(silence.ping, meter, at_s=now), agent=agent) as reserved:
+            if reserved is None:
+                self._notice(silence, "keep_alive_budget", "the bounds of its run leave no room for a keep-alive read")
+                return False
+            if not self.allowance.admit(silence.worst_usd):
+                self._notice(silence, "keep_alive_budget", "the budget for keep-alive reads is used up")
+                return False
+            return await self._sent(silence, reserved)
+
+    async def _sent(self, silence: _Silence, reserved: Reservation) -> bool:
         rows: list[CallRecord] = []
 
         def charge(row: CallRecord) -> None:
             rows.append(row)
-            silence.context.charge(row)
+            reserved.charge(row)
 
         try:
             await self.caller.call(silence.ping, replace(silence.context, charge=charge))

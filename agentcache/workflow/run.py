@@ -18,7 +18,7 @@ from agentcache.accounting.usage import RunRecord
 from agentcache.errors import DeclarationError, SettingsError, Spent
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_run import AgentRun, Input
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import ended
 from agentcache.runtime.events import EventSink
 from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import NO_LIMITS, Limits, Meter
@@ -44,7 +44,8 @@ class Run:
     """One execution of a workflow, and what the workflow asks through.
 
     run_id: stands in the ledger (`None` only above the topmost run). name: the workflow's. meter: counts everything
-    at and below this run. durable: what its asks are called where the run is durable.
+    at and below this run. durable: what its asks are called where the run is durable. outermost: the id of the run
+    above all others; `None` where this one is.
     """
 
     run_id: str | None
@@ -53,6 +54,7 @@ class Run:
     meter: Meter
     emit: EventSink
     durable: DurableRun | None = None
+    outermost: str | None = None
 
     @property
     def spent(self) -> Spent:
@@ -146,6 +148,7 @@ class Run:
         agent, name = what.agent, what.agent.name
         below = self._below(name, what.limits, agent=name, conversation=what.conversation, run_id=run_id)
         async with below as child:
+            outermost = self.outermost or self.run_id or child.run_id
             run = AgentRun(
                 run_id=child.run_id,
                 agent=agent,
@@ -159,8 +162,9 @@ class Run:
                 repeated=what.repeated,
                 fork_of=what.fork_of,
                 steps=steps,
+                outermost=outermost,
             )
-            with _within(replace(self, run_id=child.run_id, name=name, meter=child.meter)):
+            with _within(replace(self, run_id=child.run_id, name=name, meter=child.meter, outermost=outermost)):
                 child.output = await self.runner.run(run)
         return child
 
@@ -223,7 +227,7 @@ class Run:
         except BaseException:
             for task in tasks:
                 task.cancel()
-            await despite_cancellation(_ended(tasks))
+            await ended(tasks)
             raise
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
@@ -232,7 +236,10 @@ class Run:
         if self.durable is not None:
             durable = self.durable.below(flow.name, arguments_json(flow.name, args, kwargs), self.meter)
         async with self._below(flow.name, limits, run_id=durable.run_id if durable else None) as child:
-            inner = replace(self, run_id=child.run_id, name=flow.name, meter=child.meter, durable=durable)
+            outermost = self.outermost or self.run_id or child.run_id
+            inner = replace(
+                self, run_id=child.run_id, name=flow.name, meter=child.meter, durable=durable, outermost=outermost
+            )
             value = await flow.function(inner, *args, **kwargs)
             child.output = value
         return child.result(value)
@@ -262,10 +269,6 @@ class Run:
             clock=self.runner.clock,
             reopen=run_id is not None,
         )
-
-
-async def _ended(tasks: Iterable[asyncio.Future[U]]) -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _current: ContextVar[Run] = ContextVar("current_run")

@@ -25,10 +25,10 @@ from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import ended
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
 from agentcache.runtime.open_toolsets import OpenToolsets
 from agentcache.runtime.past_calls import past_calls
 from agentcache.runtime.request_log import RequestLog
@@ -36,6 +36,7 @@ from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.warm_calls import Warmed
+from agentcache.stores.memo_opening import open_memo
 from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
@@ -45,12 +46,11 @@ from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import Scheduler
 from agentcache.workflow.scheduling import DEFAULT_SCHEDULING, NO_SCHEDULING, Scheduling
 from agentcache.workflow.serving import Serving
-from agentcache.workflow.targets import Args, Kwargs, identity_of, output_of, perform
+from agentcache.workflow.targets import Args, Kwargs, identity, output_of, perform
 from agentcache.workflow.warming import warm_agent
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
 
 REMEMBERED_S = 6 * 3600.0
 """How far back the ledger teaches a new runtime how soon prompts come back, in seconds."""
@@ -78,6 +78,8 @@ class Runtime:
         whether rate limits are learned; `None` sends every call at once.
     approve: decides about calls of tools with `approval`: a function of an `ApprovalRequest`, plain (it gets a thread)
         or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.
+    memo: where results of deterministic tools are kept beyond this process: a path that ends in `.db`, or `redis://…`
+        (extra `redis`); `None` keeps them in memory only. tenant: whose results they are; others never see them.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened; where runs
@@ -99,6 +101,8 @@ class Runtime:
         durable: Durable | None = None,
         scheduling: Scheduling | None = DEFAULT_SCHEDULING,
         approve: Approve | Approver | None = None,
+        memo: str | None = None,
+        tenant: str = "",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -106,7 +110,7 @@ class Runtime:
         self._on_event, self._keep_text, self._record_requests = on_event, keep_text, record_requests
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
-        self._durable = durable
+        self._durable, self._memo, self._tenant = durable, memo, tenant
         self._durable_runs: DurableRuns | None = None
         self._approver = CallbackApprover(approve) if callable(approve) else approve
         self._keep_warm: KeepWarm | None = None
@@ -123,6 +127,9 @@ class Runtime:
             opening.push_async_callback(self._scheduler.aclose)
             toolsets = OpenToolsets(clock=self._clock, sleep=self._sleep)
             opening.push_async_callback(toolsets.aclose)
+            shared = None if self._memo is None else open_memo(self._memo, clock=self._clock)
+            memo = ToolMemo(clock=self._clock, shared=shared, tenant=self._tenant)
+            opening.push_async_callback(memo.close)
             recorder = None
             if self._record_requests is not None:
                 recorder = opening.enter_context(RequestLog.appending(self._record_requests))
@@ -138,15 +145,21 @@ class Runtime:
             keep_text=self._keep_text,
             recorder=recorder,
         )
+        budget = Budget(clock=self._clock)
         if self._keep_alive is not None:
             caller.follower = self._keep_warm = KeepWarm(
-                bounds=self._keep_alive, caller=caller, history=history, clock=self._clock, sleep=self._sleep
+                bounds=self._keep_alive,
+                caller=caller,
+                history=history,
+                budget=budget,
+                clock=self._clock,
+                sleep=self._sleep,
             )
             self._resources.push_async_callback(self._keep_warm.aclose)
         calls = AgentCalls(
             caller=caller,
             history=history,
-            budget=Budget(clock=self._clock),
+            budget=budget,
             clock=self._clock,
             strict=self._strict,
         )
@@ -156,8 +169,8 @@ class Runtime:
             snapshots=Snapshots(clock=self._clock),
             conversations=conversations,
             compactor=Compactor(calls=calls, conversations=conversations),
-            memo=Memo(clock=self._clock),
             toolsets=toolsets,
+            memo=memo,
             clock=self._clock,
             new_id=new_id,
             approver=self._approver,
@@ -217,6 +230,11 @@ class Runtime:
         With `keep_text` they are those of the ledger, else of this runtime alone, gone when it closes.
         """
         return self._opened().conversations
+
+    @property
+    def memo(self) -> ToolMemo:
+        """Kept results of tools: list, drop, count. Raises `SettingsError` outside `async with`."""
+        return self._opened().memo
 
     @overload
     async def run(
@@ -282,7 +300,7 @@ class Runtime:
             return await perform(top, target, args, kwargs)
         return await self._durable_runs.run(
             durable_id,
-            target=identity_of(target, args, kwargs),
+            target=identity(target, args, kwargs),
             output=output_of(target, kwargs),
             meter=top.meter,
             emit=emit,
@@ -326,7 +344,7 @@ class Runtime:
         finally:
             if not task.done():
                 task.cancel()
-                await despite_cancellation(_ended(task))
+                await ended([task])
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)
@@ -343,10 +361,6 @@ class Runtime:
         if self._runner is None:
             raise SettingsError("this Runtime is not open; use it as `async with Runtime() as runtime:`")
         return self._runner
-
-
-async def _ended(task: asyncio.Future[RunResult[object]]) -> None:
-    await asyncio.wait([task])
 
 
 def run_sync(

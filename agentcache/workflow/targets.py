@@ -1,4 +1,4 @@
-"""What a runtime can run: an agent or a workflow, how each is performed, and what identifies and types its result."""
+"""What a runtime can run, an agent or a workflow: how it is performed, and what it is known by if runs are durable."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Kwargs: TypeAlias = Mapping[str, object]
 
 
 async def perform(top: Run, target: object, args: Args, kwargs: Kwargs) -> RunResult[object]:
-    """Run a target below `top` and return the whole result. Raises `DeclarationError` for what cannot be run."""
+    """Run a target below `top`, with what `Runtime.run` was given for it. Raises what the run raises."""
     if isinstance(target, Workflow):
         return await top.perform(target, target.limits, *args, **kwargs)
     if isinstance(target, Agent):
         return await top.ask_result(target, *args, **kwargs)  # type: ignore[arg-type]  # checked by ask_result's names
-    raise _not_runnable(target)
+    raise not_runnable(target)
 
 
-def identity_of(target: object, args: Args, kwargs: Kwargs) -> list[JsonValue]:
+def identity(target: object, args: Args, kwargs: Kwargs) -> list[JsonValue]:
     """Return what tells a durable run from others: what is run, and what it is given."""
     if isinstance(target, Workflow):
         return ["workflow", target.name, arguments_json(target.name, args, kwargs)]
     if isinstance(target, Agent):
         return asked(target, *args, **kwargs).identity()  # type: ignore[arg-type]  # checked by asked's names
-    raise _not_runnable(target)
+    raise not_runnable(target)
 
 
 def output_of(target: object, kwargs: Kwargs) -> TypeAdapter[object]:
@@ -44,5 +44,6 @@ def output_of(target: object, kwargs: Kwargs) -> TypeAdapter[object]:
     return TypeAdapter(declared)
 
 
-def _not_runnable(target: object) -> DeclarationError:
+def not_runnable(target: object) -> DeclarationError:
+    """Return the error for what is neither an agent nor a workflow."""
     return DeclarationError(f"a runtime runs an Agent or a @workflow, not a {type(target).__name__}")

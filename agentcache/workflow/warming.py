@@ -40,6 +40,7 @@ async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, o
                 turn=1,
                 kind=CallKind.WARM,
                 emit=reserved.watching(top.emit),
+                meter=run.meter,
                 charge=reserved.charge,
             )
             sent_at = runner.clock()

@@ -76,6 +76,15 @@ def test_an_export_can_be_imported_elsewhere(spoken: Cli) -> None:
     assert texts(spoken, "c-7", "--db", "other.db") == texts(spoken, "c-42")
 
 
+def test_line_ends_of_other_kinds_in_a_message_come_through(cli: Cli) -> None:
+    text = "one\u2028two\x85three"
+    say(cli, text)
+    cli("conversation", "export", "c-42", "-o", "c.jsonl")
+
+    assert cli("conversation", "import", "c.jsonl", "--as", "c-7").exit_code == 0
+    assert texts(cli, "c-7") == [text, f"heard: {text}"]
+
+
 def test_a_changed_export_is_refused(spoken: Cli) -> None:
     spoken("conversation", "export", "c-42", "-o", "c.jsonl")
     Path("c.jsonl").write_text(Path("c.jsonl").read_text().replace("heard: hello", "heard: goodbye"))

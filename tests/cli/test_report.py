@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from agentcache.accounting.pricing import price_record
-from agentcache.accounting.usage import BilledPart, CallRecord, RunRecord, Usage
+from agentcache.accounting.usage import BilledPart, CallRecord, RunRecord, ToolCallRecord, Usage
 from agentcache.cli import app
 from agentcache.stores.opening import open_ledger
 
@@ -52,14 +54,14 @@ def _call(call_id: str, run_id: str, agent: str, at: float) -> CallRecord:
     return price_record(record)
 
 
-def _report(url: str, *arguments: str) -> dict[str, object]:
+def _report(url: str, *arguments: str) -> dict[str, Any]:
     result = RUNNER.invoke(app, ["report", "--db", url, "--format", "json", *arguments])
     assert result.exit_code == 0, result.output
-    body: dict[str, object] = json.loads(result.stdout)
+    body: dict[str, Any] = json.loads(result.stdout)
     return body
 
 
-def _rows(body: dict[str, object]) -> list[dict[str, object]]:
+def _rows(body: dict[str, Any]) -> list[dict[str, Any]]:
     rows = body["rows"]
     assert isinstance(rows, list)
     return rows
@@ -82,6 +84,66 @@ def test_by_run_counts_what_is_nested(tmp_path: Path) -> None:
         ("run_old", "planner", 1),
         ("run_new", "review", 2),
     }
+
+
+def test_by_tool_a_row_tells_how_the_calls_were_answered(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+    asyncio.run(_add_tool_calls(url))
+
+    body = _report(url, "--by", "tool")
+    (row,) = _rows(body)
+
+    assert (row["tool"], row["agent"], row["calls"], row["executed"]) == ("look_up", "reviewer", 2, 1)
+    assert row["hits"] == {"memory": 0, "sqlite": 1, "redis": 0, "unknown": 0}
+    assert (row["saved_s"], row["identical_tokens"]) == (2.0, 30)
+    assert (body["total"], body["unattributed"]["calls"]) == ({**row, "tool": None, "agent": None}, 0)
+    assert _rows(_report(url, "--by", "tool", "--run", "run_old")) == []
+
+
+def test_by_tool_a_run_of_the_command_line_is_told(cli: Callable[..., Result]) -> None:
+    assert cli("run", "team.py:support", "where is my order?", "--emulate").exit_code == 0
+
+    (row,) = json.loads(cli("report", "--by", "tool", "--format", "json").stdout)["rows"]
+
+    told = "order 17 is on its way"
+    assert (row["tool"], row["agent"], row["executed"], row["result_bytes"]) == ("look_up", "support", 1, len(told))
+    assert row["duration_s"]["mean"] >= 0
+
+
+def test_by_tool_there_is_a_table_too(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+    asyncio.run(_add_tool_calls(url))
+
+    result = RUNNER.invoke(app, ["report", "--db", url, "--by", "tool"])
+
+    assert result.exit_code == 0
+    assert "look_up" in result.stdout
+    assert "from memo: 1 sqlite." in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+async def _add_tool_calls(url: str) -> None:
+    ledger = await open_ledger(url)
+    for tool_call_id, tier in (("tool_1", "executed"), ("tool_2", "sqlite")):
+        await ledger.add_tool_call(
+            ToolCallRecord(
+                tool_call_id=tool_call_id,
+                run_id="run_below",
+                agent="reviewer",
+                call_id="call_2",
+                tool="look_up",
+                started_at=NOON + 1,
+                ended_at=NOON + 3,
+                outcome="ok",
+                memo_hit=tier != "executed",
+                memo_tier=tier,
+                memo_saved_s=0.0 if tier == "executed" else 2.0,
+                result_bytes=80,
+                result_tokens=30,
+                result_digest="p1:aa",
+            )
+        )
+    await ledger.close()
 
 
 def test_since_and_run_leave_the_rest_out(tmp_path: Path) -> None:

@@ -30,6 +30,15 @@ def test_pyproject_sets_what_the_environment_does_not(tmp_path: Path) -> None:
     assert settings.max_usd == Decimal("0.50")
 
 
+def test_the_memo_has_a_url_of_its_own(tmp_path: Path) -> None:
+    _pyproject(tmp_path, '[tool.agentcache]\nmemo_url = ".agentcache/memo.db"\n')
+
+    settings = read_settings(environment={"AGENTCACHE_MEMO_URL": "redis://localhost"}, folder=tmp_path)
+
+    assert read_settings(environment={}, folder=tmp_path).memo_url == ".agentcache/memo.db"
+    assert settings.memo_url == "redis://localhost"
+
+
 def test_the_environment_goes_over_pyproject(tmp_path: Path) -> None:
     _pyproject(tmp_path, '[tool.agentcache]\ndb_url = "from-file"\nkeep_text = false\n')
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from agentcache import (
     workflow,
 )
 from agentcache.emulator.messages_api import MessagesApi
+from agentcache.prompt.model_facts import TTL_SECONDS
+from agentcache.runtime.calls import CANCELLED, LOST
+from agentcache.workflow.durable_database import database_of
 from tests.durable.conftest import Model, durably, interrupted
 from tests.workflow.conftest import Request, agent, staged
 
@@ -186,6 +190,67 @@ async def test_a_tool_on_record_is_not_run_again_and_one_in_flight_has_the_same_
     assert [row.tool for row in rows] == ["post", "post"]
 
 
+@pytest.mark.parametrize("error", [LOST, CANCELLED])
+async def test_a_call_whose_bill_was_lost_counts_at_its_worst_when_the_run_goes_on(store: str, error: str):
+    model, clerk = Model("a"), agent(max_tokens=100)  # which costs $0.0073 at most
+    async with durably(model, store) as on:
+        await interrupted(on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.01")), model.reached)
+        (row,) = await on.runtime.ledger.calls()
+        await on.runtime.ledger.put_call(replace(row, error=error))
+    again = Model()
+    async with durably(again, store) as on:
+        with pytest.raises(LimitReached) as reached:
+            await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.01"))
+        assert again.asked == {}
+        result = await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.02"))
+    assert (reached.value.spent.turns, reached.value.spent.unknown_calls) == (0, 1)
+    assert (result.output, result.turns, again.asked) == ("a!", 1, {"a": 1})
+
+
+async def test_a_row_that_died_before_it_told_of_its_answer_counts_once(store: str):
+    model, unknown = Model(), list[int]()
+
+    @workflow
+    async def one(run: Run) -> str:
+        answer: str = await run.ask(agent(), "a")
+        unknown.append(run.spent.unknown_calls)
+        return answer
+
+    async with durably(model, store) as on:
+        await on.runtime.run_as("one", one)
+        (row,) = await on.runtime.ledger.calls()
+    with sqlite3.connect(store.removeprefix("sqlite:///").replace(".db", ".durable.db")) as database:
+        database.execute("UPDATE workflow_status SET status = 'CANCELLED', output = NULL")
+    database.close()
+    async with durably(model, store) as on:
+        await on.runtime.ledger.put_call(replace(row, usage=None, cost_usd=None, error=LOST))
+        result = await on.runtime.run_as("one", one)
+        assert await on.runtime.ledger.calls() == [row]
+    assert (unknown, model.asked, result.cost_usd) == ([0, 0], {"a": 1}, row.cost_usd)
+
+
+async def test_what_an_answer_on_record_cached_lives_from_when_it_was_sent(store: str):
+    reached = asyncio.Event()
+
+    @tool
+    async def wait() -> str:
+        """Wait."""
+        reached.set()
+        await asyncio.sleep(60)
+        return "unreached"
+
+    def script(request: Request) -> Any:
+        return [{"type": "tool_use", "name": "wait", "input": {}}]
+
+    for _ in range(2):
+        async with durably(script, store) as on:
+            reached.clear()
+            await interrupted(on.runtime.run_as("one", agent(tools=[wait]), "go"), reached)
+            (call,) = await on.runtime.ledger.calls()
+            ends = {until_s for _, until_s in on.runtime._runner.calls.history._entries.values()}
+        assert max(ends) <= call.sent_at + TTL_SECONDS["5m"]
+
+
 @pytest.mark.parametrize("stopped_at", ["boss", "scribe"])
 async def test_what_a_tool_asked_is_charged_though_the_tool_is_not_run_again(store: str, stopped_at: str):
     asked, reached, never = Counter[str](), asyncio.Event(), asyncio.Event()
@@ -254,6 +319,27 @@ async def test_a_stream_tells_what_a_durable_run_does(store: str):
     assert [event.name for event in events if isinstance(event, RunStarted)] == ["chorus", "clerk", "clerk"]
 
 
+async def test_gathered_answers_may_be_returned_where_a_list_is_declared(store: str):
+    @workflow
+    async def both(run: Run) -> list[str]:
+        return await run.gather(run.ask(agent(), "a"), run.ask(agent(), "b"))  # type: ignore[return-value]
+
+    async with durably(Model(), store) as on:
+        first = await on.runtime.run_as("one", both)
+        again = await on.runtime.run_as("one", both)
+    assert first.output == again.output == ["a!", "b!"]
+
+
+async def test_a_tuple_where_nothing_is_declared_is_an_error(store: str):
+    @workflow
+    async def both(run: Run):
+        return await run.gather(run.ask(agent(), "a"), run.ask(agent(), "b"))
+
+    async with durably(Model(), store) as on:
+        with pytest.raises(SettingsError, match="this tuple cannot be kept"):
+            await on.runtime.run_as("one", both)
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +369,18 @@ async def test_a_durable_run_needs_a_durable_runtime(store: str):
     async with staged(Model(), store=store) as on:
         with pytest.raises(SettingsError, match="durable=Durable"):
             await on.runtime.run_as("one", agent(), "a")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "record"),
+    [
+        (None, "sqlite:///.agentcache/ledger.durable.db"),
+        ("in_memory_of/ledger.db", "sqlite:///in_memory_of/ledger.durable.db"),
+        ("postgresql://u:p@h/memory", "postgresql+asyncpg://u:p@h/memory"),
+    ],
+)
+def test_the_record_stands_beside_the_ledger(ledger: str | None, record: str):
+    assert database_of(Durable(), ledger) == record
 
 
 async def test_a_ledger_in_memory_keeps_no_durable_run():

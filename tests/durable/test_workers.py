@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from agentcache import Durable, Run, Runtime, SettingsError, workflow
+from agentcache import Durable, Event, Notice, Run, Runtime, SettingsError, workflow
 from agentcache.emulator.latency import Latency
 from agentcache.emulator.server import serve
 from agentcache.runtime.calls import LOST
 from tests.durable import voyage
+from tests.durable.conftest import interrupted
 from tests.durable.killing import ROOT, processes
 
 SPREAD = Durable(poll_s=0.05, spread=True)
@@ -114,6 +115,22 @@ async def test_the_worker_command_serves_the_agents_of_a_module(postgres_url: st
         _, told = await worker.communicate()
     assert result.output == ["item 1", "item 2"]
     assert (worker.returncode, told.decode()) == (0, "Serving carrier. Ctrl-C ends it.\n")
+
+
+async def test_items_that_no_worker_takes_are_told_of_once(postgres_url: str):
+    told: list[Notice] = []
+    heard = asyncio.Event()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice) and event.code == "no_worker":
+            told.append(event)
+            heard.set()
+
+    async with Runtime(postgres_url, durable=SPREAD, api_key="unused", on_event=listen) as runtime:
+        runtime._durable_runs.engine._unserved.after_s = 0.2
+        await interrupted(runtime.run(voyage.unload, [1, 2, 3]), heard)
+    assert [notice.agent for notice in told] == ["carrier"]
+    assert "start `agentcache worker`" in told[0].message
 
 
 async def test_an_agent_that_stands_in_no_module_is_not_handed_out(postgres_url: str):

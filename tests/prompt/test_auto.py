@@ -190,7 +190,7 @@ def test_a_place_that_takes_no_marker_gets_none_whatever_is_said_of_it():
 def sent(history, layout, at_s, *, agent="a"):
     """Plan and send one call; return its plan."""
     made = plan(layout, FACTS, history.before_call(layout, agent=agent, at_s=at_s), policy="auto")
-    history.call_sent(layout, [(point.block, point.ttl) for point in made.kept], at_s=at_s)
+    history.call_sent(layout, [(point.block, point.ttl) for point in made.kept], agent=agent, at_s=at_s)
     return made
 
 
@@ -223,7 +223,7 @@ def test_a_declared_parting_is_one_class_of_prefix_for_all_agents():
     layouts = [laid_out(system=[section(name="house", parting=True), section(name=name)]) for name in "abc"]
     for place, layout in enumerate(layouts):
         known = history.before_call(layout, agent=f"{place}", at_s=place * 4 * MINUTES)
-        history.call_sent(layout, [], at_s=place * 4 * MINUTES)
+        history.call_sent(layout, [], agent=f"{place}", at_s=place * 4 * MINUTES)
     assert known.shared[1].soon > known.shared[2].soon
     assert known.shared[1].basis == "2 calls of its kind seen"
 

@@ -179,7 +179,9 @@ def test_requests_planned_from_a_history_of_any_pauses_are_accepted(tools, syste
             now += data.draw(st.sampled_from([0.0, 3.0, 290.0, 400.0, 3000.0, 9000.0]))
             layout = lay_out(facts=facts, tools=tools, system=system, messages=messages, previous=layouts[line])
             planned = plan(layout, facts, history.before_call(layout, agent=f"{line % 2}", at_s=now), policy="auto")
-            history.call_sent(layout, [(point.block, point.ttl) for point in planned.kept], at_s=now)
+            history.call_sent(
+                layout, [(point.block, point.ttl) for point in planned.kept], agent=f"{line % 2}", at_s=now
+            )
             request = to_request(layout, planned, SETTINGS)
             read_request(request, betas=frozenset(), settings=CacheSettings())
             assert len(markers(request)) <= MAX_BREAKPOINTS

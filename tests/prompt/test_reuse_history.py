@@ -56,7 +56,7 @@ def played(calls: list[Call], history: ReuseHistory | None = None) -> list[Reuse
     for call in calls:
         prompt = LAYOUTS[call.conversation, call.turn]
         known.append(history.before_call(prompt, agent="a", at_s=call.at_s))
-        history.call_sent(prompt, [(len(prompt.blocks) - 1, call.ttl)], at_s=call.at_s)
+        history.call_sent(prompt, [(len(prompt.blocks) - 1, call.ttl)], agent="a", at_s=call.at_s)
     return known
 
 
@@ -132,10 +132,33 @@ def test_a_conversation_that_is_known_to_be_over_says_nothing_about_open_ones():
     assert all(told > untold for told, untold in zip(chances(told=True), chances(told=False), strict=True))
 
 
+def test_calls_that_are_announced_before_others_are_sent_keep_their_own_marks():
+    history = ReuseHistory()
+    for conversation in range(2):
+        history.before_call(LAYOUTS[conversation, 0], agent="a", at_s=0)
+    for conversation in range(2):
+        prompt = LAYOUTS[conversation, 0]
+        history.call_sent(prompt, [(len(prompt.blocks) - 1, "5m")], agent="a", at_s=conversation)
+    for conversation in range(2):
+        known = history.before_call(LAYOUTS[conversation, 1], agent="a", at_s=10)
+        assert LAYOUTS[conversation, 0].blocks[-1].prefix_digest in known.live
+
+
+def test_a_call_that_is_told_late_counts_from_when_it_was_sent_and_shortens_nothing():
+    history, prompt = ReuseHistory(), LAYOUTS[0, 0]
+    end = prompt.blocks[-1].prefix_digest
+    history.before_call(prompt, agent="a", at_s=1000)
+    history.call_sent(prompt, [(len(prompt.blocks) - 1, "5m")], agent="a", at_s=100)
+    assert end not in history.before_call(LAYOUTS[0, 1], agent="a", at_s=1000).live
+    history.read_or_written([(end, "5m")], at_s=1000)
+    history.call_sent(prompt, [(len(prompt.blocks) - 1, "5m")], agent="a", at_s=900)
+    assert end in history.before_call(LAYOUTS[0, 2], agent="a", at_s=1250).live
+
+
 def test_an_entry_that_was_kept_alive_is_live_when_the_next_call_comes():
     history, prompt = ReuseHistory(), LAYOUTS[0, 0]
     history.before_call(prompt, agent="a", at_s=0)
-    history.call_sent(prompt, [(len(prompt.blocks) - 1, "5m")], at_s=0)
+    history.call_sent(prompt, [(len(prompt.blocks) - 1, "5m")], agent="a", at_s=0)
     end = prompt.blocks[-1].prefix_digest
     history.read_or_written([(end, "5m")], at_s=290)
     assert end in history.before_call(LAYOUTS[0, 1], agent="a", at_s=580).live

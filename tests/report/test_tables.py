@@ -86,7 +86,15 @@ def test_counts_are_exact_where_they_fit_and_shortened_where_not():
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(9_999, "9,999"), (10_000, "10.0k"), (99_949, "99.9k"), (99_951, "100k"), (999_499, "999k"), (999_500, "1.00M")],
+    [
+        (9_999, "9,999"),
+        (10_000, "10.0k"),
+        (99_949, "99.9k"),
+        (99_951, "100k"),
+        (999_499, "999k"),
+        (999_500, "1.00M"),
+        (10**9, "1.00G"),
+    ],
 )
 def test_shortened_counts_have_three_digits(count: int, shown: str):
     filler = Usage(uncached_input_tokens=count, cache_read_tokens=10**9)

@@ -10,8 +10,14 @@ import pytest
 
 from agentcache.errors import ToolDeclarationError
 from agentcache.prompt.canonical import JsonObject
-from agentcache.runtime.memo import key_of
+from agentcache.runtime.memo_keys import bound
 from agentcache.runtime.tools import Tool, tool
+
+
+def key_of(declared: Tool, arguments: JsonObject) -> str:
+    call = bound(declared, arguments)
+    assert call is not None
+    return call.key()
 
 
 def declare(function: Callable[..., str], **options: str) -> Tool:

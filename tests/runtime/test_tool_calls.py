@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import JsonObject, digest
+from agentcache.prompt.model_facts import facts_for
+from agentcache.prompt.token_estimate import block_tokens
 from agentcache.runtime.events import Event, Notice, ToolFinished, ToolStarted
-from agentcache.runtime.memo import Memo
+from agentcache.runtime.memo import ToolMemo
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
 from agentcache.runtime.tools import Tool, tool
 
@@ -61,7 +63,7 @@ class Ledger:
         self.rows.append(row)
 
 
-def turn(ledger: Ledger, *, memo: Memo | None = None, concurrency: int | None = None) -> ToolTurn:
+def turn(ledger: Ledger, *, memo: ToolMemo | None = None, concurrency: int | None = None) -> ToolTurn:
     seconds, ids = count(100.0), count(1)
     return ToolTurn(
         run_id="run_1",
@@ -103,6 +105,11 @@ async def test_every_block_gets_its_result_and_its_row():
         ended_at=101.0,
         outcome="ok",
         result_chars=12,
+        memo_tier="executed",
+        memo_saved_s=0.0,
+        result_bytes=12,
+        result_tokens=None,
+        result_digest=digest("order 17, 10"),
     )
     assert sorted(ledger.rows, key=lambda row: row.tool_call_id) == rows
 
@@ -259,12 +266,35 @@ async def test_a_kept_result_is_the_same_to_the_byte_and_recorded_as_such():
         """Look a price up."""
         return {article: next(calls)}
 
-    ledger, memo = Ledger(), Memo(clock=lambda: 0.0)
+    ledger, memo = Ledger(), ToolMemo(clock=lambda: 0.0)
     first, _ = await run_tool_calls([use("price", article="x")], offered(price), turn(ledger, memo=memo))
     again, rows = await run_tool_calls([use("price", article="x")], offered(price), turn(ledger, memo=memo))
     assert first == again
     assert [row.memo_hit for row in ledger.rows] == [False, True]
     assert rows[0].result_chars == len('{"x":1}')
+
+
+async def test_a_row_tells_which_tier_answered_and_what_of_the_result_was_the_same_again():
+    seconds = count()
+
+    @tool(deterministic=True, version="1")
+    async def price(article: str) -> dict[str, str]:
+        """Look a price up."""
+        await asyncio.sleep(0)
+        return {article: "4 €"}
+
+    ledger, memo = Ledger(), ToolMemo(clock=lambda: float(next(seconds)))
+    asking = replace(turn(ledger, memo=memo), facts=facts_for("claude-sonnet-5-5"))
+    blocks = [use("price", number, article="x") for number in (1, 2)]
+    await run_tool_calls(blocks, offered(price), asking)
+    results, _ = await run_tool_calls([use("price", 3, article="x")], offered(price), asking)
+
+    assert [row.memo_tier for row in ledger.rows] == ["executed", "shared", "memory"]
+    executed, *spared = (row.memo_saved_s or 0.0 for row in ledger.rows)
+    assert executed == 0 < min(spared)
+    assert {row.result_bytes for row in ledger.rows} == {len('{"x":"4 €"}'.encode())}
+    assert {row.result_digest for row in ledger.rows} == {digest('{"x":"4 €"}')}
+    assert {row.result_tokens for row in ledger.rows} == {block_tokens(results[0], facts_for("claude-sonnet-5-5"))}
 
 
 @pytest.fixture

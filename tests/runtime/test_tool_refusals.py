@@ -10,7 +10,8 @@ from pydantic import Field
 
 from agentcache.errors import ToolDeclarationError
 from agentcache.prompt.canonical import JsonObject
-from agentcache.runtime.tools import Tool, ordered_tools, tool
+from agentcache.runtime.tool_order import ordered_tools
+from agentcache.runtime.tools import Tool, tool
 
 
 class Shop:

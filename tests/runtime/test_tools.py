@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from agentcache.prompt.canonical import JsonObject, JsonValue, json_text
-from agentcache.runtime.tools import FunctionTool, Tool, ordered_tools, tool
+from agentcache.runtime.tool_order import ordered_tools
+from agentcache.runtime.tools import FunctionTool, Tool, tool
 
 
 class Size(Enum):
@@ -245,7 +246,6 @@ async def test_a_callable_object_can_be_a_tool():
 
     found = tool(Finder(), name="finder")
     assert found.blocking is False
-    assert found.with_defaults({"order_id": "17"}) == {"order_id": "17", "fields": ["number"], "also": {}}
     assert (await found.call({"order_id": "17"})).content == "17['number']{}"
 
 
@@ -274,7 +274,8 @@ from pydantic import BaseModel
 from agentcache.prompt.canonical import json_text
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.schemas import json_form
-from agentcache.runtime.tools import ordered_tools, tool
+from agentcache.runtime.tool_order import ordered_tools
+from agentcache.runtime.tools import tool
 
 class Flag(Enum):
     RED = "red"
@@ -302,6 +303,7 @@ exec("def made(x: str):\\n    'Made.'\\n    return x in {'a', 'b', 'c'}\\n", mad
 
 print(json_text([item.definition() for item in ordered_tools({second, first})]))
 print(json_text([first.version, first.tags, tool(made["made"], deterministic=True).version]))
+print(json_text([first.identity(), tool(made["made"], deterministic=True).identity()]))
 print(json_text(json_form({"a": {"k", "l", "m", "n"}, "b": [Deep()], "c": {(1, 2), (0, 9)}})))
 print(json_text([OutputSpec.of(Deeper).native_schema, OutputSpec.of(set[str]).schema]))
 '''

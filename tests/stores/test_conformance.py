@@ -76,6 +76,11 @@ TOOL_CALL = ToolCallRecord(
     outcome="ok",
     memo_hit=True,
     result_chars=812,
+    memo_tier="redis",
+    memo_saved_s=1.25,
+    result_bytes=3 * 10**9,
+    result_tokens=203,
+    result_digest="p1:dd",
 )
 
 
@@ -113,6 +118,16 @@ async def test_a_tool_call_comes_back(ledger: Ledger):
     await ledger.add_tool_call(TOOL_CALL)
 
     assert await ledger.tool_calls() == [TOOL_CALL]
+
+
+async def test_what_is_not_known_of_a_tool_call_is_not_zero(ledger: Ledger):
+    plain = replace(
+        TOOL_CALL, memo_tier=None, memo_saved_s=None, result_bytes=None, result_tokens=None, result_digest=None
+    )
+    await ledger.start_run(RUN)
+    await ledger.add_tool_call(plain)
+
+    assert await ledger.tool_calls() == [plain]
 
 
 async def test_unknown_usage_is_not_zero_usage(ledger: Ledger):

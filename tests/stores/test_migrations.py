@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
+from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import SchemaTooNew
 from agentcache.stores import schema
 from agentcache.stores.migrations import MIGRATIONS, Migration, apply_next, is_current
+from agentcache.stores.rows import tool_call_of
 
 FIRST = Migration(name="0001_first", statements=["CREATE TABLE one (id INTEGER)"])
 SECOND = Migration(name="0002_second", statements=["CREATE TABLE two (id INTEGER)", "CREATE INDEX two_ids ON two (id)"])
@@ -95,6 +97,41 @@ def test_all_steps_together_make_the_schema_that_queries_see(engine: Engine):
             assert {tuple(key["constrained_columns"]) for key in found.get_foreign_keys(name)} == {
                 tuple(constraint.column_keys) for constraint in table.foreign_key_constraints
             }
+
+
+def test_a_tool_call_from_before_says_nothing_of_where_its_answer_came_from(engine: Engine):
+    old_run = (
+        "INSERT INTO runs (run_id, name, started_at, status) VALUES ('run_1', 'review', 1.0, 'finished')",
+        "INSERT INTO tool_calls VALUES ('tool_1', 'run_1', 'clerk', 'call_1', 'look_up', 1.0, 2.5, 'ok', TRUE, 12)",
+    )
+    before = [migration for migration in MIGRATIONS if migration.name < "0004"]
+    with engine.begin() as connection:
+        for _ in before:
+            apply_next(connection, now=1.0, migrations=before)
+        for statement in old_run:
+            connection.execute(text(statement))
+        while not is_current(connection):
+            apply_next(connection, now=2.0)
+
+        (row,) = connection.execute(schema.tool_calls.select()).mappings()
+
+    assert tool_call_of(row) == ToolCallRecord(
+        tool_call_id="tool_1",
+        run_id="run_1",
+        agent="clerk",
+        call_id="call_1",
+        tool="look_up",
+        started_at=1.0,
+        ended_at=2.5,
+        outcome="ok",
+        memo_hit=True,
+        result_chars=12,
+        memo_tier=None,
+        memo_saved_s=None,
+        result_bytes=None,
+        result_tokens=None,
+        result_digest=None,
+    )
 
 
 def test_names_of_steps_are_unique_and_in_order():

@@ -19,6 +19,7 @@ from agentcache.errors import StoreError
 from agentcache.stores.databases import database_at
 from agentcache.stores.migrations import MIGRATIONS, apply_next
 from agentcache.stores.opening import normal_url, open_ledger
+from agentcache.stores.sql import SqlLedger
 
 RUN = RunRecord(run_id="run_1", parent_run_id=None, name="review", agent=None, started_at=1.0)
 CALL = CallRecord(
@@ -61,6 +62,22 @@ async def test_closing_tells_of_a_write_that_failed_unheard(tmp_path: Path):
 
     with pytest.raises(StoreError, match="start_run comes first"):
         await ledger.close()
+
+
+async def test_nothing_is_remembered_of_a_cancelled_writer_once_its_row_is_written(tmp_path: Path):
+    ledger = await open_ledger(str(tmp_path / "ledger.db"))
+    assert isinstance(ledger, SqlLedger)
+    await ledger.start_run(RUN)
+    for call_id in ("call_1", "call_2"):
+        orphan = asyncio.ensure_future(ledger.add_call(replace(CALL, call_id=call_id)))
+        await asyncio.sleep(0)
+        orphan.cancel()
+        await asyncio.gather(orphan, return_exceptions=True)
+        assert len(ledger._abandoned) == 1
+        await ledger.add_call(replace(CALL, call_id=f"{call_id} after"))
+
+        assert ledger._abandoned == set()
+    await ledger.close()
 
 
 async def test_rows_that_come_together_share_a_commit(tmp_path: Path):

@@ -16,8 +16,6 @@ from agentcache.prompt.model_facts import facts_for
 from tests.workflow.conftest import Stage, staged
 
 BRISK = Latency(base_s=0.02, output_s_per_token=0.001)
-UNHURRIED = Latency(base_s=0.4)
-"""The leader's first event comes when all workers are there, on a slow machine too."""
 HANDBOOK = "Answer briefly and say where you looked. " * 1800
 WORKER = Agent(name="worker", model="claude-sonnet-5-5", prompt=Prompt(static=HANDBOOK))
 
@@ -45,13 +43,25 @@ async def checked(stage: Stage) -> list[Usage]:
     return [rows[line.message_id].usage for line in lines]  # type: ignore[misc]  # checked above
 
 
+async def followed(stage: Stage, count: int) -> None:
+    """Wait until so many calls wait for one leader."""
+    leads = stage.runtime._scheduler._leads._by_key
+    while not any(len(lead.followers) == count for lead in leads.values()):  # noqa: ASYNC110  # nothing announces it
+        await asyncio.sleep(0.005)
+
+
 def writes(usages: list[Usage]) -> int:
     return sum(usage.cache_write_tokens > 15_000 for usage in usages)
 
 
 @pytest.mark.parametrize("workers", [8, 64])
 async def test_one_worker_writes_the_prefix_and_all_others_read_it(workers: int):
-    async with staged(echo_part, latency=UNHURRIED) as on:
+    async def once_all_others_wait(request: dict[str, Any]) -> str:
+        if len(on.emulator.requests) == 1:
+            await followed(on, workers - 1)
+        return echo_part(request)
+
+    async with staged(once_all_others_wait) as on:
         result = await on.runtime.run(fan_out, workers)
         usages = await checked(on)
         calls = await on.runtime.ledger.calls()
@@ -68,7 +78,12 @@ async def test_one_worker_writes_the_prefix_and_all_others_read_it(workers: int)
 
 
 async def test_without_the_scheduler_every_worker_writes_the_prefix():
-    async with staged(echo_part, latency=BRISK, scheduling=None) as on:
+    async def once_all_came(request: dict[str, Any]) -> str:
+        while len(on.emulator.requests) < 8:  # noqa: ASYNC110  # the emulator announces nothing
+            await asyncio.sleep(0.005)
+        return echo_part(request)
+
+    async with staged(once_all_came, scheduling=None) as on:
         await on.runtime.run(fan_out, 8)
         assert writes(await checked(on)) == 8
         calls = await on.runtime.ledger.calls()
@@ -119,11 +134,12 @@ def _most_at_once(spans: list[tuple[float, float]]) -> int:
 async def test_a_run_that_is_cancelled_while_its_calls_wait_leaves_nothing_behind():
     slow = Latency(base_s=5.0)
     async with staged(echo_part, latency=slow) as on:
-        running = asyncio.create_task(on.runtime.run(fan_out, 8))
-        await asyncio.sleep(0.3)
+        running, scheduler = asyncio.create_task(on.runtime.run(fan_out, 8)), on.runtime._scheduler
+        await followed(on, 7)
+        while not on.emulator.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        scheduler = on.runtime._scheduler
         assert len(scheduler._leads) == 0
         assert not any(lane.queue or lane.under_way for lane in scheduler._lanes.values())
         calls = await on.runtime.ledger.calls()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from agentcache import CallRejected, Notice, Runtime, SettingsError, tool
+from agentcache import CallRejected, Limits, Notice, Runtime, SettingsError, tool
 from agentcache.accounting.usage import CallKind, CallRecord
 from agentcache.emulator.clock import VirtualClock
 from agentcache.emulator.server import serve
@@ -172,6 +172,17 @@ async def test_bounds_hold(bounds, made, told):
         await passes(on, 291, 290)
         assert len(await pings(on)) == made
         assert [event.code for event in on.told(Notice)] == told
+
+
+@pytest.mark.parametrize(("usd", "made", "told"), [("0.05", 1, []), ("0.0075", 0, ["keep_alive_budget"])])
+async def test_a_read_must_fit_the_bounds_of_the_run_that_it_keeps_alive(usd, made, told):
+    async with stage() as on:
+        await on.runtime.run(agent(max_tokens=100), "one", conversation="c", limits=Limits(usd=usd))
+        await passes(on, 291)
+        paid = [call.cost_usd or Decimal(0) for call in await on.runtime.ledger.calls()]
+        assert len(await pings(on)) == made
+        assert [event.code for event in on.told(Notice)] == told
+    assert sum(paid) <= Decimal(usd)
 
 
 async def test_a_read_that_finds_nothing_is_told_and_is_the_last_one():

@@ -69,7 +69,9 @@ async def vote(
 
 
 def majority(answers: Sequence[T], *, same: Callable[[T], Hashable] | None = None, tie: Tie = "first") -> Vote[T]:
-    """Return what these answers, at least one, come to; `same` and `tie` as in `vote`."""
+    """Return what these answers come to; `same` and `tie` as in `vote`. Raises `DeclarationError` for no answers."""
+    if not answers:
+        raise DeclarationError("majority: there are no answers to count; give at least one")
     keys = [_form(answer) if same is None else same(answer) for answer in answers]
     ranked = Counter(keys).most_common()  # equal counts stay in the order of the answers
     counts = tuple(count for _, count in ranked)

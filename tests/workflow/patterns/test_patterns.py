@@ -122,6 +122,11 @@ def test_equal_models_are_one_vote_and_a_key_says_what_is_equal():
     assert majority(["No", "yes", "YES "], same=lambda text: text.strip().lower()).winner == "yes"
 
 
+def test_no_answers_have_no_majority():
+    with pytest.raises(DeclarationError, match="no answers to count"):
+        majority([])
+
+
 async def test_samples_of_a_long_question_write_it_once():
     @workflow
     async def elected(run: Run) -> str | None:

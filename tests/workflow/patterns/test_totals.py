@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentcache import Agent, Run, agent_tool, fork_tool, handoff, tool, vote, workflow
+from agentcache import Agent, LimitReached, Limits, Run, agent_tool, fork_tool, handoff, tool, vote, workflow
 from tests.workflow.account import assert_counted_once
 from tests.workflow.conftest import Request, agent, staged
 
@@ -85,3 +85,18 @@ async def test_all_ways_at_once_count_each_call_once(parts):
         runs = {run.run_id: run for run in await on.runtime.ledger.runs()}
     assert [run.run_id for run in runs.values() if run.parent_run_id is None] == [result.run_id]
     assert {run.status for run in runs.values()} == {"finished"}
+
+
+async def test_a_run_numbers_its_own_calls_and_its_bound_counts_all_beneath_it():
+    async with staged(answers) as on:
+        with pytest.raises(LimitReached, match="limit of 5 turns"):
+            await on.runtime.run(lead, "go", limits=Limits(turns=5))
+        own = [call.turn for call in await on.runtime.ledger.calls(agent="expert")]
+        await on.runtime.run(lead, "go")
+        calls = await on.runtime.ledger.calls()
+    by_run: dict[str, list[int]] = {}
+    for call in calls:
+        by_run.setdefault(call.run_id, []).append(call.turn)
+    assert own == [1]
+    assert {tuple(turns) for turns in by_run.values()} == {(1,), (1, 2)}
+    assert len(calls) == 5 + 7

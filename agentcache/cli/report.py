@@ -15,12 +15,15 @@ import typer
 from rich.table import Table
 
 from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.repricing import Repricing
+from agentcache.accounting.repricing import reprice as reprice_calls
 from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.cli.arguments import moment
 from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
+from agentcache.cli.reprice import repricing_json, repricing_text
 from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.delimited import to_csv, to_markdown
@@ -111,12 +114,17 @@ def report(
     check: Annotated[
         bool, typer.Option("--check", help="Print what breaks [tool.agentcache.alerts], and exit with 1 if anything.")
     ] = False,
+    reprice: Annotated[
+        bool, typer.Option("--reprice", help="Print what today's prices of each call's day change in its row.")
+    ] = False,
+    write: Annotated[bool, typer.Option("--write", help="With --reprice: change the rows.")] = False,
 ) -> None:
     """Sum the ledger up per agent, run, model, day (UTC) or tool.
 
     Prints calls, tokens, what they cost, and what they would have cost without caching. By tool: how its calls were
     answered, how long they took, and what the memo saved.
     """
+    _check_modes(format_, check=check, reprice=reprice, write=write)
     folder, now = Path.cwd(), time.time()
     settings = read_settings(environment=os.environ, folder=folder).overridden(db_url=db)
     thresholds = read_thresholds(folder) if check else None
@@ -127,29 +135,44 @@ def report(
         since=None if since is None else moment(since, now=now),
         only=Selection(agent=agent, model=model, until=end),
     )
+    if reprice:
+        repricing, written = asyncio.run(_repriced(question, write=write))
+        told = repricing_json if format_ is ReportFormat.JSON else repricing_text
+        _put(told(repricing, written), output)
+        return
     rows = asyncio.run(_rows(question))
     if thresholds is not None:
         _check(rows, thresholds, output)
         return
     summary = rows.summary(by)
-    if output is not None:
-        write_file(output, _text(summary, format_, REPORT_WIDTH))
-    elif format_ is ReportFormat.TABLE:
+    if output is None and format_ is ReportFormat.TABLE:
         console().print(_table(summary, table_width()))
     else:
-        typer.echo(_text(summary, format_, REPORT_WIDTH), nl=False)
+        _put(_text(summary, format_, REPORT_WIDTH), output)
 
 
 def _check(rows: _Rows, thresholds: Thresholds, output: Path | None) -> None:
     """Tell what is broken, a sentence a line, and exit with 1 if anything is."""
     broken = broken_thresholds(thresholds, by_agent=rows.by("agent"), by_day=rows.by("day"))
-    told = "".join(f"{sentence}\n" for sentence in broken)
-    if output is not None:
-        write_file(output, told)
-    else:
-        typer.echo(told, nl=False)
+    _put("".join(f"{sentence}\n" for sentence in broken), output)
     if broken:
         raise typer.Exit(BROKEN)
+
+
+def _check_modes(format_: ReportFormat, *, check: bool, reprice: bool, write: bool) -> None:
+    if check and reprice:
+        raise TargetError("--check and --reprice exclude each other; give one of them")
+    if write and not reprice:
+        raise TargetError("--write writes what --reprice found; give both, or neither")
+    if reprice and format_ not in {ReportFormat.TABLE, ReportFormat.JSON}:
+        raise TargetError(f"--reprice has no format {format_.value!r}; there are table and json")
+
+
+def _put(text: str, output: Path | None) -> None:
+    if output is not None:
+        write_file(output, text)
+    else:
+        typer.echo(text, nl=False)
 
 
 def _text(summary: Summary | ToolSummary, format_: ReportFormat, width: int) -> str:
@@ -187,6 +210,20 @@ async def _rows(question: _Question) -> _Rows:
             tool_calls=await ledger.tool_calls(run_id=run, since=since),
             only=question.only,
         )
+    finally:
+        await ledger.close()
+
+
+async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int | None]:
+    # Start-up time, as above.
+    from agentcache.stores.opening import open_ledger
+
+    refuse_absent(question.url)
+    ledger = await open_ledger(question.url)
+    try:
+        calls = await ledger.calls(run_id=question.run, since=question.since)
+        repricing = reprice_calls(call for call in calls if question.only.has_call(call))
+        return repricing, await ledger.reprice_calls(repricing.calls) if write else None
     finally:
         await ledger.close()
 

@@ -15,6 +15,15 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.message_chain import MessageChain
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedRuns:
+    """How many rows went: runs, nested ones included, with their calls and tool calls."""
+
+    runs: int
+    calls: int
+    tool_calls: int
+
+
 class LedgerWriter(Protocol):
     """Takes rows in.
 
@@ -48,6 +57,25 @@ class LedgerWriter(Protocol):
 
     async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
         """Add a tool call unless one of its id is there. Its run must be there already."""
+        ...
+
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write `cost_usd` and `counterfactual_usd` of these calls into their rows, all of them or none.
+
+        Returns how many rows that changed: those are left alone that are gone, or bill something else by now.
+        """
+        ...
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before (Unix seconds), with all that is nested in it and its rows.
+
+        A run stays as long as it, or one below it, has not ended or ended later. With `dry_run` nothing is removed,
+        and what would be is returned.
+        """
+        ...
+
+    async def compact(self) -> None:
+        """Give the room of removed rows back, where the database does not do so by itself."""
         ...
 
 

@@ -22,10 +22,16 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import rows, schema, sql_conversations
+from agentcache.stores import rows, schema, sql_conversations, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
-from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation, stale_version
+from agentcache.stores.protocols import (
+    ConversationRecord,
+    EarlierHistory,
+    PrunedRuns,
+    StoredConversation,
+    stale_version,
+)
 
 _T = TypeVar("_T")
 
@@ -135,6 +141,29 @@ class SqlLedger:
     async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
         """Add a tool call unless one of its id is there."""
         await self._insert(_upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
+
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write the dollars of these calls into their rows."""
+        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls))
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before, with all that is nested in it and its rows."""
+        if dry_run:
+            return await self._look(lambda connection: sql_upkeep.prunable(connection, before))
+        pruned: list[PrunedRuns] = []
+
+        def prune(connection: Connection) -> int:
+            pruned.append(sql_upkeep.prune_runs(connection, before))
+            return pruned[-1].runs
+
+        await self._change(prune)
+        return pruned[-1]
+
+    async def compact(self) -> None:
+        """Give the room of removed rows back."""
+        self._check_open()
+        with self._told("make the database smaller"):
+            await self._database.compact()
 
     async def runs(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None

@@ -206,7 +206,7 @@ async def _rows(question: _Question) -> _Rows:
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
         return _Rows(
             runs=runs,
-            calls=await ledger.calls(run_id=run, since=since),
+            calls=await ledger.calls(run_id=run, since=since, text=False),
             tool_calls=await ledger.tool_calls(run_id=run, since=since),
             only=question.only,
         )
@@ -221,7 +221,7 @@ async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int
     refuse_absent(question.url)
     ledger = await open_ledger(question.url)
     try:
-        calls = await ledger.calls(run_id=question.run, since=question.since)
+        calls = await ledger.calls(run_id=question.run, since=question.since, text=False)
         repricing = reprice_calls(call for call in calls if question.only.has_call(call))
         return repricing, await ledger.reprice_calls(repricing.calls) if write else None
     finally:

@@ -111,10 +111,12 @@ class MemoryLedger:
         return sorted(rows, key=lambda run: (run.started_at, run.run_id))
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         rows = self._chosen(self._calls.values(), lambda call: call.sent_at, run_id, since, agent)
+        if not text:
+            rows = [replace(call, request=None, response=None) for call in rows]
         return sorted(rows, key=lambda call: (call.sent_at, call.call_id))
 
     async def tool_calls(

@@ -93,9 +93,9 @@ class LedgerReader(Protocol):
         ...
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
-        """Return calls by the time they were sent."""
+        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread."""
         ...
 
     async def tool_calls(

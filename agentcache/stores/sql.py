@@ -35,6 +35,7 @@ from agentcache.stores.protocols import (
 
 _T = TypeVar("_T")
 
+_WITHOUT_TEXT = tuple(column for column in schema.calls.columns if column.name not in {"request", "response"})
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
@@ -175,12 +176,13 @@ class SqlLedger:
         return [rows.run_of(row) for row in found]
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         column = schema.calls.c
         chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
-        found = await self._read(select(schema.calls).where(*chosen).order_by(column.sent_at, column.call_id))
+        columns = schema.calls.columns if text else _WITHOUT_TEXT
+        found = await self._read(select(*columns).where(*chosen).order_by(column.sent_at, column.call_id))
         return [rows.call_of(row) for row in found]
 
     async def tool_calls(

@@ -17,6 +17,7 @@ from agentcache.cli.failures import TRACEBACK_SWITCH, exit_code, sentence
 from agentcache.cli.memo import memo
 from agentcache.cli.models import models
 from agentcache.cli.optional_script import OptionalScriptCommand
+from agentcache.cli.prune import prune
 from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
@@ -66,6 +67,7 @@ def agentcache(
 
 app.command(cls=OptionalScriptCommand)(run)
 app.command()(report)
+app.command()(prune)
 app.command()(show)
 app.command()(warm)
 app.command()(models)

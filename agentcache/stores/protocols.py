@@ -15,6 +15,15 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.message_chain import MessageChain
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedRuns:
+    """How many rows went: runs, nested ones included, with their calls and tool calls."""
+
+    runs: int
+    calls: int
+    tool_calls: int
+
+
 class LedgerWriter(Protocol):
     """Takes rows in.
 
@@ -50,6 +59,25 @@ class LedgerWriter(Protocol):
         """Add a tool call unless one of its id is there. Its run must be there already."""
         ...
 
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write `cost_usd` and `counterfactual_usd` of these calls into their rows, all of them or none.
+
+        Returns how many rows that changed: those are left alone that are gone, or bill something else by now.
+        """
+        ...
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before (Unix seconds), with all that is nested in it and its rows.
+
+        A run stays as long as it, or one below it, has not ended or ended later. With `dry_run` nothing is removed,
+        and what would be is returned.
+        """
+        ...
+
+    async def compact(self) -> None:
+        """Give the room of removed rows back, where the database does not do so by itself."""
+        ...
+
 
 class LedgerReader(Protocol):
     """Gives rows back, equal to what was handed in, oldest first (rows of one time by their id).
@@ -65,9 +93,9 @@ class LedgerReader(Protocol):
         ...
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
-        """Return calls by the time they were sent."""
+        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread."""
         ...
 
     async def tool_calls(

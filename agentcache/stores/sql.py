@@ -22,13 +22,20 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import rows, schema, sql_conversations
+from agentcache.stores import rows, schema, sql_conversations, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
-from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation, stale_version
+from agentcache.stores.protocols import (
+    ConversationRecord,
+    EarlierHistory,
+    PrunedRuns,
+    StoredConversation,
+    stale_version,
+)
 
 _T = TypeVar("_T")
 
+_WITHOUT_TEXT = tuple(column for column in schema.calls.columns if column.name not in {"request", "response"})
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
@@ -136,6 +143,29 @@ class SqlLedger:
         """Add a tool call unless one of its id is there."""
         await self._insert(_upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
 
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write the dollars of these calls into their rows."""
+        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls))
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before, with all that is nested in it and its rows."""
+        if dry_run:
+            return await self._look(lambda connection: sql_upkeep.prunable(connection, before))
+        pruned: list[PrunedRuns] = []
+
+        def prune(connection: Connection) -> int:
+            pruned.append(sql_upkeep.prune_runs(connection, before))
+            return pruned[-1].runs
+
+        await self._change(prune)
+        return pruned[-1]
+
+    async def compact(self) -> None:
+        """Give the room of removed rows back."""
+        self._check_open()
+        with self._told("make the database smaller"):
+            await self._database.compact()
+
     async def runs(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[RunRecord]:
@@ -146,12 +176,13 @@ class SqlLedger:
         return [rows.run_of(row) for row in found]
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         column = schema.calls.c
         chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
-        found = await self._read(select(schema.calls).where(*chosen).order_by(column.sent_at, column.call_id))
+        columns = schema.calls.columns if text else _WITHOUT_TEXT
+        found = await self._read(select(*columns).where(*chosen).order_by(column.sent_at, column.call_id))
         return [rows.call_of(row) for row in found]
 
     async def tool_calls(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.stores.memory_conversations import MemoryConversations
-from agentcache.stores.protocols import ConversationRecord, EarlierHistory, PrunedRuns, StoredConversation
+from agentcache.stores.protocols import (
+    ConversationRecord,
+    EarlierHistory,
+    LedgerRow,
+    PrunedRuns,
+    StoredConversation,
+)
 
 _Row = TypeVar("_Row", RunRecord, CallRecord, ToolCallRecord)
 
@@ -125,6 +132,18 @@ class MemoryLedger:
         """Return tool calls by their start."""
         rows = self._chosen(self._tool_calls.values(), lambda call: call.started_at, run_id, since, agent)
         return sorted(rows, key=lambda call: (call.started_at, call.tool_call_id))
+
+    async def visit(
+        self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
+    ) -> None:
+        """Hand every row to `take`."""
+        chosen: tuple[Sequence[LedgerRow], ...] = (
+            await self.runs(run_id=run_id, since=since),
+            await self.calls(run_id=run_id, since=since),
+            await self.tool_calls(run_id=run_id, since=since),
+        )
+        for row in chain.from_iterable(chosen):
+            take(row)
 
     async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
         """Return a conversation, or `None`."""

@@ -5,14 +5,16 @@ Decides nothing. Every method raises `StoreError` when the database cannot do wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.message_chain import MessageChain
+
+LedgerRow: TypeAlias = RunRecord | CallRecord | ToolCallRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,16 @@ class LedgerReader(Protocol):
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[ToolCallRecord]:
         """Return tool calls by their start."""
+        ...
+
+    async def visit(
+        self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
+    ) -> None:
+        """Hand every row to `take`, one after the other: all runs, then calls, then tool calls, each in their order.
+
+        All are from one state of the ledger, and a few are in memory at a time. `take` may be called in another
+        thread; what it raises ends the visit and is raised here, except that an `OSError` becomes a `StoreError`.
+        """
         ...
 
 

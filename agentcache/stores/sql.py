@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
     ConversationRecord,
     EarlierHistory,
+    LedgerRow,
     PrunedRuns,
     StoredConversation,
     stale_version,
@@ -39,6 +40,9 @@ _WITHOUT_TEXT = tuple(column for column in schema.calls.columns if column.name n
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
+
+_ROWS_AT_ONCE = 1000
+"""Rows that a visit fetches at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +199,27 @@ class SqlLedger:
             select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
         )
         return [rows.tool_call_of(row) for row in found]
+
+    async def visit(
+        self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
+    ) -> None:
+        """Hand every row to `take`, in the reader's own thread or task."""
+        run, call, tool_call = schema.runs.c, schema.calls.c, schema.tool_calls.c
+        chosen = partial(_conditions, run_id=run_id, since=since, agent=None)
+        runs = select(schema.runs).where(*chosen(run.started_at, run.run_id, run.agent))
+        calls = select(schema.calls).where(*chosen(call.sent_at, call.run_id, call.agent))
+        tools = select(schema.tool_calls).where(*chosen(tool_call.started_at, tool_call.run_id, tool_call.agent))
+
+        def each(connection: Connection) -> None:
+            streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+            for found in streamed.execute(runs.order_by(run.started_at, run.run_id)).mappings():
+                take(rows.run_of(found))
+            for found in streamed.execute(calls.order_by(call.sent_at, call.call_id)).mappings():
+                take(rows.call_of(found))
+            for found in streamed.execute(tools.order_by(tool_call.started_at, tool_call.tool_call_id)).mappings():
+                take(rows.tool_call_of(found))
+
+        await self._look(each)
 
     async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
         """Return a conversation, or `None`."""

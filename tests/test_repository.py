@@ -219,8 +219,13 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert foreign - optional == declared
 
 
+IMPORTED_AS = {"vl_convert_python": "vl_convert"}
+"""Distributions whose package has another name."""
+
+
 def _import_name(requirement: str) -> str:
-    return re.split(r"[<>=\[~! ]", requirement)[0].lower().replace("-", "_")
+    name = re.split(r"[<>=\[~! ]", requirement)[0].lower().replace("-", "_")
+    return IMPORTED_AS.get(name, name)
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:

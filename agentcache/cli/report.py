@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,9 @@ from rich.table import Table
 
 from agentcache.accounting.summary import Grouping, Summary, summarise
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
+from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.cli.arguments import moment
-from agentcache.cli.printing import REPORT_WIDTH, Format, console, table_width, text_of, write_file
+from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
 from agentcache.cli.settings import read_settings
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.formats import to_json
@@ -33,8 +35,39 @@ class By(StrEnum):
     TOOL = "tool"
 
 
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    HTML = "html"
+
+
 _GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model"}
 """What sums calls up; by tool, tool calls are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What a ledger answers."""
+
+    runs: Sequence[RunRecord]
+    calls: Sequence[CallRecord]
+    tool_calls: Sequence[ToolCallRecord]
+
+    def summary(self, by: By) -> Summary | ToolSummary:
+        """Return the rows summed up."""
+        grouping = _GROUPINGS.get(by)
+        if grouping is None:
+            return summarise_tools(self.tool_calls)
+        return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs)
+
+    def html(self, made_at: float) -> str:
+        """Return the page with everything."""
+        # Start-up time: templates and pictures are for this format only.
+        from agentcache.report.page import to_html
+
+        return to_html(self.calls, self.tool_calls, self.runs, made_at=made_at)
 
 
 def report(
@@ -47,7 +80,9 @@ def report(
         typer.Option(metavar="WHEN", help="Only what began since then: 2026-11-22, 2026-11-22T08:30, 24h, 7d."),
     ] = None,
     run: Annotated[str | None, typer.Option(metavar="ID", help="Only this run and everything nested in it.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    format_: Annotated[
+        ReportFormat, typer.Option("--format", help="How to print; html is a page with all of it, whatever --by says.")
+    ] = ReportFormat.TABLE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, not stdout.")
     ] = None,
@@ -58,18 +93,24 @@ def report(
     answered, how long they took, and what the memo saved.
     """
     settings = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db)
-    start = None if since is None else moment(since, now=time.time())
-    summary = asyncio.run(_summary(settings.db_url, by, start, run))
-    if output is not None:
-        write_file(output, _text(summary, format_))
-    elif format_ is Format.JSON:
-        typer.echo(to_json(summary))
+    now = time.time()
+    start = None if since is None else moment(since, now=now)
+    rows = asyncio.run(_rows(settings.db_url, start, run))
+    if format_ is ReportFormat.HTML:
+        text = rows.html(now)
+    elif output is None and format_ is ReportFormat.TABLE:
+        console().print(_table(rows.summary(by), table_width()))
+        return
     else:
-        console().print(_table(summary, table_width()))
+        text = _text(rows.summary(by), format_)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_file(output, text)
 
 
-def _text(summary: Summary | ToolSummary, format_: Format) -> str:
-    return f"{to_json(summary)}\n" if format_ is Format.JSON else text_of(_table(summary, REPORT_WIDTH))
+def _text(summary: Summary | ToolSummary, format_: ReportFormat) -> str:
+    return f"{to_json(summary)}\n" if format_ is ReportFormat.JSON else text_of(_table(summary, REPORT_WIDTH))
 
 
 def _table(summary: Summary | ToolSummary, width: int) -> Table:
@@ -78,7 +119,7 @@ def _table(summary: Summary | ToolSummary, width: int) -> Table:
     return to_table(summary, width=width)
 
 
-async def _summary(url: str | None, by: By, since: float | None, run: str | None) -> Summary | ToolSummary:
+async def _rows(url: str | None, since: float | None, run: str | None) -> _Rows:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
@@ -88,12 +129,11 @@ async def _summary(url: str | None, by: By, since: float | None, run: str | None
         runs = await ledger.runs(run_id=run)
         if run is not None and not runs:
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
-        tool_calls = await ledger.tool_calls(run_id=run, since=since)
-        grouping = _GROUPINGS.get(by)
-        if grouping is None:
-            return summarise_tools(tool_calls)
-        calls = await ledger.calls(run_id=run, since=since)
-        return summarise(calls, tool_calls, by=grouping, runs=runs)
+        return _Rows(
+            runs=runs,
+            calls=await ledger.calls(run_id=run, since=since),
+            tool_calls=await ledger.tool_calls(run_id=run, since=since),
+        )
     finally:
         await ledger.close()
 

@@ -236,7 +236,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"agentcache"}
-    assert {"agentcache/py.typed", "agentcache/prompt/model_facts.toml"} <= set(names)
+    assert {"agentcache/py.typed", "agentcache/prompt/model_facts.toml", "agentcache/report/page.html.jinja"} <= set(
+        names
+    )
 
 
 def _modules_after(statement: str, *arguments: str) -> set[str]:

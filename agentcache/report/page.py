@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from heapq import nsmallest
 
 from jinja2 import Environment, PackageLoader
@@ -145,6 +146,7 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("agentcache.report", ""), autoescape=True, trim_blocks=True, lstrip_blocks=True

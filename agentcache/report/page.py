@@ -129,7 +129,7 @@ def _figures(summary: Summary) -> list[tuple[str, str, str]]:
 
 def _at_least(priced: Decimal, row: SummaryRow | RunTree) -> str:
     """Return a sum of dollars; with `≥` where it lacks a call."""
-    return f"{'≥ ' if row.unpriced_calls else ''}{dollars(plain_usd(priced))}"
+    return f"{'≥' if row.unpriced_calls else ''}{dollars(plain_usd(priced))}"
 
 
 def _embedded(told: JsonObject) -> str:

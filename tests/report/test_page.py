@@ -66,7 +66,7 @@ def test_what_is_not_known_is_told_as_such():
     page = _page(replace(TEAM, calls=[*TEAM.calls, unknown]))
     known = sum((call.cost_usd or Decimal(0) for call in TEAM.calls), Decimal(0))
 
-    assert f"<strong>≥ ${known.normalize()}</strong>" in page
+    assert f"<strong>≥${known.normalize()}</strong>" in page
     assert "1 of 17 calls have no known price" in page
     assert '<th scope="row" data-field="agent">(unattributed)</th>' in page
 

@@ -52,6 +52,7 @@ class ReportFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
     MARKDOWN = "md"
+    HTML = "html"
 
 
 _GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model", By.DAY: "day"}
@@ -91,6 +92,16 @@ class _Rows:
         known = {call.call_id: call for call in self.calls}
         return summarise_tools(call for call in self.tool_calls if self.only.has_tool_call(call, known))
 
+    def html(self, made_at: float) -> str:
+        """Return the page with everything."""
+        # Start-up time: templates and pictures are for this format only.
+        from agentcache.report.page import to_html
+
+        known = {call.call_id: call for call in self.calls}
+        calls = [call for call in self.calls if self.only.has_call(call)]
+        tool_calls = [call for call in self.tool_calls if self.only.has_tool_call(call, known)]
+        return to_html(calls, tool_calls, self.runs, made_at=made_at)
+
 
 def report(
     db: Annotated[
@@ -107,7 +118,9 @@ def report(
     run: Annotated[str | None, typer.Option(metavar="ID", help="Only this run and everything nested in it.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only this agent's own calls.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Only calls of this model.")] = None,
-    format_: Annotated[ReportFormat, typer.Option("--format", help="How to print.")] = ReportFormat.TABLE,
+    format_: Annotated[
+        ReportFormat, typer.Option("--format", help="How to print; html is a page with all of it, whatever --by says.")
+    ] = ReportFormat.TABLE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, not stdout.")
     ] = None,
@@ -143,6 +156,9 @@ def report(
     rows = asyncio.run(_rows(question))
     if thresholds is not None:
         _check(rows, thresholds, output)
+        return
+    if format_ is ReportFormat.HTML:
+        _put(rows.html(now), output)
         return
     summary = rows.summary(by)
     if output is None and format_ is ReportFormat.TABLE:
@@ -183,7 +199,7 @@ def _text(summary: Summary | ToolSummary, format_: ReportFormat, width: int) -> 
             return to_csv(summary)
         case ReportFormat.MARKDOWN:
             return to_markdown(summary)
-        case ReportFormat.TABLE:
+        case _:
             return text_of(_table(summary, width))
 
 

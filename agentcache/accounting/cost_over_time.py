@@ -1,0 +1,80 @@
+"""What was spent when: the cost of calls per agent and span of time, all spans of one length."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from agentcache.accounting.pricing import plain_usd
+from agentcache.accounting.usage import CallRecord
+from agentcache.prompt.canonical import JsonObject
+
+_STEPS_S = (60, 300, 900, 3_600, 21_600, 86_400, 604_800)
+"""A minute to a week: what people divide time into."""
+
+_AT_MOST = 48
+"""Spans of a series, unless it takes so many weeks that there must be more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpentInSpan:
+    """What an agent's calls cost in a span that begins at `since` (Unix seconds). `agent` is `None` where nobody knows.
+
+    `priced_usd` lacks `unpriced_calls`: those of unknown usage or price.
+    """
+
+    since: float
+    agent: str | None
+    calls: int
+    priced_usd: Decimal
+    unpriced_calls: int
+
+    def to_json(self) -> JsonObject:
+        """Return the fields; `since` is a UTC time, `cost_usd` decimal text, or `None` when it lacks a call."""
+        return {
+            "since": datetime.fromtimestamp(self.since, UTC).isoformat(timespec="minutes"),
+            "agent": self.agent,
+            "calls": self.calls,
+            "cost_usd": None if self.unpriced_calls else plain_usd(self.priced_usd),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSeries:
+    """What was spent, in spans of `step_s` seconds; `since` is when each begins, those without calls too."""
+
+    step_s: int
+    since: tuple[float, ...]
+    spent: tuple[SpentInSpan, ...]
+    """Sorted by time and agent; nothing for a span in which an agent made no call."""
+
+
+def cost_over_time(calls: Iterable[CallRecord]) -> CostSeries:
+    """Return what the calls cost per agent, in at most 48 spans where they are a week or shorter."""
+    calls = list(calls)
+    first = min((call.sent_at for call in calls), default=0.0)
+    last = max((call.sent_at for call in calls), default=0.0)
+    step_s = next((step for step in _STEPS_S if (last - first) / step < _AT_MOST - 1), _STEPS_S[-1])
+    groups: dict[tuple[int, str], list[CallRecord]] = defaultdict(list)
+    for call in calls:
+        groups[int(call.sent_at // step_s), call.agent or ""].append(call)
+    numbers = range(int(first // step_s), int(last // step_s) + 1) if calls else range(0)
+    return CostSeries(
+        step_s=step_s,
+        since=tuple(float(number * step_s) for number in numbers),
+        spent=tuple(_spent(groups[number, agent], number * step_s) for number, agent in sorted(groups)),
+    )
+
+
+def _spent(calls: Sequence[CallRecord], since: float) -> SpentInSpan:
+    costs = [call.cost_usd for call in calls if call.cost_usd is not None]
+    return SpentInSpan(
+        since=float(since),
+        agent=calls[0].agent,
+        calls=len(calls),
+        priced_usd=sum(costs, Decimal(0)),
+        unpriced_calls=len(calls) - len(costs),
+    )

@@ -36,6 +36,7 @@ async def test_a_session_that_changes_is_written_again_and_the_static_layer_is_r
     async with staged(lambda request: "ok") as on:
         for customer in ("Ana", "Bo", "Cy"):
             await on.runtime.run(CLERK, "What is new?", session={"customer": customer})
+            await on.pause(0.5)
         rows = await by_layer(on)
 
     static, session = rows["static"].usage, rows["session"].usage
@@ -48,6 +49,7 @@ async def test_a_conversation_writes_each_layer_once_and_reads_it_from_then_on()
     async with staged(lambda request: "ok") as on:
         for question in ("one", "two", "three"):
             await on.runtime.run(CLERK, question, session={"customer": "Ana"}, conversation="c")
+            await on.pause(0.5)
         rows = await by_layer(on)
 
     assert rows["static"].usage.read_share is not None
@@ -59,8 +61,10 @@ async def test_a_conversation_writes_each_layer_once_and_reads_it_from_then_on()
 async def test_what_expired_is_no_rewrite():
     async with staged(lambda request: "ok") as on:
         await on.runtime.run(CLERK, "one", session={"customer": "Ana"})
+        await on.pause(0.5)
         await on.pause(61)
         await on.runtime.run(CLERK, "one", session={"customer": "Ana"})
+        await on.pause(0.5)
         rows = await by_layer(on)
 
     assert rows["static"].usage.cache_read_tokens == 0

@@ -118,3 +118,19 @@ def test_rows_from_before_runs_were_kept_are_passed_over():
     old = replace(sent("a", 0, write, *"aaaaa"), prompt_spans=None)
 
     assert misses([old, replace(old, call_id="b", sent_at=900)]) == ()
+
+
+def test_a_message_that_changed_is_named_where_the_conversation_parted():
+    write = Usage(cache_write_5m_tokens=5000)
+    after = sent("b", 9, Usage(cache_read_tokens=3000, cache_write_5m_tokens=2000), *"aaaba")
+    told = [replace(span, parted=span.layer == "history") for span in after.prompt_spans or ()]
+
+    (miss,) = misses([sent("a", 0, write, *"aaaaa"), replace(after, prompt_spans=tuple(told))])
+
+    assert (miss.cause, miss.span.where, miss.lost_tokens) == (Cause.MOVED, "history run", 2000)
+
+
+def test_messages_that_differ_without_a_parting_are_another_question():
+    write, read = Usage(cache_write_5m_tokens=5000), Usage(cache_read_tokens=3000, cache_write_5m_tokens=2000)
+
+    assert misses([sent("a", 0, write, *"aaaaa"), sent("b", 9, read, *"aaaba")]) == ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +14,25 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.repricing import Repricing
+from agentcache.accounting.repricing import reprice as reprice_calls
+from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
+from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.cli.arguments import moment
-from agentcache.cli.printing import REPORT_WIDTH, Format, console, table_width, text_of, write_file
-from agentcache.cli.settings import read_settings
+from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
+from agentcache.cli.reprice import repricing_json, repricing_text
+from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
+from agentcache.report.delimited import to_csv, to_markdown
 from agentcache.report.formats import to_json
 from agentcache.report.tables import to_table
 from agentcache.report.tool_tables import to_tool_table
+
+BROKEN = 1
+"""Exit code of `--check` when a threshold is broken."""
 
 
 class By(StrEnum):
@@ -30,11 +41,55 @@ class By(StrEnum):
     AGENT = "agent"
     RUN = "run"
     MODEL = "model"
+    DAY = "day"
     TOOL = "tool"
 
 
-_GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model"}
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "md"
+
+
+_GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model", By.DAY: "day"}
 """What sums calls up; by tool, tool calls are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Which rows of which ledger: of one run with everything nested in it, from `since` on (Unix seconds)."""
+
+    url: str | None
+    run: str | None
+    since: float | None
+    only: Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What a ledger answers: more than is counted, for `only` is applied where it is summed up."""
+
+    runs: Sequence[RunRecord]
+    calls: Sequence[CallRecord]
+    tool_calls: Sequence[ToolCallRecord]
+    only: Selection
+
+    def summary(self, by: By) -> Summary | ToolSummary:
+        """Return the rows summed up."""
+        grouping = _GROUPINGS.get(by)
+        return self.tools() if grouping is None else self.by(grouping)
+
+    def by(self, grouping: Grouping) -> Summary:
+        """Return the calls summed up."""
+        return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs, only=self.only)
+
+    def tools(self) -> ToolSummary:
+        """Return the tool calls summed up."""
+        known = {call.call_id: call for call in self.calls}
+        return summarise_tools(call for call in self.tool_calls if self.only.has_tool_call(call, known))
 
 
 def report(
@@ -46,30 +101,90 @@ def report(
         str | None,
         typer.Option(metavar="WHEN", help="Only what began since then: 2026-11-22, 2026-11-22T08:30, 24h, 7d."),
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only what began before then; written as --since is.")
+    ] = None,
     run: Annotated[str | None, typer.Option(metavar="ID", help="Only this run and everything nested in it.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only this agent's own calls.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Only calls of this model.")] = None,
+    format_: Annotated[ReportFormat, typer.Option("--format", help="How to print.")] = ReportFormat.TABLE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, not stdout.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print what breaks [tool.agentcache.alerts], and exit with 1 if anything.")
+    ] = False,
+    reprice: Annotated[
+        bool, typer.Option("--reprice", help="Print what today's prices of each call's day change in its row.")
+    ] = False,
+    write: Annotated[bool, typer.Option("--write", help="With --reprice: change the rows.")] = False,
 ) -> None:
-    """Sum the ledger up per agent, run, model or tool.
+    """Sum the ledger up per agent, run, model, day (UTC) or tool.
 
     Prints calls, tokens, what they cost, and what they would have cost without caching. By tool: how its calls were
     answered, how long they took, and what the memo saved.
     """
-    settings = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db)
-    start = None if since is None else moment(since, now=time.time())
-    summary = asyncio.run(_summary(settings.db_url, by, start, run))
-    if output is not None:
-        write_file(output, _text(summary, format_))
-    elif format_ is Format.JSON:
-        typer.echo(to_json(summary))
-    else:
+    _check_modes(format_, check=check, reprice=reprice, write=write)
+    folder, now = Path.cwd(), time.time()
+    settings = read_settings(environment=os.environ, folder=folder).overridden(db_url=db)
+    thresholds = read_thresholds(folder) if check else None
+    end = None if until is None else moment(until, now=now, option="--until")
+    question = _Question(
+        url=settings.db_url,
+        run=run,
+        since=None if since is None else moment(since, now=now),
+        only=Selection(agent=agent, model=model, until=end),
+    )
+    if reprice:
+        repricing, written = asyncio.run(_repriced(question, write=write))
+        told = repricing_json if format_ is ReportFormat.JSON else repricing_text
+        _put(told(repricing, written), output)
+        return
+    rows = asyncio.run(_rows(question))
+    if thresholds is not None:
+        _check(rows, thresholds, output)
+        return
+    summary = rows.summary(by)
+    if output is None and format_ is ReportFormat.TABLE:
         console().print(_table(summary, table_width()))
+    else:
+        _put(_text(summary, format_, REPORT_WIDTH), output)
 
 
-def _text(summary: Summary | ToolSummary, format_: Format) -> str:
-    return f"{to_json(summary)}\n" if format_ is Format.JSON else text_of(_table(summary, REPORT_WIDTH))
+def _check(rows: _Rows, thresholds: Thresholds, output: Path | None) -> None:
+    """Tell what is broken, a sentence a line, and exit with 1 if anything is."""
+    broken = broken_thresholds(thresholds, by_agent=rows.by("agent"), by_day=rows.by("day"))
+    _put("".join(f"{sentence}\n" for sentence in broken), output)
+    if broken:
+        raise typer.Exit(BROKEN)
+
+
+def _check_modes(format_: ReportFormat, *, check: bool, reprice: bool, write: bool) -> None:
+    if check and reprice:
+        raise TargetError("--check and --reprice exclude each other; give one of them")
+    if write and not reprice:
+        raise TargetError("--write writes what --reprice found; give both, or neither")
+    if reprice and format_ not in {ReportFormat.TABLE, ReportFormat.JSON}:
+        raise TargetError(f"--reprice has no format {format_.value!r}; there are table and json")
+
+
+def _put(text: str, output: Path | None) -> None:
+    if output is not None:
+        write_file(output, text)
+    else:
+        typer.echo(text, nl=False)
+
+
+def _text(summary: Summary | ToolSummary, format_: ReportFormat, width: int) -> str:
+    match format_:
+        case ReportFormat.JSON:
+            return f"{to_json(summary)}\n"
+        case ReportFormat.CSV:
+            return to_csv(summary)
+        case ReportFormat.MARKDOWN:
+            return to_markdown(summary)
+        case ReportFormat.TABLE:
+            return text_of(_table(summary, width))
 
 
 def _table(summary: Summary | ToolSummary, width: int) -> Table:
@@ -78,22 +193,37 @@ def _table(summary: Summary | ToolSummary, width: int) -> Table:
     return to_table(summary, width=width)
 
 
-async def _summary(url: str | None, by: By, since: float | None, run: str | None) -> Summary | ToolSummary:
+async def _rows(question: _Question) -> _Rows:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
-    refuse_absent(url)
-    ledger = await open_ledger(url)
+    refuse_absent(question.url)
+    run, since = question.run, question.since
+    ledger = await open_ledger(question.url)
     try:
         runs = await ledger.runs(run_id=run)
         if run is not None and not runs:
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
-        tool_calls = await ledger.tool_calls(run_id=run, since=since)
-        grouping = _GROUPINGS.get(by)
-        if grouping is None:
-            return summarise_tools(tool_calls)
-        calls = await ledger.calls(run_id=run, since=since)
-        return summarise(calls, tool_calls, by=grouping, runs=runs)
+        return _Rows(
+            runs=runs,
+            calls=await ledger.calls(run_id=run, since=since, text=False),
+            tool_calls=await ledger.tool_calls(run_id=run, since=since),
+            only=question.only,
+        )
+    finally:
+        await ledger.close()
+
+
+async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int | None]:
+    # Start-up time, as above.
+    from agentcache.stores.opening import open_ledger
+
+    refuse_absent(question.url)
+    ledger = await open_ledger(question.url)
+    try:
+        calls = await ledger.calls(run_id=question.run, since=question.since, text=False)
+        repricing = reprice_calls(call for call in calls if question.only.has_call(call))
+        return repricing, await ledger.reprice_calls(repricing.calls) if write else None
     finally:
         await ledger.close()
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from rich.table import Table
 
 from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.layers import LayerSummary, summarise_layers
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
 from agentcache.accounting.selection import Selection
@@ -28,6 +29,7 @@ from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.delimited import to_csv, to_markdown
 from agentcache.report.formats import to_json
+from agentcache.report.layer_tables import to_layer_table
 from agentcache.report.tables import to_table
 from agentcache.report.tool_tables import to_tool_table
 
@@ -42,6 +44,7 @@ class By(StrEnum):
     RUN = "run"
     MODEL = "model"
     DAY = "day"
+    LAYER = "layer"
     TOOL = "tool"
 
 
@@ -56,7 +59,9 @@ class ReportFormat(StrEnum):
 
 
 _GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model", By.DAY: "day"}
-"""What sums calls up; by tool, tool calls are."""
+"""What sums calls up; by layer, their prompts are; by tool, tool calls."""
+
+_Summed: TypeAlias = Summary | LayerSummary | ToolSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +83,10 @@ class _Rows:
     tool_calls: Sequence[ToolCallRecord]
     only: Selection
 
-    def summary(self, by: By) -> Summary | ToolSummary:
+    def summary(self, by: By) -> _Summed:
         """Return the rows summed up."""
+        if by is By.LAYER:
+            return summarise_layers(self.calls, only=self.only)
         grouping = _GROUPINGS.get(by)
         return self.tools() if grouping is None else self.by(grouping)
 
@@ -132,10 +139,10 @@ def report(
     ] = False,
     write: Annotated[bool, typer.Option("--write", help="With --reprice: change the rows.")] = False,
 ) -> None:
-    """Sum the ledger up per agent, run, model, day (UTC) or tool.
+    """Sum the ledger up per agent, run, model, day (UTC), layer of the prompts, or tool.
 
     Prints calls, tokens, what they cost, and what they would have cost without caching. By tool: how its calls were
-    answered, how long they took, and what the memo saved.
+    answered, how long they took, and what the memo saved. By layer: what each layer of an agent's prompts was billed.
     """
     _check_modes(format_, check=check, reprice=reprice, write=write)
     folder, now = Path.cwd(), time.time()
@@ -191,7 +198,7 @@ def _put(text: str, output: Path | None) -> None:
         typer.echo(text, nl=False)
 
 
-def _text(summary: Summary | ToolSummary, format_: ReportFormat, width: int) -> str:
+def _text(summary: _Summed, format_: ReportFormat, width: int) -> str:
     match format_:
         case ReportFormat.JSON:
             return f"{to_json(summary)}\n"
@@ -203,9 +210,11 @@ def _text(summary: Summary | ToolSummary, format_: ReportFormat, width: int) -> 
             return text_of(_table(summary, width))
 
 
-def _table(summary: Summary | ToolSummary, width: int) -> Table:
+def _table(summary: _Summed, width: int) -> Table:
     if isinstance(summary, ToolSummary):
         return to_tool_table(summary, width=width)
+    if isinstance(summary, LayerSummary):
+        return to_layer_table(summary, width=width)
     return to_table(summary, width=width)
 
 

@@ -11,6 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agentcache.accounting.layers import LayerSummary
 from agentcache.accounting.summary import Summary
 from agentcache.accounting.tool_summary import ToolSummary
 from agentcache.prompt.canonical import JsonObject
@@ -19,11 +20,11 @@ UNATTRIBUTED = "(unattributed)"
 """Stands in the first name of the row for what belongs to no other."""
 
 
-def to_csv(summary: Summary | ToolSummary) -> str:
+def to_csv(summary: Summary | ToolSummary | LayerSummary) -> str:
     """Return a heading, a line for each row and one for what is unattributed, if anything is; lines end in a newline.
 
     Dollars are decimal text. By agent, model, run and day the columns are those of the report JSON; by tool, those of
-    `ToolRow.to_json`.
+    `ToolRow.to_json`, by layer those of `LayerRow.to_json`.
     """
     table = _table_of(summary)
     page = io.StringIO()
@@ -33,7 +34,7 @@ def to_csv(summary: Summary | ToolSummary) -> str:
     return page.getvalue()
 
 
-def to_markdown(summary: Summary | ToolSummary) -> str:
+def to_markdown(summary: Summary | ToolSummary | LayerSummary) -> str:
     """Return the lines of `to_csv` and the total as a Markdown table, without columns in which nothing stands."""
     table = _table_of(summary)
     rows = [*table.rows, table.total]
@@ -54,10 +55,13 @@ class _Delimited:
     total: Mapping[str, str]
 
 
-def _table_of(summary: Summary | ToolSummary) -> _Delimited:
+def _table_of(summary: Summary | ToolSummary | LayerSummary) -> _Delimited:
     if isinstance(summary, ToolSummary):
         told = [row.to_json() for row in (*summary.rows, summary.unattributed, summary.total)]
         first, is_empty = "tool", not summary.unattributed.calls
+    elif isinstance(summary, LayerSummary):
+        told = [row.to_json(summary.days) for row in (*summary.rows, summary.unattributed, summary.total)]
+        first, is_empty = "agent", not summary.unattributed.calls
     else:
         told = [summary.row_json(row) for row in (*summary.rows, summary.unattributed, summary.total)]
         first, is_empty = summary.by, summary.unattributed.is_empty
@@ -66,7 +70,7 @@ def _table_of(summary: Summary | ToolSummary) -> _Delimited:
     # What is an object in one row and unknown in another is told by its fields alone.
     headings = [name for name in names if not any(other.startswith(f"{name}.") for other in names)]
     return _Delimited(
-        names=frozenset({"run", "name", "day", "tool", "agent", "model"}),
+        names=frozenset({"run", "name", "day", "tool", "agent", "layer", "model"}),
         headings=headings,
         rows=rows if is_empty else [*rows, unattributed | {first: UNATTRIBUTED}],
         total=total | {first: "total"},

@@ -2,8 +2,8 @@
 
     python benchmarks/explain_accuracy.py FOLDER [--wrong]
 
-FOLDER holds NAME.jsonl (a request log) and NAME.expected.json each: `label` (a code, or `none`), `fault`, and `expected`
-with `call`, `where` and perhaps `accept_calls`. `--wrong` lists every log that was not told right.
+FOLDER holds NAME.jsonl (a request log) and NAME.expected.json each: `label` (a code, or `none`) and `expected` with
+`call`, `where` and perhaps `accept_calls`. `--wrong` lists every log that was not told right.
 
 A finding is right when code, place and call are. Findings of severity `info` (what costs and is no fault) count for the
 logs that are labelled so, and as alarms on clean ones; on other logs they are neither right nor wrong.

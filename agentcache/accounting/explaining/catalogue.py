@@ -25,14 +25,22 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "PC002": Cause("date-in-prefix", "warning", "put the date in the first user turn, frozen per session"),
         "PC003": Cause("request-id-in-prefix", "error", "send ids in metadata or headers, never in prompt text"),
         "PC004": Cause("user-identity-in-prefix", "error", "move identity behind the shared breakpoint"),
-        "PC005": Cause("session-var-in-static", "error", "move the value into the session layer, behind what is shared"),
-        "PC006": Cause("host-env-in-prefix", "warning", "send host and paths in the session layer, frozen at its start"),
+        "PC005": Cause(
+            "session-var-in-static", "error", "move the value into the session layer, behind what is shared"
+        ),
+        "PC006": Cause(
+            "host-env-in-prefix", "warning", "send host and paths in the session layer, frozen at its start"
+        ),
         "PC007": Cause("git-state-in-prefix", "error", "send the repository's state once, in a user turn"),
         "PC008": Cause("counter-in-prefix", "error", "append the counter behind the newest tool result"),
         "PC009": Cause(
-            "live-or-retrieved-data-in-prefix", "error", "append the data to the user turn that needs it, or give a tool"
+            "live-or-retrieved-data-in-prefix",
+            "error",
+            "append the data to the user turn that needs it, or give a tool",
         ),
-        "PC010": Cause("conditional-section", "warning", "render every variant, or move the switch to the session layer"),
+        "PC010": Cause(
+            "conditional-section", "warning", "render every variant, or move the switch to the session layer"
+        ),
         "PC011": Cause("random-sampling", "error", "choose the sample once, from a fixed seed"),
         "PC012": Cause("unordered-set", "error", "sort what is joined"),
         "PC013": Cause("unordered-dict", "warning", "sort the keys before rendering"),
@@ -41,9 +49,13 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "PC016": Cause("object-repr", "error", "render the object's fields, not its default representation"),
         "PC018": Cause("system-edited", "error", "append a system message instead, and keep system blocks as they are"),
         "PC019": Cause("tools-reordered", "error", "sort the tools by name, or freeze the list per session"),
-        "PC020": Cause("tool-set-changed", "error", "keep one list of tools and refuse in the handler; or defer loading"),
+        "PC020": Cause(
+            "tool-set-changed", "error", "keep one list of tools and refuse in the handler; or defer loading"
+        ),
         "PC021": Cause("tool-schema-key-order", "error", "serialise schemas once and reuse the bytes"),
-        "PC022": Cause("tool-text-volatile", "error", "keep names and descriptions constant; put notes in the messages"),
+        "PC022": Cause(
+            "tool-text-volatile", "error", "keep names and descriptions constant; put notes in the messages"
+        ),
         "PC023": Cause("tool-schema-changed", "error", "pin each schema for the session; sort its enums"),
         "PC024": Cause("web-search-toggled", "warning", "always declare the tool and steer its use by instruction"),
         "PC025": Cause("history-edited", "error", "only append to the history; compact rarely and in one step"),
@@ -53,7 +65,9 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "PC029": Cause("resend-altered", "error", "store response content and replay it unchanged"),
         "PC030": Cause("thinking-dropped", "error", "pass thinking blocks back complete and unmodified"),
         "PC031": Cause("thinking-stripped-by-api", "warning", "use a model that keeps thinking; keep the head marked"),
-        "PC032": Cause("reminder-injected-then-removed", "error", "leave old copies in place, or use turn-scoped messages"),
+        "PC032": Cause(
+            "reminder-injected-then-removed", "error", "leave old copies in place, or use turn-scoped messages"
+        ),
         "PC033": Cause("image-toggled", "warning", "keep images in place"),
         "PC034": Cause("image-reencoded", "error", "encode a picture once and keep the text, or use a file id"),
         "PC035": Cause("first-message-volatile", "error", "freeze the first message when the session starts"),

@@ -6,13 +6,14 @@ nothing is said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from agentcache.accounting.explaining.catalogue import CAUSES, Explanation, Severity, Suspect
 from agentcache.accounting.explaining.head_changes import system_changes, tool_changes
-from agentcache.accounting.explaining.lines_of_descent import Descent, descent_of
+from agentcache.accounting.explaining.lines_of_descent import SAME_HEAD_LIKENESS, Descent, descent_of, head_likeness
 from agentcache.accounting.explaining.logged_calls import LoggedCall
 from agentcache.accounting.explaining.marker_faults import (
     family_fault,
@@ -25,6 +26,12 @@ from agentcache.accounting.explaining.message_changes import message_change
 from agentcache.accounting.explaining.setting_changes import setting_changes
 from agentcache.accounting.explaining.text_changes import excerpt
 
+IN_SYSTEM_TEXT = frozenset({*(f"PC{number:03}" for number in range(1, 17)), "PC018"})
+"""Causes told from a changed text: one place that varies has one of them, which its changes vote on."""
+
+REPLACED_WORDS = 8
+"""A passage of so many words in place of another is another prompt, not a value in it."""
+
 REGULAR_GAPS = 2
 """An expiry that comes back this often is a cadence, no accident."""
 
@@ -33,10 +40,19 @@ REGULAR_GAPS = 2
 class _Found:
     """A root cause and the calls that it hit, first one first."""
 
-    suspect: Suspect
     descent: Descent | None
+    suspects: list[Suspect] = field(default_factory=list)
     calls: list[LoggedCall] = field(default_factory=list)
     lost: list[tuple[LoggedCall, int | None]] = field(default_factory=list)
+
+    @property
+    def suspect(self) -> Suspect:
+        """What was seen most often, the earliest of several: a value that varies shows itself in each change."""
+        seen = Counter(suspect.code for suspect in self.suspects)
+        code = max(seen, key=lambda code: seen[code])
+        told = next(suspect for suspect in self.suspects if suspect.code == code)
+        texts = {suspect.after for suspect in self.suspects if suspect.before and suspect.after}
+        return told._replace(code="PC009") if code == "PC018" and len(texts) > 1 else told
 
 
 def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
@@ -44,21 +60,23 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
     descents = _descents(calls)
     families = _families(calls, descents)
     found: dict[tuple[int, str], _Found] = {}
-    for call in calls:
+    for place, call in enumerate(calls):
         descent = descents[call.index]
         if descent is None:
             continue
-        for suspect in _suspects(call, descent, calls, descents):
-            entry = found.setdefault((families[call.index], suspect.code), _Found(suspect, descent))
+        for suspect in _suspects(call, descent, calls[place + 1 :]):
+            cause = suspect.where if suspect.code in IN_SYSTEM_TEXT else suspect.code
+            entry = found.setdefault((families[call.index], cause), _Found(descent))
+            entry.suspects.append(suspect)
             entry.calls.append(call)
             entry.lost.append((call, _lost_tokens(call, descent)))
     for family in sorted(set(families.values())):
         members = [call for call in calls if families[call.index] == family]
-        suspect = family_fault(members)
-        if suspect is not None:
-            found[family, suspect.code] = _Found(suspect, None, members, [(call, None) for call in members])
+        fault = family_fault(members)
+        if fault is not None:
+            found[family, fault.code] = _Found(None, [fault], members, [(call, None) for call in members])
     if not found and is_one_shot_traffic(calls):
-        found[0, "PC054"] = _Found(Suspect("PC054", "ttl", "unread_writes"), None, list(calls), [])
+        found[0, "PC054"] = _Found(None, [Suspect("PC054", "ttl", "unread_writes")], list(calls), [])
     ordered = sorted(found.values(), key=lambda entry: (entry.calls[0].index, entry.suspect.code))
     return [_explanation(entry) for entry in ordered]
 
@@ -76,9 +94,7 @@ def _families(calls: Sequence[LoggedCall], descents: dict[int, Descent | None]) 
     return families
 
 
-def _suspects(
-    call: LoggedCall, descent: Descent, calls: Sequence[LoggedCall], descents: dict[int, Descent | None]
-) -> Iterator[Suspect]:
+def _suspects(call: LoggedCall, descent: Descent, later: Sequence[LoggedCall]) -> Iterator[Suspect]:
     parent = descent.parent
     carried_on = descent.relation == "continues"
     if parent.is_warm_up and not call.is_warm_up and (not carried_on or parent.messages != call.messages):
@@ -95,7 +111,7 @@ def _suspects(
         yield from _sibling_suspects(call, descent)
         return
     changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=True)]
-    if changed and _is_side_branch(call, parent, calls, descents) and _is_rebuilt(changed):
+    if changed and _is_aside(call, parent, later) and _is_rebuilt(changed):
         yield Suspect("PC053", changed[0].where, changed[0].cause, changed[0].before, changed[0].after)
         return
     settings = list(setting_changes(parent, call)) if parent.marked else []
@@ -135,7 +151,7 @@ def _automatic(call: LoggedCall) -> Sequence[int]:
 
 
 def _warm_up_fault(call: LoggedCall, descent: Descent) -> Suspect | None:
-    """Return why a call does not read what a warm-up wrote: another head, a marker on its placeholder, other settings."""
+    """Return why a call does not read what a warm-up wrote: head, settings or marker differ."""
     parent = descent.parent
     changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=False)]
     changed += setting_changes(parent, call)
@@ -156,23 +172,26 @@ def _nothing_lost(call: LoggedCall, descent: Descent) -> bool:
     return bool(left) and left is not None and call.read_tokens is not None and call.read_tokens >= left
 
 
-def _is_side_branch(
-    call: LoggedCall, parent: LoggedCall, calls: Sequence[LoggedCall], descents: dict[int, Descent | None]
-) -> bool:
-    """Tell whether the conversation later goes on from `parent`, with its tools and system, and not from `call`."""
-    head = [block.digest for block in parent.head]
-    later = [other for other in calls if other.index > call.index]
-    if any((d := descents[other.index]) is not None and d.relation == "continues" and d.parent is call for other in later):
-        return False
-    for other in later:
-        descent = descents[other.index]
-        if descent is not None and descent.parent is parent and [block.digest for block in other.head] == head:
-            return True
-    return not later and len(call.head) * 2 < len(parent.head)
+def _is_aside(call: LoggedCall, parent: LoggedCall, later: Sequence[LoggedCall]) -> bool:
+    """Tell whether the conversation goes on with the tools and system of `parent`, and `call` alone had its own.
+
+    Nobody knows what would have followed a last call; it is taken for one when its head is another prompt.
+    """
+    opening = parent.messages[0].digest if parent.messages else ""
+    heads = [other.digests[: len(other.head)] for other in later if opening in other.digests]
+    if heads:
+        return parent.digests[: len(parent.head)] in heads and call.digests[: len(call.head)] not in heads
+    return head_likeness(call, parent) < SAME_HEAD_LIKENESS or len(call.head) * 2 < len(parent.head)
 
 
 def _is_rebuilt(changed: Sequence[Suspect]) -> bool:
-    return any(suspect.code in {"PC019", "PC020", "PC023", "PC018", "PC005", "PC010", "PC009"} for suspect in changed)
+    """Tell whether a head was built anew, with other tools or another prompt, rather than a value in it changed."""
+    return any(suspect.code == "PC020" or _is_replaced(suspect) for suspect in changed)
+
+
+def _is_replaced(suspect: Suspect) -> bool:
+    told = suspect.cause != "system_changed" or suspect.code in {"PC012", "PC013", "PC014", "PC015"}
+    return not told and min(len(suspect.before.split()), len(suspect.after.split())) >= REPLACED_WORDS
 
 
 def _lost_tokens(call: LoggedCall, descent: Descent) -> int | None:
@@ -210,7 +229,7 @@ def _severity(entry: _Found) -> Severity:
 
 
 def _lost_usd(call: LoggedCall, tokens: int) -> Decimal | None:
-    """Return what it cost to send tokens that could have been read: written again where the call wrote, else as input."""
+    """Return what it cost to send tokens that could have been read: as writes where the call wrote."""
     prices = call.facts.prices_for(prompt_tokens=tokens)
     if prices is None:
         return None

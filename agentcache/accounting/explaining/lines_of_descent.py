@@ -22,8 +22,15 @@ Relation = Literal["continues", "sibling"]
 LOOK_BACK_CALLS = 60
 """How many earlier calls are compared in full; of a longer log, those that share most blocks with this one."""
 
-SAME_HEAD_LIKENESS = 0.4
+SAME_HEAD_LIKENESS = 0.7
 """Share of common word runs from which two heads are taken for renderings of one prompt."""
+
+
+RERENDERED_LIKENESS = 0.4
+"""The same for an opening message, which is shorter, so that one value weighs more."""
+
+WHOLE_PREFIX_BONUS = 2
+"""In blocks: what it counts for that an earlier prompt stands whole and unchanged at the start of this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +54,7 @@ def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | Non
         parent = max(summarised, key=lambda other: other.index)
         return Descent(parent=parent, relation="continues", common=common_blocks(parent, call))
     likened = [(head_likeness(call, other), other) for other in candidates]
-    siblings = [(likeness, other) for likeness, other in likened if likeness >= SAME_HEAD_LIKENESS]
+    siblings = [pair for pair in likened if pair[0] >= SAME_HEAD_LIKENESS and _same_model(call, pair[1])]
     if not siblings:
         return None
     _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], pair[1].index))
@@ -86,11 +93,17 @@ def _continuation_score(call: LoggedCall, other: LoggedCall) -> float | None:
         matched = 1
     likeness = head_likeness(call, other)
     same_conversation = bool(call.conversation) and call.conversation == other.conversation
-    if matched <= 1 and likeness < SAME_HEAD_LIKENESS and not same_conversation:
+    if matched <= 1 and not same_conversation and (likeness < SAME_HEAD_LIKENESS or not grows):
         return None
-    if not grows and not same_conversation and matched <= 1 and len(theirs) <= 2:
+    if matched <= 1 and not same_conversation and not _same_model(call, other) and likeness < 1:
         return None
-    return matched - 0.5 * (len(theirs) - matched) + likeness + 0.001 * common_blocks(call, other)
+    common = common_blocks(call, other)
+    whole = WHOLE_PREFIX_BONUS if common == len(other.blocks) else 0
+    return matched - (len(theirs) - matched) + likeness + whole + 0.001 * common
+
+
+def _same_model(call: LoggedCall, other: LoggedCall) -> bool:
+    return call.facts.canonical == other.facts.canonical
 
 
 def _rerendered(call: LoggedCall, other: LoggedCall) -> bool:
@@ -99,7 +112,7 @@ def _rerendered(call: LoggedCall, other: LoggedCall) -> bool:
         return False
     mine = " ".join(block.text for block in call.messages if block.message == 0)
     theirs = " ".join(block.text for block in other.messages)
-    return _likeness(mine, theirs) >= SAME_HEAD_LIKENESS
+    return _likeness(mine, theirs) >= RERENDERED_LIKENESS
 
 
 def _last_message(call: LoggedCall) -> int:

@@ -23,7 +23,9 @@ def growth_fault(call: LoggedCall, parent: LoggedCall) -> Suspect | None:
     if call.marked[-1] < written:
         return Suspect("PC045", "cache_control", "marker_moved_back")
     if call.at_s - parent.at_s >= parent.lifetime_s(written):
-        return Suspect("PC050", "ttl", "expired", f"{parent.lifetime_s(written):.0f} s", f"{call.at_s - parent.at_s:.0f} s")
+        return Suspect(
+            "PC050", "ttl", "expired", f"{parent.lifetime_s(written):.0f} s", f"{call.at_s - parent.at_s:.0f} s"
+        )
     if call.at_s < parent.first_token_at_s:
         return Suspect("PC051", "concurrency", "concurrent")
     if _strips_thinking(call, parent):

@@ -19,6 +19,9 @@ from agentcache.prompt.canonical import JsonValue, canonical_json, json_text
 
 MESSAGES = "messages_changed"
 
+ALIKE = 0.6
+"""Share of words in common, in order, from which a block is taken for an edit of another."""
+
 
 def message_change(before: LoggedCall, after: LoggedCall) -> Suspect | None:
     """Return what parts the messages of two calls of one conversation; `None` for growth, a rewind or a fork."""
@@ -30,7 +33,7 @@ def message_change(before: LoggedCall, after: LoggedCall) -> Suspect | None:
         return _suspect("PC027", old, new, at)
     if _slid(old[at:], new[at:]):
         return _suspect("PC026", old, new, at)
-    if not _comes_back(old[at:], new[at:]):
+    if not _turn_cut(old, new, at) and not _comes_back(old[at:], new[at:]):
         return None
     return _suspect(_edit_cause(old, new, at), old, new, at)
 
@@ -59,6 +62,11 @@ def _slid(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
     return False
 
 
+def _turn_cut(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int) -> bool:
+    """Tell whether the end of a turn fell away and the conversation went on behind it."""
+    return at > 0 and old[at - 1].message == old[at].message < new[at].message
+
+
 def _comes_back(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
     """Tell whether the earlier call goes on behind the difference, or was answered where it differs."""
     later = {block.digest for block in old[1:]}
@@ -74,10 +82,14 @@ def _comes_back(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
 def _alike(old: LoggedBlock, new: LoggedBlock) -> bool:
     if old.role != new.role or old.kind != new.kind:
         return False
+    if old.kind.endswith("tool_use"):
+        return all(
+            canonical_json(old.value.get(key)) == canonical_json(new.value.get(key)) for key in ("name", "input")
+        )
     mine, theirs = _shown(old), _shown(new)
     if is_same_but_for_bytes(mine, theirs) or mine.strip() in theirs or theirs.strip() in mine:
         return True
-    return SequenceMatcher(None, mine.split(), theirs.split(), autojunk=False).ratio() >= 0.6
+    return SequenceMatcher(None, mine.split(), theirs.split(), autojunk=False).ratio() >= ALIKE
 
 
 def _edit_cause(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int) -> str:
@@ -115,7 +127,7 @@ def _special_cause(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: i
 
 
 def _assistant_cause(old: LoggedBlock, new: LoggedBlock) -> str:
-    """An assistant's block that is not what it was: its text rewritten or cut is an edit, anything else a bad replay."""
+    """Tell apart a bad replay of an assistant's block from an edit, which rewrites its text or cuts it."""
     if old.kind == new.kind == "text" and not is_same_but_for_bytes(old.text, new.text):
         kept, given = old.text.strip(), new.text.strip()
         if kept in given or given in kept:
@@ -167,7 +179,7 @@ def _at_newest_turn(old: Sequence[LoggedBlock], at: int) -> bool:
 
 
 _CONTEXT = re.compile(r"^\s*(<[A-Za-z][\w:-]*[ >]|#{1,6}\s|\[[A-Za-z ]+\]|[A-Z][\w ]{2,30}:\s*\S)")
-_VOLATILE = frozenset({"PC001", "PC002", "PC003", "PC004", "PC006", "PC007", "PC008", "PC011", "PC012", "PC013", "PC015",
+_VOLATILE = frozenset({"PC001", "PC002", "PC003", "PC006", "PC007", "PC008", "PC011", "PC012", "PC013", "PC015",
                        "PC016"})  # fmt: skip
 
 

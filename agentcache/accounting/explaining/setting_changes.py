@@ -24,7 +24,9 @@ def setting_changes(before: LoggedCall, after: LoggedCall) -> Iterator[Suspect]:
         yield Suspect("PC036", "model", "model_changed", before.model, after.model)
     accounts = _accounts(before.headers), _accounts(after.headers)
     if accounts[0] != accounts[1]:
-        yield Suspect("PC042", "workspace", "workspace_changed", canonical_json(accounts[0]), canonical_json(accounts[1]))
+        yield Suspect(
+            "PC042", "workspace", "workspace_changed", canonical_json(accounts[0]), canonical_json(accounts[1])
+        )
     pairs = (
         ("PC038", "thinking", _thinking(old), _thinking(new)),
         ("PC039", "output_config.effort", _effort(before), _effort(after)),
@@ -36,7 +38,9 @@ def setting_changes(before: LoggedCall, after: LoggedCall) -> Iterator[Suspect]:
     )
     for code, where, was, became in pairs:
         if canonical_json(was) != canonical_json(became):
-            yield Suspect(code, where, f"{where.rpartition('.')[2]}_changed", canonical_json(was), canonical_json(became))
+            yield Suspect(
+                code, where, f"{where.rpartition('.')[2]}_changed", canonical_json(was), canonical_json(became)
+            )
 
 
 def _accounts(headers: Mapping[str, str]) -> dict[str, str]:

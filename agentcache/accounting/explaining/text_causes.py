@@ -44,7 +44,7 @@ _EXAMPLE = re.compile(
     r"|^\s*(Q|A|Input|Output|Question|Answer|User|Assistant|Human)\s*\d*\s*:|(->|=>)\s*(A|Output)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_KEYED = re.compile(r"""^\s*[-*]?\s*["'`]?[\w .-]{1,40}["'`]?\s*(:|=(?!=)|=>|->)\s*\S""")
+_KEYED = re.compile(r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)\s*\S""")
 
 
 def _order(change: TextChange) -> str | None:
@@ -53,6 +53,8 @@ def _order(change: TextChange) -> str | None:
     for old, new in pairs:
         for separator in (r"\n", r"[,;|\n]", r"[\s,;|]+"):
             items, others = _items(old, separator), _items(new, separator)
+            if Counter(items) != Counter(others):
+                items, others = _items(_unlabelled(old), separator), _items(_unlabelled(new), separator)
             if len(items) > 1 and items != others and Counter(items) == Counter(others):
                 if _EXAMPLE.search(change.around):
                     return "PC011"
@@ -63,9 +65,13 @@ def _order(change: TextChange) -> str | None:
 
 def _items(text: str, separator: str) -> list[str]:
     opened = re.sub(r"[{}\[\]()]", "\n" if separator == r"\n" else " ", text)
-    first = re.sub(r"^[^:\n]{1,60}:\s+(?=[^\n]*,)", "", opened)
-    parts = (part.strip(" \t,;.\r") for part in re.split(separator, first))
+    parts = (part.strip(" \t,;.\r") for part in re.split(separator, opened))
     return [re.sub(r"^(\d+[.)]|[-*•]|and|or)\s+", "", part) for part in parts if part]
+
+
+def _unlabelled(text: str) -> str:
+    """Return a list without the label in front of it (`Tools: a, b`)."""
+    return re.sub(r"^[^:\n]{1,60}:\s+(?=[^\n]*,)", "", text)
 
 
 _OBJECT = re.compile(
@@ -77,7 +83,11 @@ _OBJECT = re.compile(
 
 def _object(change: TextChange) -> str | None:
     old, new = set(_OBJECT.findall(change.lines_before)), set(_OBJECT.findall(change.lines_after))
-    return "PC016" if old and new and _matches(_OBJECT, change.lines_before) != _matches(_OBJECT, change.lines_after) else None
+    return (
+        "PC016"
+        if old and new and _matches(_OBJECT, change.lines_before) != _matches(_OBJECT, change.lines_after)
+        else None
+    )
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -88,7 +98,8 @@ _MONTHS = {
     name: str(number)
     for number, names in enumerate(
         (
-            "jan january januar janvier enero gennaio januari", "feb february februar fevrier febrero febbraio februari",
+            "jan january januar janvier enero gennaio januari",
+            "feb february februar fevrier febrero febbraio februari",
             "mar march marz mars marzo maart", "apr april avril abril aprile", "may mai mayo maggio mei maj",
             "jun june juni juin junio giugno", "jul july juli juillet julio luglio",
             "aug august aout agosto augustus augusti", "sep sept september septembre septiembre settembre",
@@ -100,12 +111,14 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _DAYS = re.compile(
-    r"\b(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?\b"
+    r"\b(Mon|Tues?|Wed|Thu(rs)?|Fri|Sat|Sun)\b|(?i:\b(mon|tues|wednes|thurs|fri|satur|sun)day\b"
     r"|\b(mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b"
-    r"|\b(lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|miercoles|jueves|viernes|sabado|domingo)\b",
-    re.IGNORECASE,
+    r"|\b(lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|miercoles|jueves|viernes|sabado|domingo)\b)"
 )
 _MONTH = re.compile(r"\b(" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b\.?", re.IGNORECASE)
+
+_MONTH_AND_DAY = re.compile(rf"{_MONTH.pattern}\s+\d|\d(st|nd|rd|th)?[.,]?\s+(of\s+)?{_MONTH.pattern}", re.IGNORECASE)
+_ORDINAL = re.compile(r"\b(20\d\d|\d{1,2}(st|nd|rd|th))\b")
 
 
 def _numbers(text: str) -> Counter[str]:
@@ -124,26 +137,40 @@ def _day_hour(found: re.Match[str]) -> str:
 
 
 def _locale(change: TextChange) -> str | None:
+    """Tell the same numbers and dates in another format: other separators, order, month names or clock."""
     old, new = change.lines_before, change.lines_after
     numbers = _numbers(old)
-    if old == new or not numbers or numbers != _numbers(new):
+    if not numbers or numbers != _numbers(new) or _words_aside(old) != _words_aside(new):
         return None
-    return "PC015" if re.findall(r"\d+", old) != re.findall(r"\d+", new) or _date_words(old) != _date_words(new) else None
+    if re.findall(r"\d+", old) == re.findall(r"\d+", new):
+        return "PC015"
+    reordered = sorted(re.findall(r"\d+", old)) == sorted(re.findall(r"\d+", new))
+    dated = _DATE.search(old) or _MONTH.search(old)
+    return "PC015" if dated or not reordered else None
 
 
-def _date_words(text: str) -> list[str]:
-    return re.findall(r"\d[.,'’ ]\d|[€$£¥]|[A-Za-z]{3,}\s+\d|\d\s+[A-Za-z]{3,}", text)
+_FORMAT_WORDS = re.compile(
+    r"\b[ap]\.?m\b\.?|\b(EUR|USD|GBP|SEK|CHF|JPY)\b|\b(den|le|el|de|of|the|uhr)\b", re.IGNORECASE
+)
+
+
+def _words_aside(text: str) -> str:
+    """Return the letters of a text without what a format changes: days, months, AM and PM, currencies."""
+    plain = _FORMAT_WORDS.sub("", _DAYS.sub("", _MONTH.sub("", text)))
+    return "".join(c for c in plain if c.isalpha()).casefold()
 
 
 _GIT = re.compile(
-    r"\b(git|commit(ted|s)?|HEAD|sha-?1?|branch|revision|rev|working tree|work-?tree|dirty|uncommitted|untracked|staged"
-    r"|unstaged|modified files?|merge-?base|detached|origin/\w+|stash(es)?|checked out)\b|git_\w+|_(sha|branch|commit)\b",
+    r"\b(git\w*|commit(ted|s)?|HEAD|sha-?1?|branch|revision|rev|working tree|work-?tree|dirty|uncommitted|untracked"
+    r"|staged|unstaged|modified files?|merge-?base|detached|origin/\w+|stash(es)?|checked out)\b"
+    r"|git_\w+|_(sha|branch|commit)\b",
     re.IGNORECASE,
 )
 _HOST = re.compile(
     r"\b(host(name)?|pods?|node|replica|container|machine|instance|server|worker|pid|process id|cwd|pwd|shell|kernel"
     r"|(working|current|home|temp(orary)?|scratch|workspace|project|install(ation)?) ?(dir(ectory)?|folder|path|root)"
-    r"|platform|os version|environment variable|HOME|PATH|TMPDIR|virtualenv|availability zone|running (on|at|in|from))\b"
+    r"|platform|os version|environment variable|HOME|PATH|TMPDIR|virtualenv|availability zone"
+    r"|running (on|at|in|from))\b"
     r"|(host|pod|node|replica|container|work(ing)?|tmp|temp)_?(name|id|dir|path|directory|folder)\b",
     re.IGNORECASE,
 )
@@ -157,15 +184,17 @@ _TOKEN = re.compile(
     r"|(?=\w*\d)(?=\w*[A-Za-z])[A-Za-z0-9]{12,}|(?=[0-9a-f]*\d)[0-9a-f]{8,64})(?![\w/])"
 )
 _ID_WORD = re.compile(
-    r"\b(request|req|trace|correlation|span|nonce|run|job|invocation|message|session|conversation|thread|transaction|call"
+    r"\b(request|req|trace|correlation|span|nonce|run|job|message|session|conversation|thread|transaction|call"
     r"|execution|batch|task|ticket|event|build)[ _-]?(id(entifier)?|no|number|uuid|guid|key|token|ref(erence)?)\b"
-    r"|\b(nonce|uuid|guid|ulid|correlation|trace(parent)?|salt|cache.?bust\w*)\b|\bx-[\w-]*(id|correlation|trace)\b",
+    r"|\b(nonce|uuid|guid|ulid|invocation|correlation|trace(parent)?|salt|cache.?bust\w*)\b|\bx-[\w-]*(id|correlation|trace)\b",
     re.IGNORECASE,
 )
 
 
 def _git(change: TextChange) -> str | None:
-    return "PC007" if _GIT.search(change.setting) or _GIT.search(_changed(change)) else None
+    if _GIT.search(change.heading):
+        return "PC007"
+    return "PC007" if _small(change) and (_GIT.search(change.setting) or _GIT.search(_changed(change))) else None
 
 
 def _host(change: TextChange) -> str | None:
@@ -180,14 +209,15 @@ def _host(change: TextChange) -> str | None:
 
 def _id(change: TextChange) -> str | None:
     for old, new in change.pieces:
-        if any(pattern.search(old) and pattern.search(new) for pattern in (_UUID, _TOKEN)):
+        dated = _DATE.search(old) and _DATE.search(new)
+        if not dated and any(pattern.search(old) and pattern.search(new) for pattern in (_UUID, _TOKEN)):
             return "PC003"
     worded = _ID_WORD.search(change.setting) or _ID_WORD.search(_changed(change))
     return "PC003" if worded and _small(change) and re.search(r"\d", _changed(change)) else None
 
 
 _CLOCK = re.compile(
-    r"\b([01]?\d|2[0-3])[:h.][0-5]\d([:.][0-5]\d([.,]\d+)?)?\s*([ap]\.?m\.?)?(?![\d])|\b\d{1,2}\s*[ap]\.?m\b|T\d{6}Z?\b",
+    r"\b([01]?\d|2[0-3])[:h][0-5]\d([:.][0-5]\d([.,]\d+)?)?\s*([ap]\.?m\.?)?(?![\d])|\b\d{1,2}\s*[ap]\.?m\b|T\d{6}Z?\b",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(?<![\w.-])(1[5-9]\d{8}|2[01]\d{8})(\.\d+|\d{3}|\d{6}|\d{9})?(?![\w-])")
@@ -196,7 +226,9 @@ _CLOCK_WORD = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\b\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\b\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})\b|\b20\d{6}\b")
-_DATE_WORD = re.compile(r"\b(today|date|day|week(day)?|month|calendar|quarter|yesterday|tomorrow|daily)\b", re.IGNORECASE)
+_DATE_WORD = re.compile(
+    r"\b(today|date|day|week(day)?|month|calendar|quarter|yesterday|tomorrow|daily)\b", re.IGNORECASE
+)
 
 
 def _clock(change: TextChange) -> str | None:
@@ -218,15 +250,16 @@ def _date(change: TextChange) -> str | None:
     if not _small(change):
         return None
     changed = _changed(change)
-    if _DATE.search(changed) or _DAYS.search(changed) or _MONTH.search(changed):
+    if _DATE.search(changed) or _DAYS.search(changed) or _MONTH_AND_DAY.search(change.lines_before):
         return "PC002"
-    dated = _MONTH.search(change.lines_before) or _DATE_WORD.search(change.setting)
-    return "PC002" if dated and re.search(r"\b(20\d\d|\d{1,2}(st|nd|rd|th))\b", changed) else None
+    dated = _DATE_WORD.search(change.setting)
+    return "PC002" if dated and (_MONTH.search(changed) or _ORDINAL.search(changed)) else None
 
 
 _COUNTER_WORD = re.compile(
     r"\b(steps?|turns?|iterations?|rounds?|attempts?|retr(y|ies)|calls?|messages?|exchanges?|remaining|left|budget|used|spent"
-    r"|tokens?|context (window|used|left)|progress|count(er)?|so far|loop|limit|quota|out of|tries|percent|elapsed|usage)\b"
+    r"|tokens?|context (window|used|left)|progress|count(er)?|so far|loop|limit|quota|out of|tries|percent|elapsed"
+    r"|usage)\b"
     r"|\d+\s*(/|of)\s*\d+|_(count|left|used|remaining|step|turn|index)\b",
     re.IGNORECASE,
 )
@@ -254,10 +287,12 @@ def _number(text: str) -> float:
 
 
 _LIVE = re.compile(
-    r"\b(context|memor(y|ies)|retriev(ed|al)|documents?|passages?|search results?|knowledge( base)?|recall(ed)?|relevant"
+    r"\b(context|memor(y|ies)|retriev(ed|al)|documents?|passages?|search results?|knowledge( base)?|recall(ed)?"
+    r"|relevant"
     r"|excerpts?|snippets?|sources?|rates?|prices?|stock|inventory|weather|temperature|status|live|latest|current(ly)?"
     r"|headlines?|news|feed|alerts?|incidents?|open (tickets|orders|issues|incidents|alerts)|queue|metrics|load"
-    r"|balance|forecast|index|chunks?|hits|matches|articles?|notes?|facts|history of)\b|<[\w-]*(context|memor|doc|result)",
+    r"|balance|forecast|index|chunks?|hits|matches|articles?|notes?|facts|history of)\b"
+    r"|<[\w-]*(context|memor|doc|result)",
     re.IGNORECASE,
 )
 
@@ -272,9 +307,11 @@ def _live(change: TextChange) -> str | None:
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 _IDENTITY = re.compile(
     r"\b(users?|customers?|clients?|tenants?|organi[sz]ations?|compan(y|ies)|accounts?|e-?mail|employees?|members?|caller"
-    r"|patients?|students?|(first|last|full|user|display|customer|company)[ _]?name|name|signed in|logged in|login|owner"
-    r"|on behalf of|speaking (to|with)|talking (to|with)|chatting with|assist(ing)?|helping|you (are )?(help|serve|assist)\w*"
-    r"|dear|hello|welcome|contact|subscriber)\b|(user|tenant|customer|account|org)_\w+",
+    r"|patients?|students?|(first|last|full|user|display|customer|company)[ _]?name|name|signed in|logged in|login"
+    r"|owner"
+    r"|on behalf of|speaking (to|with)|talking (to|with)|chatting with"
+    r"|assist(ing)?|helping|you (are )?(help|serve|assist)\w*"
+    r"|dear|hello|welcome|contact|subscriber)\b|(user|tenant|customer|account|org)_(name|id|email|login)\b",
     re.IGNORECASE,
 )
 _SESSION = re.compile(
@@ -286,12 +323,14 @@ _SESSION = re.compile(
 
 
 def _identity(change: TextChange) -> str | None:
-    """A person or firm, or a setting of a session, told by the words around or by the form of the value."""
+    """Tell a person or firm from a setting of a session, by the words around or by the form of the value."""
     if not _small(change) or not all(all(pair) for pair in change.pieces[:1]):
         return None
     if any(_MAIL.search(old) and _MAIL.search(new) for old, new in change.pieces):
         return "PC004"
-    valued = re.search(r"\b(plan|locale|language|tier|role|theme|units?|currency|persona|tone|mode)\b\W{0,3}", change.setting, re.I)
+    valued = re.search(
+        r"\b(plan|locale|language|tier|role|theme|units?|currency|persona|tone|mode)\b\W{0,3}", change.setting, re.I
+    )
     named = _IDENTITY.search(change.setting)
     if named and not (valued and not _proper_names(change)):
         return "PC004"
@@ -306,7 +345,10 @@ def _proper_names(change: TextChange) -> bool:
 
 
 def _sample(change: TextChange) -> str | None:
-    return "PC011" if _EXAMPLE.search(f"{change.heading}\n{change.before}") and all((change.before, change.after)) else None
+    told = _EXAMPLE.search(change.heading) or all(
+        len(_matches(_EXAMPLE, lines)) > 1 for lines in (change.lines_before, change.lines_after)
+    )
+    return "PC011" if told and change.before and change.after else None
 
 
 def _small(change: TextChange) -> bool:
@@ -320,7 +362,7 @@ def _changed(change: TextChange) -> str:
 
 
 _RULES: Sequence[Rule] = (
-    _bytes, _order, _object, _locale, _clock, _git, _host, _id, _date, _sample, _counter, _live, _identity,
+    _bytes, _locale, _order, _object, _clock, _git, _host, _id, _date, _sample, _counter, _live, _identity,
 )  # fmt: skip
 
 
@@ -328,5 +370,4 @@ def is_whole_section(before: str, after: str) -> bool:
     """Tell whether one text is the other with a passage more."""
     change = text_change(before, after)
     pieces = [pair for pair in change.pieces if any(pair)]
-    return bool(pieces) and all(not old for old, _ in pieces) or all(not new for _, new in pieces)
-
+    return bool(pieces) and (all(not old for old, _ in pieces) or all(not new for _, new in pieces))

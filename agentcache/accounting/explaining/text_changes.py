@@ -36,7 +36,7 @@ class TextChange:
 
     @property
     def setting(self) -> str:
-        """The words around the change, without what changed: its lines with the changed words taken out, its heading."""
+        """The words around the change: its heading and its lines, without the words that changed."""
         changed = {word for pair in self.pieces for text in pair for word in text.split()}
         around = [word for word in f"{self.lines_before} {self.lines_after}".split() if word not in changed]
         return " ".join([self.heading, *around])

@@ -111,7 +111,7 @@ def _suspects(call: LoggedCall, descent: Descent, later: Sequence[LoggedCall]) -
         yield from _sibling_suspects(call, descent)
         return
     changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=True)]
-    if changed and _is_aside(call, parent, later) and _is_rebuilt(changed):
+    if changed and _is_aside(call, parent, later) and _is_rebuilt(changed, call, parent):
         yield Suspect("PC053", changed[0].where, changed[0].cause, changed[0].before, changed[0].after)
         return
     settings = list(setting_changes(parent, call)) if parent.marked else []
@@ -154,7 +154,8 @@ def _warm_up_fault(call: LoggedCall, descent: Descent) -> Suspect | None:
     """Return why a call does not read what a warm-up wrote: head, settings or marker differ."""
     parent = descent.parent
     changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=False)]
-    changed += setting_changes(parent, call)
+    if not call.read_tokens:
+        changed += setting_changes(parent, call)
     if changed:
         first = changed[0]
         return Suspect("PC052", first.where, first.cause, first.before, first.after)
@@ -184,14 +185,17 @@ def _is_aside(call: LoggedCall, parent: LoggedCall, later: Sequence[LoggedCall])
     return head_likeness(call, parent) < SAME_HEAD_LIKENESS or len(call.head) * 2 < len(parent.head)
 
 
-def _is_rebuilt(changed: Sequence[Suspect]) -> bool:
-    """Tell whether a head was built anew, with other tools or another prompt, rather than a value in it changed."""
-    return any(suspect.code == "PC020" or _is_replaced(suspect) for suspect in changed)
+def _is_rebuilt(changed: Sequence[Suspect], call: LoggedCall, parent: LoggedCall) -> bool:
+    """Tell whether a head was built anew, with a rest of the tools or another prompt, and not a value in it changed."""
+    tools = [sum(block.level == "tools" for block in each.head) for each in (call, parent)]
+    shrunk = tools[0] * 2 <= tools[1]
+    return any(shrunk if suspect.code == "PC020" else _is_replaced(suspect) for suspect in changed)
 
 
 def _is_replaced(suspect: Suspect) -> bool:
-    told = suspect.cause != "system_changed" or suspect.code in {"PC012", "PC013", "PC014", "PC015"}
-    return not told and min(len(suspect.before.split()), len(suspect.after.split())) >= REPLACED_WORDS
+    if suspect.cause != "system_changed" or suspect.code in {"PC012", "PC013", "PC014", "PC015"}:
+        return False
+    return max(len(suspect.before.split()), len(suspect.after.split())) >= REPLACED_WORDS
 
 
 def _lost_tokens(call: LoggedCall, descent: Descent) -> int | None:

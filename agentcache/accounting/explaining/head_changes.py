@@ -123,7 +123,9 @@ def _system_cause(before: str, after: str, *, carried_on: bool) -> str:
         return "PC018"
     if told is not None:
         return told
-    return "PC018" if carried_on else "PC005"
+    if carried_on:
+        return "PC018"
+    return "PC010" if _is_passage(before, after) else "PC005"
 
 
 def _is_passage(before: str, after: str) -> bool:

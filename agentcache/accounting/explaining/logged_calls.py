@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from agentcache.prompt.blocks import COLLAPSED_KINDS, block_digest, is_markable
-from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.model_facts import TTL_SECONDS, ModelFacts, Ttl, facts_for
 from agentcache.prompt.token_estimate import block_tokens
 
@@ -177,6 +177,16 @@ def content_blocks(content: JsonValue) -> list[JsonObject]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
+
+
+def pictures(value: JsonValue) -> list[str]:
+    """Return every picture in a block, those inside a tool result too."""
+    if isinstance(value, list):
+        return [found for item in value for found in pictures(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [canonical_json(value)] if value.get("type") == "image" else []
+    return own + pictures(value.get("content"))
 
 
 def _blocks(request: JsonObject) -> tuple[LoggedBlock, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agentcache.accounting.explaining.catalogue import Suspect
 from agentcache.accounting.explaining.lines_of_descent import Descent
-from agentcache.accounting.explaining.logged_calls import LoggedCall
+from agentcache.accounting.explaining.logged_calls import LoggedCall, pictures
 from agentcache.prompt.lookback import REACH_POSITIONS
 
 REBILLED_TOKENS = 200
@@ -28,11 +28,21 @@ def growth_fault(call: LoggedCall, parent: LoggedCall) -> Suspect | None:
         )
     if call.at_s < parent.first_token_at_s:
         return Suspect("PC051", "concurrency", "concurrent")
+    picture = _first_picture(call, parent)
+    if picture is not None:
+        return Suspect("PC033", picture, "messages_changed")
     if _strips_thinking(call, parent):
         return Suspect("PC031", "thinking", "thinking_stripped")
     if not _reaches(call, written):
         return Suspect("PC047", "lookback", "lookback_exceeded")
     return None
+
+
+def _first_picture(call: LoggedCall, parent: LoggedCall) -> str | None:
+    """Return where the conversation's first picture stands, when it came with this call and the bill shows a miss."""
+    if call.read_tokens is None or any(pictures(block.value) for block in parent.messages):
+        return None
+    return next((block.where for block in call.messages if pictures(block.value)), None)
 
 
 def _strips_thinking(call: LoggedCall, parent: LoggedCall) -> bool:

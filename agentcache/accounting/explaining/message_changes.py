@@ -12,10 +12,10 @@ from difflib import SequenceMatcher
 
 from agentcache.accounting.explaining.catalogue import Suspect
 from agentcache.accounting.explaining.lines_of_descent import is_summary_of
-from agentcache.accounting.explaining.logged_calls import LoggedBlock, LoggedCall
+from agentcache.accounting.explaining.logged_calls import LoggedBlock, LoggedCall, pictures
 from agentcache.accounting.explaining.text_causes import is_same_but_for_bytes, text_cause
 from agentcache.accounting.explaining.text_changes import text_change
-from agentcache.prompt.canonical import JsonValue, canonical_json, json_text
+from agentcache.prompt.canonical import canonical_json, json_text
 
 MESSAGES = "messages_changed"
 
@@ -113,10 +113,10 @@ def _special_cause(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: i
     mine, theirs = old[at], new[at]
     if _thinks(mine) and not _thinks(theirs):
         return "PC030"
-    pictures, others = _pictures(mine.value), _pictures(theirs.value)
-    if len(pictures) != len(others):
+    shown, others = pictures(mine.value), pictures(theirs.value)
+    if len(shown) != len(others):
         return "PC033"
-    if pictures != others and _without(mine, ("source", "content")) == _without(theirs, ("source", "content")):
+    if shown != others and _without(mine, ("source", "content")) == _without(theirs, ("source", "content")):
         return "PC034"
     if mine.value.get("citations") != theirs.value.get("citations") and mine.kind == theirs.kind == "document":
         return "PC041"
@@ -146,9 +146,9 @@ def _result_cause(old: LoggedBlock, new: LoggedBlock) -> str:
 
 
 _REMINDER = re.compile(
-    r"<[\w:-]*(reminder|system|note|notice|hint|instruction|status|ephemeral|todo|meta)[\w:-]*>"
+    r"\W{0,5}(<[\w:-]*(reminder|system|note|notice|hint|instruction|status|ephemeral|todo|meta)[\w:-]*>"
     r"|\b(remind(er|ed)?|remember|keep in mind|do not forget|don't forget|note to (self|assistant)|important:)\b"
-    r"|\[(system|note|reminder|notice|hint|auto\w*)\b",
+    r"|\[(system|note|reminder|notice|hint|auto\w*)\b)",
     re.IGNORECASE,
 )
 
@@ -164,7 +164,7 @@ def _is_reminder(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int
     removed = _removed(mine.text, theirs.text) if mine.kind == theirs.kind else ""
     if not removed:
         return False
-    return bool(_REMINDER.search(removed)) or _at_newest_turn(old, at)
+    return bool(_REMINDER.match(removed)) or _at_newest_turn(old, at)
 
 
 def _removed(old: str, new: str) -> str:
@@ -194,16 +194,6 @@ def _is_rerendered(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: i
 
 def _thinks(block: LoggedBlock) -> bool:
     return block.kind in {"thinking", "redacted_thinking"}
-
-
-def _pictures(value: JsonValue) -> list[str]:
-    """Return every picture in a block, those inside a tool result too."""
-    if isinstance(value, list):
-        return [found for item in value for found in _pictures(item)]
-    if not isinstance(value, dict):
-        return []
-    own = [canonical_json(value)] if value.get("type") == "image" else []
-    return own + _pictures(value.get("content"))
 
 
 def _without(block: LoggedBlock, keys: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from agentcache.accounting.explaining.logged_calls import LoggedCall
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 
 _ACCOUNT_HEADER = re.compile(
-    r"workspace|organi[sz]ation|account|project|tenant|region|api-?key|authorization|(^|-)host$|backend|base-?url"
+    r"workspace|organi[sz]ation|account|project|tenant|region|api-?key|authorization|(^|-)host$|backend|base[-_]?url"
 )
 
 
@@ -22,6 +22,7 @@ def setting_changes(before: LoggedCall, after: LoggedCall) -> Iterator[Suspect]:
     old, new = before.request, after.request
     if before.facts.canonical != after.facts.canonical:
         yield Suspect("PC036", "model", "model_changed", before.model, after.model)
+        return  # what else differs comes with the model, and its cache is another one anyway
     accounts = _accounts(before.headers), _accounts(after.headers)
     if accounts[0] != accounts[1]:
         yield Suspect(
@@ -37,6 +38,8 @@ def setting_changes(before: LoggedCall, after: LoggedCall) -> Iterator[Suspect]:
         ("PC040", "output_config.format", _output_format(old), _output_format(new)),
     )
     for code, where, was, became in pairs:
+        if where == "tool_choice" and after.read_tokens is None and _is_contested(was, became):
+            continue
         if canonical_json(was) != canonical_json(became):
             yield Suspect(
                 code, where, f"{where.rpartition('.')[2]}_changed", canonical_json(was), canonical_json(became)
@@ -72,6 +75,11 @@ def _tool_choice(request: JsonObject) -> JsonValue:
         return {"type": choice} if isinstance(choice, str) and choice != "auto" else None
     kept = {key: value for key, value in choice.items() if not (key == "disable_parallel_tool_use" and value is False)}
     return None if kept == {"type": "auto"} else kept
+
+
+def _is_contested(was: JsonValue, became: JsonValue) -> bool:
+    """Tell whether a choice went between auto and none, of which measurements disagree: only a bill can tell."""
+    return all(choice is None or (isinstance(choice, dict) and choice == {"type": "none"}) for choice in (was, became))
 
 
 def _speed(request: JsonObject) -> JsonValue:

@@ -221,11 +221,11 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(?<![\w.-])(1[5-9]\d{8}|2[01]\d{8})(\.\d+|\d{3}|\d{6}|\d{9})?(?![\w-])")
-_CLOCK_WORD = re.compile(
-    r"\b(now|clock|time(stamp)?|epoch|unix|uptime|generated|rendered|minutes? past|as of|o'?clock)\b|_(at|time|ts)\b",
-    re.IGNORECASE,
+_RUNNING = re.compile(
+    r"\b(uptime|up for|running for|started)\b.{0,20}\d+\s*(ms|s|sec\w*|m|min\w*|h|hours?)\b", re.IGNORECASE
 )
 _DATE = re.compile(r"\b\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\b\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})\b|\b20\d{6}\b")
+_OF_YEAR = re.compile(r"\b(week|day|quarter)\s+\d{1,3}\b[^\n]{0,15}\b20\d\d\b", re.IGNORECASE)
 _DATE_WORD = re.compile(
     r"\b(today|date|day|week(day)?|month|calendar|quarter|yesterday|tomorrow|daily)\b", re.IGNORECASE
 )
@@ -234,6 +234,8 @@ _DATE_WORD = re.compile(
 def _clock(change: TextChange) -> str | None:
     if not _small(change):
         return None
+    if _RUNNING.search(change.lines_before) and not change.before.isalpha():
+        return "PC001"
     for old, new in change.pieces:
         if _EPOCH.search(old) and _EPOCH.search(new):
             return "PC001"
@@ -251,6 +253,8 @@ def _date(change: TextChange) -> str | None:
         return None
     changed = _changed(change)
     if _DATE.search(changed) or _DAYS.search(changed) or _MONTH_AND_DAY.search(change.lines_before):
+        return "PC002"
+    if _OF_YEAR.search(change.lines_before) and re.search(r"\d", changed):
         return "PC002"
     dated = _DATE_WORD.search(change.setting)
     return "PC002" if dated and (_MONTH.search(changed) or _ORDINAL.search(changed)) else None

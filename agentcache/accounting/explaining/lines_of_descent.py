@@ -93,7 +93,8 @@ def _continuation_score(call: LoggedCall, other: LoggedCall) -> float | None:
         matched = 1
     likeness = head_likeness(call, other)
     same_conversation = bool(call.conversation) and call.conversation == other.conversation
-    if matched <= 1 and not same_conversation and (likeness < SAME_HEAD_LIKENESS or not grows):
+    slid = len(theirs) > 1 and mine[:1] == theirs[-1:]
+    if matched <= 1 and not same_conversation and (likeness < SAME_HEAD_LIKENESS or not (grows or slid)):
         return None
     if matched <= 1 and not same_conversation and not _same_model(call, other) and likeness < 1:
         return None
@@ -112,6 +113,9 @@ def _rerendered(call: LoggedCall, other: LoggedCall) -> bool:
         return False
     mine = " ".join(block.text for block in call.messages if block.message == 0)
     theirs = " ".join(block.text for block in other.messages)
+    shorter, longer = sorted((mine.strip(), theirs.strip()), key=len)
+    if shorter and shorter in longer:
+        return True
     return _likeness(mine, theirs) >= RERENDERED_LIKENESS
 
 

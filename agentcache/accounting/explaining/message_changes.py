@@ -15,7 +15,7 @@ from agentcache.accounting.explaining.lines_of_descent import is_summary_of
 from agentcache.accounting.explaining.logged_calls import LoggedBlock, LoggedCall, pictures
 from agentcache.accounting.explaining.text_causes import is_same_but_for_bytes, text_cause
 from agentcache.accounting.explaining.text_changes import text_change
-from agentcache.prompt.canonical import canonical_json, json_text
+from agentcache.prompt.canonical import JsonValue, canonical_json, json_text
 
 MESSAGES = "messages_changed"
 
@@ -39,14 +39,10 @@ def message_change(before: LoggedCall, after: LoggedCall) -> Suspect | None:
 
 
 def _suspect(code: str, old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int) -> Suspect:
-    if code == "PC032" and _has_gone(old, new, at):
+    if code == "PC032" and old[at].message <= new[at].message:
         return Suspect(code, old[at].where, MESSAGES, old[at].text, "")
     change = text_change(_shown(old[at]), _shown(new[at]))
     return Suspect(code, new[at].where, MESSAGES, change.before, change.after)
-
-
-def _has_gone(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int) -> bool:
-    return old[at].digest not in {block.digest for block in new}
 
 
 def _slid(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
@@ -69,6 +65,8 @@ def _turn_cut(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int) -
 
 def _comes_back(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
     """Tell whether the earlier call goes on behind the difference, or was answered where it differs."""
+    if old[0].kind == new[0].kind == "tool_result" and _answers(old[0]) == _answers(new[0]):
+        return True
     later = {block.digest for block in old[1:]}
     if any(block.digest in later for block in new):
         return True
@@ -77,6 +75,10 @@ def _comes_back(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
     goes_on = new[-1].message > new[0].message
     same_turn = old[-1].message == old[0].message == new[0].message
     return goes_on and (same_turn or len(old) > 1) and _alike(old[0], new[0])
+
+
+def _answers(block: LoggedBlock) -> JsonValue:
+    return block.value.get("tool_use_id")
 
 
 def _alike(old: LoggedBlock, new: LoggedBlock) -> bool:
@@ -98,7 +100,8 @@ def _edit_cause(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int)
     if special is not None:
         return special
     if mine.role == "assistant":
-        return _assistant_cause(mine, theirs)
+        resplit = is_same_but_for_bytes(_turn_text(old, mine.message), _turn_text(new, mine.message))
+        return "PC029" if resplit else _assistant_cause(mine, theirs)
     if _is_reminder(old, new, at):
         return "PC032"
     if mine.kind == "tool_result":
@@ -124,6 +127,10 @@ def _special_cause(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: i
     if same_call and canonical_json(mine.value) == canonical_json(theirs.value):
         return "PC028"
     return None
+
+
+def _turn_text(blocks: Sequence[LoggedBlock], message: int) -> str:
+    return "".join(block.text for block in blocks if block.message == message)
 
 
 def _assistant_cause(old: LoggedBlock, new: LoggedBlock) -> str:
@@ -157,7 +164,8 @@ def _is_reminder(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: int
     """Tell whether a note was taken out of a turn, a block or a part of its text, while the rest stayed."""
     mine, theirs = old[at], new[at]
     in_turn = [block for block in old if block.message == mine.message]
-    dropped = [block for block in in_turn if block.digest not in {other.digest for other in new}]
+    kept = {other.digest for other in new if other.message == mine.message}
+    dropped = [block for block in in_turn if block.digest not in kept]
     gone = len(in_turn) > 1 and mine in dropped and mine.kind == "text"
     if gone and (theirs.message > mine.message or any(theirs.digest == block.digest for block in in_turn)):
         return True

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from agentcache.cli.conversation import conversation
 from agentcache.cli.emulator import emulator
+from agentcache.cli.explain import explain
 from agentcache.cli.export import export
 from agentcache.cli.failures import TRACEBACK_SWITCH, exit_code, sentence
 from agentcache.cli.importing import import_
@@ -76,6 +77,7 @@ app.command()(show)
 app.command()(warm)
 app.command()(models)
 app.command()(simulate)
+app.command()(explain)
 app.command()(emulator)
 app.command()(worker)
 app.add_typer(conversation, name="conversation", help="List, read, fork, export, import and delete conversations.")

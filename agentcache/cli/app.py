@@ -21,6 +21,7 @@ from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
 from agentcache.cli.simulate import simulate
+from agentcache.cli.top import top
 from agentcache.cli.warm import warm
 from agentcache.cli.worker import worker
 from agentcache.errors import AgentCacheError
@@ -66,6 +67,7 @@ def agentcache(
 
 app.command(cls=OptionalScriptCommand)(run)
 app.command()(report)
+app.command()(top)
 app.command()(show)
 app.command()(warm)
 app.command()(models)

@@ -22,7 +22,6 @@ from agentcache.emulator.server import Emulator
 from agentcache.emulator.statement import Statement, StatementLine
 from agentcache.errors import SettingsError, StoreError
 from agentcache.runtime.results import RunResult
-from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
 from agentcache.testing.ledger_audit import LedgerAudit, audit, result_problems
 from agentcache.workflow import runtime as runtimes
@@ -58,6 +57,8 @@ class LedgerGuard:
     @contextmanager
     def watching(self) -> Iterator[LedgerGuard]:
         """Notice what is opened until the block ends."""
+        # Its value of the moment: guards may watch within each other.
+        opening: Callable[[str | None], Awaitable[Ledger]] = vars(runtimes)["open_ledger"]
         with ExitStack() as patches:
             for stand_in in (
                 patch.object(Emulator, "__init__", self._noticing_emulators(Emulator.__init__)),
@@ -65,7 +66,7 @@ class LedgerGuard:
                 patch.object(Runtime, "__init__", self._noticing_addresses(Runtime.__init__)),
                 # What `run`, `run_as` and `stream` have in common.
                 patch.object(Runtime, "_run", self._noticing_results(Runtime._run)),  # noqa: SLF001
-                patch.object(runtimes, "open_ledger", self._reading(open_ledger)),
+                patch.object(runtimes, "open_ledger", self._reading(opening)),
             ):
                 patches.enter_context(stand_in)
             yield self

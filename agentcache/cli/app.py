@@ -25,6 +25,7 @@ from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
 from agentcache.cli.simulate import simulate
+from agentcache.cli.top import top
 from agentcache.cli.warm import warm
 from agentcache.cli.worker import worker
 from agentcache.errors import AgentCacheError
@@ -73,6 +74,7 @@ app.command()(report)
 app.command()(prune)
 app.command()(export)
 app.command(name="import")(import_)
+app.command()(top)
 app.command()(show)
 app.command()(warm)
 app.command()(models)

@@ -29,6 +29,8 @@ _Line: TypeAlias = tuple[str | None, str, str]
 
 _ESTIMATE_ERROR = Decimal("0.05")
 """Share of an estimated length within which a difference to the bill tells nothing."""
+_ESTIMATE_ERROR_TOKENS = 256
+"""The same in tokens, for short prefixes: what the API renders around tools is billed and stands in no run of ours."""
 
 _SHARED_LAYERS = frozenset({TOOLS, SETTINGS, Stability.STATIC.value, Stability.SEMI_STATIC.value})
 """Layers that another conversation of the same agent should have in common with the last one."""
@@ -295,7 +297,7 @@ def _lost_usd(prompt: _Prompt, lost: int) -> Decimal | None:
 
 
 def _within_error(available: int, read: int) -> bool:
-    return available - read <= _ESTIMATE_ERROR * available
+    return available - read <= max(_ESTIMATE_ERROR * available, _ESTIMATE_ERROR_TOKENS)
 
 
 def _shared_runs(prompt: _Prompt, before: _Prompt) -> int:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from agentcache.accounting.alerts import Thresholds, broken_thresholds
 from agentcache.accounting.layers import LayerSummary, summarise_layers
+from agentcache.accounting.misses import misses
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
 from agentcache.accounting.selection import Selection
@@ -102,12 +103,15 @@ class _Rows:
     def html(self, made_at: float) -> str:
         """Return the page with everything."""
         # Start-up time: templates and pictures are for this format only.
+        from agentcache.report.miss_panels import miss_panels
         from agentcache.report.page import to_html
 
         known = {call.call_id: call for call in self.calls}
         calls = [call for call in self.calls if self.only.has_call(call)]
         tool_calls = [call for call in self.tool_calls if self.only.has_tool_call(call, known)]
-        return to_html(calls, tool_calls, self.runs, made_at=made_at)
+        missed = [miss for miss in misses(self.calls) if self.only.has_call(miss.call)]
+        further = miss_panels(summarise_layers(self.calls, only=self.only), missed)
+        return to_html(calls, tool_calls, self.runs, made_at=made_at, further=further)
 
 
 def report(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentcache.accounting.explaining.catalogue import Explanation
-from agentcache.accounting.explaining.explanation import explain_calls
 from agentcache.accounting.pricing import plain_usd
 from agentcache.cli.printing import as_json
 from agentcache.prompt.canonical import JsonObject
-from agentcache.simulate.explained_logs import logged_calls
+
+if TYPE_CHECKING:
+    from agentcache.accounting.explaining.catalogue import Explanation
 
 FOUND = 1
 """Exit code when there is a finding; 0 when there is none, 2 when the log could not be read."""
@@ -36,6 +36,10 @@ def explain(
     Needs no conversation ids: which earlier call each should have continued is found in the log. Exit code 0 for a
     log without findings, 1 with, 2 when it could not be read.
     """
+    # Imported here, for the start-up of every other command.
+    from agentcache.accounting.explaining.explanation import explain_calls
+    from agentcache.simulate.explained_logs import logged_calls
+
     calls = logged_calls(log)
     findings = explain_calls(calls)
     if format_ is ExplainFormat.JSON:

@@ -7,19 +7,19 @@ import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentcache.accounting.explaining.catalogue import Explanation
-from agentcache.accounting.explaining.explanation import explain_calls
 from agentcache.accounting.pricing import plain_usd
 from agentcache.cli.explain_ledger import findings_text, ledger_findings
 from agentcache.cli.printing import as_json, console
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject
-from agentcache.simulate.explained_logs import logged_calls
+
+if TYPE_CHECKING:
+    from agentcache.accounting.explaining.catalogue import Explanation
 
 FOUND = 1
 """Exit code when there is a finding; 0 when there is none, 2 when the log could not be read."""
@@ -57,6 +57,10 @@ def explain(
 
 
 def _explain_log(log: Path, format_: ExplainFormat) -> bool:
+    # Imported here, for the start-up of every other command.
+    from agentcache.accounting.explaining.explanation import explain_calls
+    from agentcache.simulate.explained_logs import logged_calls
+
     calls = logged_calls(log)
     findings = explain_calls(calls)
     if format_ is ExplainFormat.JSON:

@@ -22,6 +22,9 @@ Relation = Literal["continues", "sibling"]
 LOOK_BACK_CALLS = 60
 """How many earlier calls are compared in full; of a longer log, those that share most blocks with this one."""
 
+EXCHANGE_MESSAGES = 2
+"""A reply and the next turn."""
+
 SAME_HEAD_LIKENESS = 0.7
 """Share of common word runs from which two heads are taken for renderings of one prompt."""
 
@@ -44,6 +47,9 @@ class Descent:
 
 def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | None:
     """Return what `call` comes after, or `None` for the first of its kind."""
+    grown = _grown_from(call, earlier)
+    if grown is not None:
+        return Descent(parent=grown, relation="continues", common=len(grown.blocks))
     candidates = [other for other in _nearest(call, earlier) if not _contradicts(call, other)]
     continued = [(score, other) for other in candidates if (score := _continuation_score(call, other)) is not None]
     if continued:
@@ -59,6 +65,24 @@ def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | Non
         return None
     _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], pair[1].index))
     return Descent(parent=parent, relation="sibling", common=common_blocks(parent, call))
+
+
+def _grown_from(call: LoggedCall, earlier: Sequence[LoggedCall]) -> LoggedCall | None:
+    """Return the call to which this one adds an exchange and changes nothing, as most do."""
+    grown = [
+        other
+        for other in earlier
+        if 0 <= _last_message(call) - _last_message(other) <= EXCHANGE_MESSAGES
+        and other.messages
+        and other.digests == call.digests[: len(other.digests)]
+        and not _contradicts(call, other)
+        and not _other_conversation(call, other)
+    ]
+    return max(grown, key=lambda other: (len(other.digests), other.index)) if grown else None
+
+
+def _other_conversation(call: LoggedCall, other: LoggedCall) -> bool:
+    return bool(call.conversation and other.conversation and call.conversation != other.conversation)
 
 
 def _nearest(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Sequence[LoggedCall]:
@@ -79,7 +103,7 @@ def _continuation_score(call: LoggedCall, other: LoggedCall) -> float | None:
     A conversation of the same opening question alone is another conversation, unless the call goes on from there
     with the same (or nearly the same) tools and system.
     """
-    if call.conversation and other.conversation and call.conversation != other.conversation:
+    if _other_conversation(call, other):
         return None
     mine = [block.digest for block in call.messages]
     theirs = [block.digest for block in other.messages]
@@ -136,7 +160,7 @@ def is_summary_of(call: LoggedCall, other: LoggedCall) -> bool:
 
     That is a shorter history, whose opening repeats what was replied before or calls itself a summary.
     """
-    if call.conversation and other.conversation and call.conversation != other.conversation:
+    if _other_conversation(call, other):
         return False
     opening = "\n".join(block.text for block in call.messages if block.message == 0)
     if _last_message(other) < 2 or _last_message(call) >= _last_message(other) or not opening:

@@ -37,6 +37,22 @@ def cost_usd(part: BilledPart, *, on: str | None = None) -> Decimal | None:
     return _tokens_usd(part.usage, prices) * _factor(part, facts) + searches
 
 
+def token_prices(part: BilledPart, *, on: str | None = None) -> Prices | None:
+    """Return what one token of each bucket of a part cost in US dollars, under the conditions of `cost_usd`."""
+    facts = facts_for(part.model)
+    listed = facts.prices_for(on=on, prompt_tokens=part.usage.input_tokens, fast=part.speed == "fast")
+    if listed is None:
+        return None
+    factor = _factor(part, facts).scaleb(-_PRICED_TOKENS_LOG10)
+    return Prices(
+        input_usd=listed.input_usd * factor,
+        write_5m_usd=listed.write_5m_usd * factor,
+        write_1h_usd=listed.write_1h_usd * factor,
+        read_usd=listed.read_usd * factor,
+        output_usd=listed.output_usd * factor,
+    )
+
+
 def counterfactual_usd(part: BilledPart, *, on: str | None = None) -> Decimal | None:
     """Return what the same part would have cost with no caching: its whole prompt at the price of uncached input.
 

@@ -230,6 +230,7 @@ def _side_record(record: CallRecord, part: BilledPart, call_id: str) -> CallReco
         section_tokens={},
         prefix_digests=(),
         found_digests=(),
+        prompt_spans=None,
         request=None,
         response=None,
     )

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.spans import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,9 @@ class CallRecord:
     """Seconds for which the scheduler held the call back, by reason; empty when it did not, `None` when unknown."""
     held_saved_usd: Decimal | None = None
     """What reading a prefix that it was held for saved (estimate); `None` when unknown or unpriced."""
+    prompt_spans: tuple[Span, ...] | None = None
+    """The prompt as runs of blocks in wire order, for attribution by layer and for the causes of misses. `None` in a
+    row from before this was kept, and where no request of ours stands behind the row."""
     request: JsonObject | None = None
     """The request body; kept only when the runtime was told to keep text."""
     response: JsonObject | None = None

@@ -190,7 +190,8 @@ class Caller:
 
     def _row(self, prepared: PreparedCall, context: CallContext) -> CallRecord:
         layout = prepared.layout
-        found = self.written.deepest(layout)
+        deepest = self.written.deepest(layout)
+        found = () if deepest is None else (deepest.prefix_digest,)
         return CallRecord(
             call_id=self.new_id("call"),
             run_id=context.run_id,
@@ -204,8 +205,9 @@ class Caller:
             plan=prepared.plan_json(),
             section_tokens=layout.section_tokens(),
             prefix_digests=tuple(point.prefix_digest for point in prepared.plan.kept),
-            found_digests=() if found is None else (found.prefix_digest,),
+            found_digests=found,
             held_s={},
+            prompt_spans=prepared.spans(found),
             request=prepared.request if self.keep_text else None,
         )
 

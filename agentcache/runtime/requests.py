@@ -6,7 +6,7 @@ that carries the layout and the plan beside the request, so that the ledger, `sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentcache.errors import MissingVariable, SettingsError
@@ -18,6 +18,7 @@ from agentcache.prompt.plans import Plan
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import NOTHING_KNOWN, Reuse
 from agentcache.prompt.sections import Stability
+from agentcache.prompt.spans import Span, spans_of
 from agentcache.prompt.wire import CallSettings, to_request
 from agentcache.runtime.agent import Agent, OutputT
 from agentcache.runtime.output import OutputSpec
@@ -36,8 +37,15 @@ class PreparedCall:
     """What the plan was told of the calls around this one."""
     notes: JsonObject = field(default_factory=dict)
     """What else was decided about the prefix of this call, by name."""
+    previous: Layout | None = field(default=None, repr=False)
+    """The last layout of the conversation."""
     betas: tuple[str, ...] = ()
     """Beta features that the request needs, for its `anthropic-beta` header."""
+
+    def spans(self, found: Iterable[str] = ()) -> tuple[Span, ...]:
+        """Return the prompt's runs as the ledger keeps them; `found` are digests of earlier writes in it."""
+        cuts = {*found, *(point.prefix_digest for point in self.plan.kept)}
+        return spans_of(self.layout, cuts=cuts, previous=self.previous)
 
     def plan_json(self) -> JsonObject:
         """Return the plan as the ledger keeps it, the notes beside the breakpoints."""
@@ -126,6 +134,7 @@ def prepare(
         layout=layout,
         plan=planned,
         reuse=reuse,
+        previous=previous,
         betas=betas_for(messages[:1], settings.extra),
     )
 

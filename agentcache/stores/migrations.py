@@ -157,6 +157,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE tool_calls ADD COLUMN result_digest TEXT",
         ),
     ),
+    Migration(
+        name="0005_prompt_spans",
+        statements=("ALTER TABLE calls ADD COLUMN prompt_spans TEXT",),
+    ),
 )
 
 

@@ -23,6 +23,7 @@ from agentcache.accounting.usage import (
 )
 from agentcache.prompt.canonical import ROOT_DIGEST, JsonObject
 from agentcache.prompt.message_chain import MessageNode
+from agentcache.prompt.spans import span_from_json
 from agentcache.stores.protocols import StoredConversation
 
 Row: TypeAlias = dict[str, object]
@@ -56,6 +57,7 @@ def call_row(call: CallRecord) -> Row:
         "prefix_digests": list(call.prefix_digests),
         "found_digests": list(call.found_digests),
         "held_s": None if call.held_s is None else dict(call.held_s),
+        "prompt_spans": None if call.prompt_spans is None else [span.to_json() for span in call.prompt_spans],
     }
 
 
@@ -70,6 +72,7 @@ def call_of(row: RowMapping) -> CallRecord:
         "parts": tuple(_part_of(part) for part in row["parts"]),
         "prefix_digests": tuple(row["prefix_digests"]),
         "found_digests": tuple(row["found_digests"]),
+        "prompt_spans": None if row["prompt_spans"] is None else tuple(map(span_from_json, row["prompt_spans"])),
     }
     return CallRecord(**values)
 

@@ -128,6 +128,7 @@ calls = Table(
     Column("response", OrderedJson),
     Column("held_s", CanonicalJson),
     Column("held_saved_usd", Dollars),
+    Column("prompt_spans", CanonicalJson),
 )
 
 tool_calls = Table(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agentcache.accounting.record_json import call_from_json, call_to_json
 from agentcache.accounting.usage import BilledPart, CallKind, CallRecord, Usage
+from agentcache.prompt.spans import Span
 
 COUNTS = st.integers(0, 10**12)
 USAGES = st.builds(
@@ -24,6 +25,9 @@ DOLLARS = st.none() | st.decimals(0, 10**6, places=9)
 WORDS = st.none() | st.text(max_size=8)
 PARTS = st.builds(
     BilledPart, model=st.text(), usage=USAGES, kind=st.sampled_from(CallKind), service_tier=WORDS, web_searches=COUNTS
+)
+SPANS = st.builds(
+    Span, layer=st.text(), section=WORDS, where=st.text(), tokens=COUNTS, digest=st.text(), parted=st.booleans()
 )
 CALLS = st.builds(
     CallRecord,
@@ -48,6 +52,7 @@ CALLS = st.builds(
     section_tokens=st.dictionaries(st.text(), COUNTS, max_size=3),
     prefix_digests=st.lists(st.text(), max_size=3).map(tuple),
     found_digests=st.lists(st.text(), max_size=3).map(tuple),
+    prompt_spans=st.none() | st.lists(SPANS, max_size=3).map(tuple),
     request=st.none() | st.just({"model": "m", "messages": []}),
 )
 

@@ -19,6 +19,7 @@ from agentcache.accounting.usage import (
 )
 from agentcache.errors import StoreError
 from agentcache.prompt.canonical import JsonObject, json_text
+from agentcache.prompt.spans import Span
 from agentcache.stores.protocols import Ledger, StoredConversation
 
 RUN = RunRecord(run_id="run_1", parent_run_id=None, name="review", agent=None, started_at=1_793_000_000.125)
@@ -62,6 +63,10 @@ FULL_CALL = replace(
     section_tokens={"tools": 812, "persona": 44},
     prefix_digests=("p1:aa", "p1:bb"),
     found_digests=("p1:cc",),
+    prompt_spans=(
+        Span(layer="tools", section=None, where="tools[0]", tokens=812, digest="p1:aa"),
+        Span(layer="turn", section=None, where="messages[0].content[0]", tokens=9, digest="p1:bb", parted=True),
+    ),
     request={"model": "m", "messages": [{"role": "user", "content": "Wo ist Paket 17? 📦"}]},
     response={"id": "msg_1", "content": []},
 )

@@ -13,7 +13,7 @@ from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import SchemaTooNew
 from agentcache.stores import schema
 from agentcache.stores.migrations import MIGRATIONS, Migration, apply_next, is_current
-from agentcache.stores.rows import tool_call_of
+from agentcache.stores.rows import call_of, tool_call_of
 
 FIRST = Migration(name="0001_first", statements=["CREATE TABLE one (id INTEGER)"])
 SECOND = Migration(name="0002_second", statements=["CREATE TABLE two (id INTEGER)", "CREATE INDEX two_ids ON two (id)"])
@@ -132,6 +132,27 @@ def test_a_tool_call_from_before_says_nothing_of_where_its_answer_came_from(engi
         result_tokens=None,
         result_digest=None,
     )
+
+
+def test_a_call_from_before_says_nothing_of_the_runs_of_its_prompt(engine: Engine):
+    before = [migration for migration in MIGRATIONS if migration.name < "0005"]
+    run = "INSERT INTO runs (run_id, name, started_at, status) VALUES ('run_1', 'review', 1.0, 'finished')"
+    call = (
+        "INSERT INTO calls (call_id, run_id, kind, model, turn, sent_at, attempts, parts, plan, section_tokens, "
+        "prefix_digests, found_digests) "
+        "VALUES ('call_1', 'run_1', 'message', 'm', 1, 1.0, 1, '[]', '{}', '{}', '[]', '[]')"
+    )
+    with engine.begin() as connection:
+        for _ in before:
+            apply_next(connection, now=1.0, migrations=before)
+        connection.execute(text(run))
+        connection.execute(text(call))
+        while not is_current(connection):
+            apply_next(connection, now=2.0)
+
+        (row,) = connection.execute(schema.calls.select()).mappings()
+
+    assert call_of(row).prompt_spans is None
 
 
 def test_names_of_steps_are_unique_and_in_order():

@@ -1,0 +1,270 @@
+"""What each layer of the prompts cost: the billed tokens of a call split over the runs of its prompt, exactly.
+
+The API says how many tokens it read, wrote and took in full, never which. Two things are known of which: reads are the
+beginning of a prompt, then come the writes (those for an hour before those for five minutes), then the rest; and how
+long each run is, as an estimate. So the estimate is stretched to what was billed and cut where the buckets meet. Every
+bucket's tokens are given out to the last one, and so is every dollar; where exactly two runs meet is as good as the
+estimate. A call that several models had a part in is split part by part.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import accumulate
+from typing import TypeAlias
+
+from agentcache.accounting.pricing import plain_usd, priced_on, token_prices
+from agentcache.accounting.usage import BilledPart, CallRecord, Usage
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.model_facts import Prices, Ttl
+from agentcache.prompt.spans import SETTINGS, Span
+
+LAYERS = ("tools", "static", "semi_static", "session", "history", "turn")
+"""In wire order."""
+
+LIFETIME_S: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}
+"""Seconds from the start of the request that wrote or last read an entry (spec section 5)."""
+
+_ZERO = Decimal(0)
+_Key: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Life:
+    """Until when a prefix lives, in Unix seconds, and for how long each use lets it live on."""
+
+    until: float
+    ttl_s: float
+
+
+_NEVER = _Life(until=0.0, ttl_s=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanShare:
+    """What a run of a prompt was billed. Output is no part of a prompt, so `usage.output_tokens` is zero."""
+
+    span: Span
+    usage: Usage
+    cost_usd: Decimal | None
+    """`None` when the model has no known price."""
+
+
+def ends_of(spans: Sequence[Span], total: int) -> tuple[int, ...]:
+    """Return where each run ends in a prompt of `total` tokens: the estimates stretched, the last end being `total`.
+
+    Rounded to the nearest token, half up; runs of no tokens end where they begin.
+    """
+    sums = tuple(accumulate(span.tokens for span in spans))
+    whole = sums[-1] if sums else 0
+    if not whole:
+        return (*(0 for _ in sums[:-1]), total) if sums else ()
+    return tuple((2 * total * upto + whole) // (2 * whole) for upto in sums)
+
+
+def between(usage: Usage, start: int, end: int) -> Usage:
+    """Return what the tokens `start` to `end` of a prompt were billed as."""
+    reads = usage.cache_read_tokens
+    hours = reads + usage.cache_write_1h_tokens
+    minutes = hours + usage.cache_write_5m_tokens
+    return Usage(
+        cache_read_tokens=_overlap(start, end, 0, reads),
+        cache_write_1h_tokens=_overlap(start, end, reads, hours),
+        cache_write_5m_tokens=_overlap(start, end, hours, minutes),
+        uncached_input_tokens=_overlap(start, end, minutes, usage.input_tokens),
+    )
+
+
+def split_call(call: CallRecord) -> tuple[SpanShare, ...]:
+    """Return what each run of a call's prompt was billed, in wire order.
+
+    Empty when nobody knows: the usage is unknown, or the row says nothing of the prompt's runs.
+    """
+    spans = call.prompt_spans
+    if call.usage is None or not spans:
+        return ()
+    usages, costs = [Usage()] * len(spans), [_ZERO] * len(spans)
+    priced = True
+    for part in call.own_parts:
+        prices = _prices(part, call)
+        priced = priced and prices is not None
+        ends = ends_of(spans, part.usage.input_tokens)
+        for place, (start, end) in enumerate(zip((0, *ends), ends, strict=False)):
+            share = between(part.usage, start, end)
+            usages[place] += share
+            costs[place] += _ZERO if prices is None else _usd(share, prices)
+    told = zip(spans, usages, costs, strict=True)
+    return tuple(SpanShare(span=span, usage=usage, cost_usd=cost if priced else None) for span, usage, cost in told)
+
+
+def input_usd(call: CallRecord) -> Decimal | None:
+    """Return what a call's prompt cost, without its answer and its searches; `None` when that is not known."""
+    if call.usage is None:
+        return None
+    amounts = []
+    for part in call.own_parts:
+        prices = _prices(part, call)
+        if prices is None:
+            return None
+        amounts.append(_usd(part.usage, prices))
+    return sum(amounts, _ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """What one layer of an agent's prompts was billed. A name is `None` where the row stands for more than one."""
+
+    agent: str | None = None
+    layer: str | None = None
+    calls: int = 0
+    """Calls whose prompt has the layer."""
+    usage: Usage = field(default_factory=Usage)
+    rewritten_tokens: int = 0
+    """Written although the same prefix had been written, and should have lived."""
+    priced_usd: Decimal = _ZERO
+    unpriced_calls: int = 0
+    """Calls whose cost is not known: no price for the model, or no usage from the server."""
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What the prompts' tokens cost; `None` when a call is unpriced."""
+        return None if self.unpriced_calls else self.priced_usd
+
+    def __add__(self, other: LayerRow) -> LayerRow:
+        """Return both rows as one that stands for neither's names; `calls` counts a call once for each row."""
+        return LayerRow(
+            calls=self.calls + other.calls,
+            usage=self.usage + other.usage,
+            rewritten_tokens=self.rewritten_tokens + other.rewritten_tokens,
+            priced_usd=self.priced_usd + other.priced_usd,
+            unpriced_calls=self.unpriced_calls + other.unpriced_calls,
+        )
+
+    def to_json(self, days: float | None = None) -> JsonObject:
+        """Return the row; dollars are decimal text, `None` where they are not known. `days` adds what a day costs."""
+        cost = self.cost_usd
+        told: JsonObject = {
+            "agent": self.agent,
+            "layer": self.layer,
+            "calls": self.calls,
+            "uncached_input_tokens": self.usage.uncached_input_tokens,
+            "cache_write_5m_tokens": self.usage.cache_write_5m_tokens,
+            "cache_write_1h_tokens": self.usage.cache_write_1h_tokens,
+            "cache_read_tokens": self.usage.cache_read_tokens,
+            "read_share": self.usage.read_share,
+            "rewritten_tokens": self.rewritten_tokens,
+            "cost_usd": None if cost is None else plain_usd(cost),
+        }
+        if days is not None:
+            told["cost_per_day_usd"] = None if cost is None or days <= 0 else plain_usd(cost / Decimal(str(days)))
+        return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSummary:
+    """Rows by agent and layer in wire order, their total, and what belongs to no row. `total` has `unattributed` in it.
+
+    Its dollars and tokens are those of the prompts: answers and searches have no layer.
+    """
+
+    rows: tuple[LayerRow, ...]
+    total: LayerRow
+    unattributed: LayerRow
+    """Calls without an agent, without usage, or of whose prompt the ledger kept no runs (rows of an older version)."""
+    days: float | None = None
+    """Length of the time that was asked about; `None` when costs per day were not asked for."""
+
+    def to_json(self) -> JsonObject:
+        """Return `rows`, `total` and `unattributed`, each row as `LayerRow.to_json` has it."""
+        return {
+            "rows": [row.to_json(self.days) for row in self.rows],
+            "total": self.total.to_json(self.days),
+            "unattributed": self.unattributed.to_json(self.days),
+        }
+
+
+def summarise_layers(calls: Iterable[CallRecord], *, days: float | None = None) -> LayerSummary:
+    """Return what each layer of each agent's prompts was billed.
+
+    calls: in any order. days: how long the time is that they are from, to tell what a day costs.
+    """
+    rows: dict[_Key, LayerRow] = defaultdict(LayerRow)
+    unattributed = LayerRow()
+    cached: dict[str, dict[str, _Life]] = defaultdict(dict)
+    count = 0
+    for call in sorted(calls, key=lambda call: (call.sent_at, call.call_id)):
+        count += 1
+        shares = split_call(call)
+        rewritten = _rewritten(call, shares, cached[call.model])
+        if call.agent is None or not shares:
+            unattributed += replace(_whole(call), rewritten_tokens=sum(rewritten))
+            continue
+        for layer, row in _by_layer(shares, rewritten).items():
+            rows[call.agent, layer] += row
+    named = [
+        replace(rows[key], agent=key[0], layer=key[1])
+        for key in sorted(rows, key=lambda key: (key[0], LAYERS.index(key[1])))
+    ]
+    total = replace(sum(named, LayerRow()) + unattributed, calls=count)
+    return LayerSummary(rows=tuple(named), total=total, unattributed=unattributed, days=days)
+
+
+def _by_layer(shares: Sequence[SpanShare], rewritten: Sequence[int]) -> dict[str, LayerRow]:
+    """Return a call's rows, one for each layer that its prompt has."""
+    rows: dict[str, LayerRow] = {}
+    for share, again in zip(shares, rewritten, strict=True):
+        if share.span.layer == SETTINGS:
+            continue
+        row = rows.get(share.span.layer, LayerRow()) + LayerRow(
+            usage=share.usage, rewritten_tokens=again, priced_usd=share.cost_usd or _ZERO
+        )
+        rows[share.span.layer] = replace(row, calls=1, unpriced_calls=int(share.cost_usd is None))
+    return rows
+
+
+def _whole(call: CallRecord) -> LayerRow:
+    cost = input_usd(call)
+    usage = replace(call.usage, output_tokens=0) if call.usage else Usage()
+    return LayerRow(calls=1, usage=usage, priced_usd=cost or _ZERO, unpriced_calls=int(cost is None))
+
+
+def _rewritten(call: CallRecord, shares: Sequence[SpanShare], cached: dict[str, _Life]) -> list[int]:
+    """Return for each run what it wrote though it had been written; note in `cached` what this call wrote and read."""
+    known = [call.sent_at < cached.get(share.span.digest, _NEVER).until for share in shares]
+    deepest = max((place for place, is_known in enumerate(known) if is_known), default=-1)
+    again = [share.usage.cache_write_tokens if place <= deepest else 0 for place, share in enumerate(shares)]
+    ttl_s = 0.0
+    for place, share in reversed(tuple(enumerate(shares))):
+        if share.usage.uncached_input_tokens or not share.usage.input_tokens:
+            continue
+        # An hour's writes stand before those of five minutes; what was only read lives on for as long as before.
+        own_s = cached[share.span.digest].ttl_s if known[place] else 0.0
+        ttl_s = max(ttl_s, own_s, _written_s(share.usage))
+        cached[share.span.digest] = _Life(until=call.sent_at + ttl_s, ttl_s=ttl_s)
+    return again
+
+
+def _written_s(usage: Usage) -> float:
+    return LIFETIME_S["1h"] if usage.cache_write_1h_tokens else LIFETIME_S["5m"]
+
+
+def _prices(part: BilledPart, call: CallRecord) -> Prices | None:
+    if part.usage == Usage():
+        return Prices(input_usd=_ZERO, write_5m_usd=_ZERO, write_1h_usd=_ZERO, read_usd=_ZERO, output_usd=_ZERO)
+    return token_prices(part, on=priced_on(call))
+
+
+def _usd(usage: Usage, prices: Prices) -> Decimal:
+    return (
+        usage.uncached_input_tokens * prices.input_usd
+        + usage.cache_write_5m_tokens * prices.write_5m_usd
+        + usage.cache_write_1h_tokens * prices.write_1h_usd
+        + usage.cache_read_tokens * prices.read_usd
+    )
+
+
+def _overlap(start: int, end: int, first: int, last: int) -> int:
+    return max(0, min(end, last) - max(start, first))

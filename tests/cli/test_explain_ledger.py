@@ -1,0 +1,67 @@
+"""Findings on a ledger's calls, as `agentcache explain` will print them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentcache import Agent, Prompt, Runtime
+from agentcache.cli.explain_ledger import findings_text, ledger_findings
+from agentcache.emulator.clock import VirtualClock
+from agentcache.emulator.server import serve
+from agentcache.errors import StoreError, TargetError
+from tests.scenarios.stage import MODEL, prose
+
+CLERK = Agent(
+    name="clerk",
+    model=MODEL,
+    prompt=Prompt(static=prose("orders", 150), session="It is {{ now }}. " + prose("news", 120)),
+)
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> tuple[str, list[str]]:
+    """A ledger with two runs of one conversation, whose session section changed; its URL and the runs' ids."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    clock = VirtualClock()
+    async with (
+        serve(lambda request: "ok", clock=clock) as emulator,
+        Runtime(url, base_url=emulator.base_url, clock=clock.now) as runtime,
+    ):
+        runs = []
+        for now in ("noon", "one"):
+            runs.append((await runtime.run(CLERK, "What is new?", session={"now": now}, conversation="c")).run_id)
+            await clock.advance(10)
+    return url, runs
+
+
+async def test_the_place_that_changed_is_named_with_section_and_layer(ledger: tuple[str, list[str]]):
+    url, (_, second) = ledger
+
+    page = findings_text(await ledger_findings(url, run=second)).plain
+
+    assert "moved PC057" in page
+    assert "system[1] (section 'session', layer session)" in page
+
+
+async def test_a_run_that_lost_nothing_has_no_findings_though_the_ledger_has(ledger: tuple[str, list[str]]):
+    url, (first, _) = ledger
+
+    (found,) = await ledger_findings(url)
+
+    assert await ledger_findings(url, run=first) == []
+    assert await ledger_findings(url, call=str(found["call"])) == [found]
+    assert findings_text([]).plain.startswith("No call read less")
+
+
+async def test_a_run_or_call_that_is_not_there_is_said_to_be_missing(ledger: tuple[str, list[str]]):
+    with pytest.raises(TargetError, match="no run 'run_0'"):
+        await ledger_findings(ledger[0], run="run_0")
+    with pytest.raises(TargetError, match="no call 'call_0'"):
+        await ledger_findings(ledger[0], call="call_0")
+
+
+async def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path):
+    with pytest.raises(StoreError, match="no ledger"):
+        await ledger_findings(f"sqlite:///{tmp_path / 'none.db'}")

@@ -15,12 +15,15 @@ from heapq import nsmallest
 
 from jinja2 import Environment, PackageLoader
 
+from agentcache.accounting.layers import LayerSummary, summarise_layers
+from agentcache.accounting.misses import misses
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.run_trees import RunTree, run_trees
 from agentcache.accounting.summary import Summary, SummaryRow, summarise
 from agentcache.accounting.tool_summary import summarise_tools
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.prompt.canonical import JsonObject
+from agentcache.report.cache_panels import layer_panel, miss_panel
 from agentcache.report.drawing import NARROW, WIDE, Bars, draw
 from agentcache.report.formats import notes
 from agentcache.report.panels import Panel, dollars, percent
@@ -57,16 +60,18 @@ def to_html(
     drawn: draws a chart as SVG of a width. The default raises `TargetError` where the extra `html` is not installed.
 
     The page holds what it shows as JSON, in the element of the id `report`: under `agent`, `model`, `run` and `tool`
-    what `agentcache report --by` each of them prints as JSON.
+    what `agentcache report --by` each of them prints as JSON, and under `layer` the summary by layer.
     """
     by_agent, tools = summarise(calls, tool_calls, by="agent", runs=runs), summarise_tools(tool_calls)
+    layers = summarise_layers(calls)
     told: JsonObject = {
         "agent": by_agent.to_json(),
         "model": summarise(calls, tool_calls, by="model", runs=runs).to_json(),
         "run": summarise(calls, tool_calls, by="run", runs=runs).to_json(),
         "tool": tools.to_json(),
+        "layer": layers.to_json(),
     }
-    panels = (*usage_panels(by_agent, tools, calls), *further)
+    panels = (*usage_panels(by_agent, tools, calls), *_cache_panels(layers, calls), *further)
     trees = run_trees(runs, calls)
     return (
         _environment()
@@ -83,6 +88,11 @@ def to_html(
             report=_embedded(told),
         )
     )
+
+
+def _cache_panels(layers: LayerSummary, calls: Sequence[CallRecord]) -> tuple[Panel, ...]:
+    """Return the panels on layers and misses; none where no row says what its prompt was made of."""
+    return (layer_panel(layers), miss_panel(misses(calls))) if layers.rows else ()
 
 
 def shown_run(tree: RunTree, *, most: int = _RUNS_OF_TREE) -> ShownRun:

@@ -58,7 +58,7 @@ def test_an_empty_ledger_has_a_page():
 def test_each_chart_is_drawn_for_a_desk_and_for_a_phone():
     page = _page(TEAM)
 
-    assert page.count(f"data-width='{WIDE}'") == page.count(f"data-width='{NARROW}'") == 6
+    assert page.count(f"data-width='{WIDE}'") == page.count(f"data-width='{NARROW}'") == 8
 
 
 def test_what_is_not_known_is_told_as_such():

@@ -69,8 +69,18 @@ def test_tables_show_the_numbers_of_the_json_report(page: Page, ledger: Path, ta
 def test_the_page_holds_the_report_json(page: Page, ledger: Path) -> None:
     embedded = json.loads(page.locator("#report").text_content() or "")
 
+    assert embedded.keys() == {"agent", "model", "run", "tool", "layer"}
     for by in ("agent", "model", "run", "tool"):
         assert embedded[by] == json.loads(_report(ledger, "--by", by, "--format", "json"))
+
+
+def test_the_layers_show_the_numbers_of_the_json_in_the_page(page: Page) -> None:
+    layers = json.loads(page.locator("#report").text_content() or "")["layer"]
+    shown = _rows(page, "#table-layers")
+
+    for cells, row in zip(shown, [*layers["rows"], layers["total"]], strict=True):
+        for field, (_, exact) in cells.items():
+            assert exact == ("" if row[field] is None else str(row[field]))
 
 
 def test_the_dearest_run_shows_what_it_cost(page: Page, ledger: Path) -> None:
@@ -108,7 +118,7 @@ def test_nothing_is_loaded_nothing_complains_and_nothing_overflows(
     assert (asked, complaints) == ([page_file.as_uri()], [])
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     charts = page.evaluate(_VISIBLE_CHARTS)
-    assert len(charts) == 6
+    assert len(charts) == 8
     assert all(left >= 0 and right <= width for left, right in charts)
     page.close()
 

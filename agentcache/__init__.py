@@ -30,6 +30,7 @@ from agentcache.errors import (
     TemplateError,
     ToolDeclarationError,
     ToolFailed,
+    ToolServerUnavailable,
     Unauthenticated,
     UnexpectedCall,
     UnusedReply,
@@ -62,10 +63,12 @@ from agentcache.runtime.events import (
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.memo_declaration import Memo
 from agentcache.runtime.results import RunResult
+from agentcache.runtime.server_tools import ServerTool, code_execution, tool_search, web_fetch, web_search
 from agentcache.runtime.team import Team
 from agentcache.runtime.tool_context import ToolCall, current_tool_call
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.tools import Tool, tool
+from agentcache.runtime.toolsets import McpServer, Toolset
 from agentcache.runtime.warm_calls import Warmed
 from agentcache.stores.protocols import ConversationRecord
 from agentcache.version import __version__
@@ -98,6 +101,7 @@ __all__ = [
     "CallRejected",
     "CallRetried",
     "CallStarted",
+    "code_execution",
     "Compaction",
     "Concurrency",
     "ConnectionFailed",
@@ -124,6 +128,7 @@ __all__ = [
     "LimitReached",
     "Limits",
     "majority",
+    "McpServer",
     "Memo",
     "MissingVariable",
     "Notice",
@@ -148,6 +153,7 @@ __all__ = [
     "SchemaTooNew",
     "Section",
     "ServerFailed",
+    "ServerTool",
     "SettingsError",
     "Spent",
     "Stability",
@@ -160,11 +166,14 @@ __all__ = [
     "ThinkingDelta",
     "Tool",
     "tool",
+    "tool_search",
     "ToolCall",
     "ToolDeclarationError",
     "ToolFailed",
     "ToolFinished",
     "ToolResult",
+    "ToolServerUnavailable",
+    "Toolset",
     "ToolStarted",
     "Unauthenticated",
     "UnexpectedCall",
@@ -175,6 +184,8 @@ __all__ = [
     "Vote",
     "vote",
     "Warmed",
+    "web_fetch",
+    "web_search",
     "Workflow",
     "workflow",
     "WorstCase",

@@ -17,6 +17,7 @@ AgentCacheError
 │   ├── ConversationBusy             another run of this process is in the conversation; raised before anything is sent
 │   ├── ConversationChanged          another process saved it while this run was in it; says where its history is
 │   ├── PrefixMoved                  strict: what a conversation sent before is not what it would send now
+│   ├── ToolServerUnavailable        an MCP server cannot be reached, or does not list its tools
 │   └── CallError                    a model call failed; carries the attempts made
 │       ├── CallRejected             the API refuses this request; the same bytes would be refused again
 │       │   └── Unauthenticated      no credentials, or credentials that the API does not accept
@@ -179,6 +180,10 @@ class PrefixMoved(RunError):
     def __init__(self, message: str, *, where: str) -> None:
         super().__init__(message)
         self.where = where
+
+
+class ToolServerUnavailable(RunError):
+    """An MCP server cannot be reached, or does not list its tools, and the run cannot begin without them."""
 
 
 class CallError(RunError):

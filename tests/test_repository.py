@@ -225,6 +225,8 @@ IMPORTED_AS = {"vl_convert_python": "vl_convert"}
 
 def _import_name(requirement: str) -> str:
     name = re.split(r"[<>=\[~! ]", requirement)[0].lower().replace("-", "_")
+    if name.startswith("opentelemetry_"):
+        return "opentelemetry"  # one package from several distributions
     return IMPORTED_AS.get(name, name)
 
 

@@ -17,6 +17,7 @@ from itertools import accumulate
 from typing import TypeAlias
 
 from agentcache.accounting.pricing import plain_usd, priced_on, token_prices
+from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import BilledPart, CallRecord, Usage
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.model_facts import Prices, Ttl
@@ -186,19 +187,24 @@ class LayerSummary:
         }
 
 
-def summarise_layers(calls: Iterable[CallRecord], *, days: float | None = None) -> LayerSummary:
+def summarise_layers(
+    calls: Iterable[CallRecord], *, days: float | None = None, only: Selection = EVERYTHING
+) -> LayerSummary:
     """Return what each layer of each agent's prompts was billed.
 
-    calls: in any order. days: how long the time is that they are from, to tell what a day costs.
+    calls: in any order. days: how long the time is that they are from, to tell what a day costs. only: what counts;
+    what others had written is looked at all the same.
     """
     rows: dict[_Key, LayerRow] = defaultdict(LayerRow)
     unattributed = LayerRow()
     cached: dict[str, dict[str, _Life]] = defaultdict(dict)
     count = 0
     for call in sorted(calls, key=lambda call: (call.sent_at, call.call_id)):
-        count += 1
         shares = split_call(call)
         rewritten = _rewritten(call, shares, cached[call.model])
+        if not only.has_call(call):
+            continue
+        count += 1
         if call.agent is None or not shares:
             unattributed += replace(_whole(call), rewritten_tokens=sum(rewritten))
             continue

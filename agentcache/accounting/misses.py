@@ -82,7 +82,7 @@ def misses(calls: Iterable[CallRecord]) -> tuple[Miss, ...]:
     """Return what calls lost, oldest first, one miss a call at most. `calls` come in any order."""
     memories: dict[str, _Memory] = defaultdict(_Memory)
     found: list[Miss] = []
-    for call in sorted(calls, key=lambda call: (call.sent_at, call.call_id)):
+    for call in sorted(calls, key=lambda call: (call.sent_at, call.turn, call.call_id)):
         if call.usage is None or not call.usage.input_tokens or not call.prompt_spans or call.kind in SIDE_KINDS:
             continue
         prompt = _Prompt(call, call.prompt_spans, call.usage)
@@ -109,7 +109,7 @@ class _Entry:
         return at < self.used_at + self.ttl_s
 
     def readable(self, at: float) -> bool:
-        return self.readable_at <= at
+        return self.readable_at < at
 
 
 @dataclass(slots=True)
@@ -255,6 +255,7 @@ def _miss(
     gap_s: float,
     ttl_s: float | None = None,
 ) -> Miss | None:
+    available = min(available, prompt.usage.input_tokens)  # rows of a loop on the server add up several prompts
     lost = 0 if cause is Cause.BELOW_MINIMUM else available - prompt.usage.cache_read_tokens
     if lost <= 0 and cause is not Cause.BELOW_MINIMUM:
         return None

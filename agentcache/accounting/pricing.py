@@ -79,7 +79,12 @@ def price_record(record: CallRecord) -> CallRecord:
 
 def priced_on(record: CallRecord) -> str:
     """Return the ISO date of the prices that a call pays: the UTC day on which it was sent."""
-    return datetime.fromtimestamp(record.sent_at, UTC).date().isoformat()
+    return utc_day(record.sent_at)
+
+
+def utc_day(at_s: float) -> str:
+    """Return the ISO date, in UTC, of a time in Unix seconds."""
+    return datetime.fromtimestamp(at_s, UTC).date().isoformat()
 
 
 def plain_usd(amount: Decimal) -> str:

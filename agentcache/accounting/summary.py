@@ -1,7 +1,8 @@
 """The ledger summed up: who used what, what it cost, and what it would have cost without caching.
 
 Decides whose row a call counts in, and when a sum of dollars is not known. Every call counts exactly once: in the row
-of its agent (or run, or model), or under `unattributed` when it names no agent or when nobody knows what it used.
+of its agent (or run, or model, or day), or under `unattributed` when it names no agent (by day it has a row all the
+same) or when nobody knows what it used.
 A sum of dollars that lacks one call's price is no sum: it is `None`, and the summary says which models lack one.
 """
 
@@ -13,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from agentcache.accounting.pricing import cost_usd, plain_usd
+from agentcache.accounting.pricing import cost_usd, plain_usd, utc_day
+from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord, Usage
 from agentcache.accounting.waiting import Waiting, sum_waiting
 from agentcache.accounting.wasted_writes import wasted_write_tokens
 from agentcache.prompt.canonical import JsonObject
 
-Grouping: TypeAlias = Literal["agent", "run", "model"]
+Grouping: TypeAlias = Literal["agent", "run", "model", "day"]
 
 _ZERO = Decimal(0)
 _Key: TypeAlias = tuple[str, str]
@@ -32,6 +34,8 @@ class SummaryRow:
 
     run: str | None = None
     name: str | None = None
+    day: str | None = None
+    """ISO date of a day in UTC."""
     agent: str | None = None
     model: str | None = None
     calls: int = 0
@@ -122,17 +126,21 @@ class Summary:
     """How long calls were held back by the scheduler, and what that saved."""
 
     def to_json(self) -> JsonObject:
-        """Return the report JSON of DESIGN section 7. By run, each row begins with `run` (its id) and `name`."""
+        """Return the report JSON of DESIGN section 7.
+
+        By run, each row begins with `run` (its id) and `name`; by day with `day`.
+        """
         return {
-            "rows": [self._row_json(row) for row in self.rows],
+            "rows": [self.row_json(row) for row in self.rows],
             "total": self.total.to_json(),
             "unattributed": self.unattributed.to_json(),
             "waiting": self.waiting.to_json(),
         }
 
-    def _row_json(self, row: SummaryRow) -> JsonObject:
-        names: JsonObject = {"run": row.run, "name": row.name} if self.by == "run" else {}
-        return names | row.to_json()
+    def row_json(self, row: SummaryRow) -> JsonObject:
+        """Return a row of this summary, its unattributed one or its total with the names that its rows have."""
+        names: dict[Grouping, JsonObject] = {"run": {"run": row.run, "name": row.name}, "day": {"day": row.day}}
+        return names.get(self.by, {}) | row.to_json()
 
 
 def summarise(
@@ -141,19 +149,26 @@ def summarise(
     *,
     by: Grouping = "agent",
     runs: Iterable[RunRecord] = (),
+    only: Selection = EVERYTHING,
 ) -> Summary:
     """Return the summary of calls and tool calls.
 
-    by: `agent` gives a row to each agent and model, `model` to each model, `run` to each top-level run with
-        everything nested in it. `runs` says how runs nest and what they are called; a run that is not among them
-        counts as a top-level run of no name.
+    by: `agent` gives a row to each agent and model, `model` to each model, `day` to each day (UTC) on which calls were
+        sent, `run` to each top-level run with everything nested in it. `runs` says how runs nest and what they are
+        called; a run that is not among them counts as a top-level run of no name.
 
     A tool call counts where the call that asked for it counts. Where that call is not among `calls`, it counts in
-    the first row of its agent, or under `unattributed` when the agent has none.
+    the first row of its agent, or by day on the day that it began, or under `unattributed` when the agent has none.
+
+    only: what counts; all `calls` tell what was read, and so which written tokens were wasted.
     """
     calls = list(calls)
     tops = _TopLevelRuns({run.run_id: run for run in runs})
     wasted = wasted_write_tokens(calls)
+    if only != EVERYTHING:
+        known = {call.call_id: call for call in calls}
+        tool_calls = [tool_call for tool_call in tool_calls if only.has_tool_call(tool_call, known)]
+        calls = [call for call in calls if only.has_call(call)]
     keys = {call.call_id: _key_of_call(call, by, tops) for call in calls}
     sums: dict[_Key, SummaryRow] = defaultdict(SummaryRow)
     for call in calls:
@@ -189,7 +204,11 @@ class _TopLevelRuns:
 
 
 def _key_of_call(call: CallRecord, by: Grouping, tops: _TopLevelRuns) -> _Key:
-    if call.agent is None or call.usage is None:
+    if call.usage is None:
+        return _UNATTRIBUTED
+    if by == "day":
+        return (utc_day(call.sent_at), "")
+    if call.agent is None:
         return _UNATTRIBUTED
     if by == "run":
         return tops.key(call.run_id)
@@ -198,6 +217,8 @@ def _key_of_call(call: CallRecord, by: Grouping, tops: _TopLevelRuns) -> _Key:
 
 def _key_of_tool_call(tool_call: ToolCallRecord, by: Grouping, tops: _TopLevelRuns, keys: Collection[_Key]) -> _Key:
     """Return the key for a tool call whose call is not known."""
+    if by == "day":
+        return (utc_day(tool_call.started_at), "")
     if tool_call.agent is None:
         return _UNATTRIBUTED
     if by == "run":
@@ -221,6 +242,8 @@ def _row_of_call(call: CallRecord, wasted: int) -> SummaryRow:
 def _named(row: SummaryRow, key: _Key, by: Grouping) -> SummaryRow:
     if by == "run":
         return replace(row, run=key[1], name=key[0] or None)
+    if by == "day":
+        return replace(row, day=key[0])
     return replace(row, agent=key[0], model=key[1]) if by == "agent" else replace(row, model=key[0])
 
 

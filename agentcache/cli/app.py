@@ -13,10 +13,13 @@ from typer.core import TyperGroup
 
 from agentcache.cli.conversation import conversation
 from agentcache.cli.emulator import emulator
+from agentcache.cli.export import export
 from agentcache.cli.failures import TRACEBACK_SWITCH, exit_code, sentence
+from agentcache.cli.importing import import_
 from agentcache.cli.memo import memo
 from agentcache.cli.models import models
 from agentcache.cli.optional_script import OptionalScriptCommand
+from agentcache.cli.prune import prune
 from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
@@ -66,6 +69,9 @@ def agentcache(
 
 app.command(cls=OptionalScriptCommand)(run)
 app.command()(report)
+app.command()(prune)
+app.command()(export)
+app.command(name="import")(import_)
 app.command()(show)
 app.command()(warm)
 app.command()(models)

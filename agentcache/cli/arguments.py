@@ -35,10 +35,10 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, object]:
     return found
 
 
-def moment(text: str, *, now: float) -> float:
+def moment(text: str, *, now: float, option: str = "--since") -> float:
     """Return a point in time as Unix seconds: an ISO date or time (local unless it says otherwise), or how long ago.
 
-    Raises `TargetError` for a text that is neither.
+    Raises `TargetError` for a text that is neither; `option` names the flag in the message.
     """
     try:
         return datetime.fromisoformat(text).timestamp()
@@ -48,7 +48,7 @@ def moment(text: str, *, now: float) -> float:
         return now - seconds(text)
     except SettingsError as error:
         raise TargetError(
-            f"--since {text!r} is no date, time or length; write 2026-11-22, 2026-11-22T08:30 or 24h"
+            f"{option} {text!r} is no date, time or length; write 2026-11-22, 2026-11-22T08:30 or 24h"
         ) from error
 
 

@@ -23,8 +23,8 @@ async def ledger_findings(url: str | None, *, run: str | None = None, call: str 
     refuse_absent(url)
     ledger = await open_ledger(url)
     try:
-        calls = await ledger.calls()
-        of_run = None if run is None else {item.call_id for item in await ledger.calls(run_id=run)}
+        calls = await ledger.calls(text=False)
+        of_run = None if run is None else {item.call_id for item in await ledger.calls(run_id=run, text=False)}
         if run is not None and not await ledger.runs(run_id=run):
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
     finally:

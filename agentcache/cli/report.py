@@ -9,21 +9,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from rich.table import Table
 
+from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.layers import LayerSummary, summarise_layers
+from agentcache.accounting.repricing import Repricing
+from agentcache.accounting.repricing import reprice as reprice_calls
+from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.cli.arguments import moment
 from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
-from agentcache.cli.settings import read_settings
+from agentcache.cli.reprice import repricing_json, repricing_text
+from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
+from agentcache.report.delimited import to_csv, to_markdown
 from agentcache.report.formats import to_json
+from agentcache.report.layer_tables import to_layer_table
 from agentcache.report.tables import to_table
 from agentcache.report.tool_tables import to_tool_table
+
+BROKEN = 1
+"""Exit code of `--check` when a threshold is broken."""
 
 
 class By(StrEnum):
@@ -32,6 +43,8 @@ class By(StrEnum):
     AGENT = "agent"
     RUN = "run"
     MODEL = "model"
+    DAY = "day"
+    LAYER = "layer"
     TOOL = "tool"
 
 
@@ -40,34 +53,58 @@ class ReportFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "md"
     HTML = "html"
 
 
-_GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model"}
-"""What sums calls up; by tool, tool calls are."""
+_GROUPINGS: Mapping[By, Grouping] = {By.AGENT: "agent", By.RUN: "run", By.MODEL: "model", By.DAY: "day"}
+"""What sums calls up; by layer, their prompts are; by tool, tool calls."""
+
+_Summed: TypeAlias = Summary | LayerSummary | ToolSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Which rows of which ledger: of one run with everything nested in it, from `since` on (Unix seconds)."""
+
+    url: str | None
+    run: str | None
+    since: float | None
+    only: Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
-    """What a ledger answers."""
+    """What a ledger answers: more than is counted, for `only` is applied where it is summed up."""
 
     runs: Sequence[RunRecord]
     calls: Sequence[CallRecord]
     tool_calls: Sequence[ToolCallRecord]
+    only: Selection
 
-    def summary(self, by: By) -> Summary | ToolSummary:
+    def summary(self, by: By) -> _Summed:
         """Return the rows summed up."""
+        if by is By.LAYER:
+            return summarise_layers(self.calls, only=self.only)
         grouping = _GROUPINGS.get(by)
-        if grouping is None:
-            return summarise_tools(self.tool_calls)
-        return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs)
+        return self.tools() if grouping is None else self.by(grouping)
+
+    def by(self, grouping: Grouping) -> Summary:
+        """Return the calls summed up."""
+        return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs, only=self.only)
+
+    def tools(self) -> ToolSummary:
+        """Return the tool calls summed up."""
+        known = {call.call_id: call for call in self.calls}
+        return summarise_tools(call for call in self.tool_calls if self.only.has_tool_call(call, known))
 
     def html(self, made_at: float) -> str:
         """Return the page with everything."""
         # Start-up time: templates and pictures are for this format only.
         from agentcache.report.page import to_html
 
-        return to_html(self.calls, self.tool_calls, self.runs, made_at=made_at)
+        return to_html(self.calls, self.tool_calls, self.runs, made_at=made_at, only=self.only)
 
 
 def report(
@@ -79,61 +116,137 @@ def report(
         str | None,
         typer.Option(metavar="WHEN", help="Only what began since then: 2026-11-22, 2026-11-22T08:30, 24h, 7d."),
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only what began before then; written as --since is.")
+    ] = None,
     run: Annotated[str | None, typer.Option(metavar="ID", help="Only this run and everything nested in it.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only this agent's own calls.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Only calls of this model.")] = None,
     format_: Annotated[
         ReportFormat, typer.Option("--format", help="How to print; html is a page with all of it, whatever --by says.")
     ] = ReportFormat.TABLE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, not stdout.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print what breaks [tool.agentcache.alerts], and exit with 1 if anything.")
+    ] = False,
+    reprice: Annotated[
+        bool, typer.Option("--reprice", help="Print what today's prices of each call's day change in its row.")
+    ] = False,
+    write: Annotated[bool, typer.Option("--write", help="With --reprice: change the rows.")] = False,
 ) -> None:
-    """Sum the ledger up per agent, run, model or tool.
+    """Sum the ledger up per agent, run, model, day (UTC), layer of the prompts, or tool.
 
     Prints calls, tokens, what they cost, and what they would have cost without caching. By tool: how its calls were
-    answered, how long they took, and what the memo saved.
+    answered, how long they took, and what the memo saved. By layer: what each layer of an agent's prompts was billed.
     """
-    settings = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db)
-    now = time.time()
-    start = None if since is None else moment(since, now=now)
-    rows = asyncio.run(_rows(settings.db_url, start, run))
-    if format_ is ReportFormat.HTML:
-        text = rows.html(now)
-    elif output is None and format_ is ReportFormat.TABLE:
-        console().print(_table(rows.summary(by), table_width()))
+    _check_modes(format_, check=check, reprice=reprice, write=write)
+    folder, now = Path.cwd(), time.time()
+    settings = read_settings(environment=os.environ, folder=folder).overridden(db_url=db)
+    thresholds = read_thresholds(folder) if check else None
+    end = None if until is None else moment(until, now=now, option="--until")
+    question = _Question(
+        url=settings.db_url,
+        run=run,
+        since=None if since is None else moment(since, now=now),
+        only=Selection(agent=agent, model=model, until=end),
+    )
+    if reprice:
+        repricing, written = asyncio.run(_repriced(question, write=write))
+        told = repricing_json if format_ is ReportFormat.JSON else repricing_text
+        _put(told(repricing, written), output)
         return
+    rows = asyncio.run(_rows(question))
+    if thresholds is not None:
+        _check(rows, thresholds, output)
+        return
+    if format_ is ReportFormat.HTML:
+        _put(rows.html(now), output)
+        return
+    summary = rows.summary(by)
+    if output is None and format_ is ReportFormat.TABLE:
+        console().print(_table(summary, table_width()))
     else:
-        text = _text(rows.summary(by), format_)
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
+        _put(_text(summary, format_, REPORT_WIDTH), output)
+
+
+def _check(rows: _Rows, thresholds: Thresholds, output: Path | None) -> None:
+    """Tell what is broken, a sentence a line, and exit with 1 if anything is."""
+    broken = broken_thresholds(thresholds, by_agent=rows.by("agent"), by_day=rows.by("day"))
+    _put("".join(f"{sentence}\n" for sentence in broken), output)
+    if broken:
+        raise typer.Exit(BROKEN)
+
+
+def _check_modes(format_: ReportFormat, *, check: bool, reprice: bool, write: bool) -> None:
+    if check and reprice:
+        raise TargetError("--check and --reprice exclude each other; give one of them")
+    if write and not reprice:
+        raise TargetError("--write writes what --reprice found; give both, or neither")
+    if reprice and format_ not in {ReportFormat.TABLE, ReportFormat.JSON}:
+        raise TargetError(f"--reprice has no format {format_.value!r}; there are table and json")
+
+
+def _put(text: str, output: Path | None) -> None:
+    if output is not None:
         write_file(output, text)
+    else:
+        typer.echo(text, nl=False)
 
 
-def _text(summary: Summary | ToolSummary, format_: ReportFormat) -> str:
-    return f"{to_json(summary)}\n" if format_ is ReportFormat.JSON else text_of(_table(summary, REPORT_WIDTH))
+def _text(summary: _Summed, format_: ReportFormat, width: int) -> str:
+    """Return the summary in a format of its own; the page is none, for it has all summaries."""
+    match format_:
+        case ReportFormat.JSON:
+            return f"{to_json(summary)}\n"
+        case ReportFormat.CSV:
+            return to_csv(summary)
+        case ReportFormat.MARKDOWN:
+            return to_markdown(summary)
+        case _:
+            return text_of(_table(summary, width))
 
 
-def _table(summary: Summary | ToolSummary, width: int) -> Table:
+def _table(summary: _Summed, width: int) -> Table:
     if isinstance(summary, ToolSummary):
         return to_tool_table(summary, width=width)
+    if isinstance(summary, LayerSummary):
+        return to_layer_table(summary, width=width)
     return to_table(summary, width=width)
 
 
-async def _rows(url: str | None, since: float | None, run: str | None) -> _Rows:
+async def _rows(question: _Question) -> _Rows:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
-    refuse_absent(url)
-    ledger = await open_ledger(url)
+    refuse_absent(question.url)
+    run, since = question.run, question.since
+    ledger = await open_ledger(question.url)
     try:
         runs = await ledger.runs(run_id=run)
         if run is not None and not runs:
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
         return _Rows(
             runs=runs,
-            calls=await ledger.calls(run_id=run, since=since),
+            calls=await ledger.calls(run_id=run, since=since, text=False),
             tool_calls=await ledger.tool_calls(run_id=run, since=since),
+            only=question.only,
         )
+    finally:
+        await ledger.close()
+
+
+async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int | None]:
+    # Start-up time, as above.
+    from agentcache.stores.opening import open_ledger
+
+    refuse_absent(question.url)
+    ledger = await open_ledger(question.url)
+    try:
+        calls = await ledger.calls(run_id=question.run, since=question.since, text=False)
+        repricing = reprice_calls(call for call in calls if question.only.has_call(call))
+        return repricing, await ledger.reprice_calls(repricing.calls) if write else None
     finally:
         await ledger.close()
 

@@ -6,18 +6,21 @@ Knows the names and types of all settings and where each may come from. Knows no
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from agentcache.accounting.alerts import Thresholds
 from agentcache.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "AGENTCACHE_"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +43,14 @@ class Settings:
     def overridden(self, **arguments: object) -> Settings:
         """Return the settings with every argument that was given (is not `None`) in place of ours."""
         given = {name: value for name, value in arguments.items() if value is not None}
-        return _checked({**asdict(self), **given}, "the command line")
+        return _checked(_SETTINGS, {**asdict(self), **given}, "the command line", _NAMES)
 
 
 _NAMES = [item.name for item in fields(Settings)]
 _SETTINGS = TypeAdapter(Settings)
+_ALERTS = "alerts"
+"""The table within ours that has settings of its own."""
+_THRESHOLDS = TypeAdapter(Thresholds)
 
 
 def read_settings(*, environment: Mapping[str, str], folder: Path) -> Settings:
@@ -53,10 +59,27 @@ def read_settings(*, environment: Mapping[str, str], folder: Path) -> Settings:
     Raises `SettingsError` for a file that is no TOML, a setting that does not exist, or a value of the wrong type.
     """
     path = folder / "pyproject.toml"
-    from_file = _checked(_table(path), f"[tool.agentcache] in {path}")
+    table = {name: value for name, value in _table(path).items() if name != _ALERTS}
+    from_file = _checked(_SETTINGS, table, f"[tool.agentcache] in {path}", [*_NAMES, _ALERTS])
     names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in _NAMES}
     given = {names[key]: value for key, value in environment.items() if key in names and value}
-    return _checked({**asdict(from_file), **given}, f"the environment ({ENVIRONMENT_PREFIX}...)")
+    return _checked(_SETTINGS, {**asdict(from_file), **given}, f"the environment ({ENVIRONMENT_PREFIX}...)", _NAMES)
+
+
+def read_thresholds(folder: Path) -> Thresholds:
+    """Return the thresholds of `[tool.agentcache.alerts]` in `folder`'s `pyproject.toml`.
+
+    Raises `SettingsError` for a file that is no TOML, a threshold that does not exist or has no meaning, and for none.
+    """
+    path = folder / "pyproject.toml"
+    where = f"[tool.agentcache.alerts] in {path}"
+    names = [item.name for item in fields(Thresholds)]
+    table = _table(path).get(_ALERTS)
+    if table is None or table == {}:
+        raise SettingsError(f"{where} has no threshold to check against; set one or more of: {', '.join(names)}")
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: `tool.agentcache.alerts` is not a table; write [tool.agentcache.alerts]")
+    return _checked(_THRESHOLDS, table, where, names)
 
 
 def _table(path: Path) -> Mapping[str, object]:
@@ -73,14 +96,14 @@ def _table(path: Path) -> Mapping[str, object]:
     return table
 
 
-def _checked(values: Mapping[str, object], where: str) -> Settings:
+def _checked(adapter: TypeAdapter[_T], values: Mapping[str, object], where: str, names: Sequence[str]) -> _T:
     try:
-        return _SETTINGS.validate_python(values)
+        return adapter.validate_python(values)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         name = ".".join(map(str, problem["loc"]))
         if problem["type"] == "unexpected_keyword_argument":
-            close = get_close_matches(name, _NAMES, n=1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(_NAMES)}"
+            close = get_close_matches(name, names, n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names)}"
             raise SettingsError(f"{where}: no setting is called {name!r}; {remedy}") from error
         raise SettingsError(f"{where}: {name!r} is {problem['input']!r}: {problem['msg']}") from error

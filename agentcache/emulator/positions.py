@@ -199,9 +199,9 @@ class PromptReader:
 
     def _expand(self, chain: _Chain, tool: JsonObject, facts: ModelFacts) -> None:
         """Render a deferred tool where a `tool_reference` found it: part of that position (K11)."""
-        text = canonical_block(tool).encode()
-        key = digest(text)
-        chain.extend_last(key, self._known_length(key, tool, facts))
+        found = {name: value for name, value in tool.items() if name != "defer_loading"}
+        key = digest(canonical_block(found).encode())
+        chain.extend_last(key, self._known_length(key, found, facts))
 
     def _length(self, block: JsonObject, facts: ModelFacts) -> int:
         return self._known_length(digest(canonical_block(block).encode()), block, facts)

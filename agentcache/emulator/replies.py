@@ -17,6 +17,7 @@ from agentcache.emulator.json_values import JsonObject, JsonValue, compact
 from agentcache.emulator.request import MessagesRequest
 from agentcache.emulator.schema_example import example_of
 from agentcache.emulator.thinking_seals import seal_of
+from agentcache.emulator.tool_search import check_answer
 from agentcache.errors import EmulatorError, UnexpectedCall, UnusedReply
 from agentcache.prompt.model_facts import ModelFacts
 from agentcache.prompt.token_estimate import block_tokens, text_tokens
@@ -130,6 +131,7 @@ def answer_from(reply: ScriptedReply, request: MessagesRequest, new_id: Callable
     if request.compacts:
         return _compaction(blocks, request)
     content = tuple(_completed(block, request, new_id) for block in blocks)
+    check_answer(content, request)
     if stop_reason is None:
         stop_reason = "tool_use" if any(block["type"] == "tool_use" for block in content) else "end_turn"
     answer = _counted(

@@ -28,6 +28,7 @@ from agentcache.emulator.refusals import ApiError, extra_input, not_played
 from agentcache.emulator.request import MessagesRequest
 from agentcache.emulator.thinking_seals import check_seals
 from agentcache.emulator.tool_rules import read_tool_choice, read_tools
+from agentcache.emulator.tool_search import check_references
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 _COUNTED_FIELDS = frozenset(
@@ -91,6 +92,7 @@ def read_request(
     tools = read_tools(fields.get("tools"))
     system = read_system(fields.get("system"))
     messages = read_messages(fields["messages"], facts, betas)
+    check_references(messages, tools)
     markers = place_markers(
         fields, tools=tools, system=system, messages=messages, nested_count=settings.nested_markers_count
     )

@@ -1,9 +1,9 @@
 """Blocks of one request in wire order: tools, system, messages; each with its prefix, tokens and look-back position.
 
-Decides identity and order, nothing about breakpoints. What the API leaves out of the rendered prompt (deferred tools,
-turn-scoped system messages, thinking that an older model strips) has no part in any prefix. Knows no model but
-through its facts, and trusts that a message that was laid out once is never changed afterwards: that is what makes
-the next turn cheap.
+Decides identity and order, nothing about breakpoints. What the API leaves out of the rendered prompt (deferred tools
+until they are found, turn-scoped system messages, thinking that an older model strips) has no part in any prefix.
+Knows no model but through its facts, and trusts that a message that was laid out once is never changed afterwards:
+that is what makes the next turn cheap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import eq, is_
 from types import MappingProxyType
 from typing import TypeVar
 
-from agentcache.errors import SettingsError
+from agentcache.errors import BreakpointError, SettingsError
 from agentcache.prompt.blocks import (
     COLLAPSED_KINDS,
     UNMARKABLE_KINDS,
@@ -36,6 +36,7 @@ from agentcache.prompt.token_estimate import (
     message_tokens,
     tool_prompt_tokens,
 )
+from agentcache.prompt.tool_kinds import found_names, is_deferred, same_deferred, stands_with_system, without_deferral
 
 __all__ = ["Block", "Layout", "Level", "lay_out"]
 
@@ -152,6 +153,7 @@ def lay_out(
     for index, tool in work.unread(tools):
         work.add_tool(index, tool, parting=index + 1 == parting_tools)
     work.enter("system", level_salts)
+    work.add_tools_with_system(tools)
     for index, section in work.unread(system):
         work.add_section(index, section)
     work.enter("messages", level_salts)
@@ -190,12 +192,15 @@ class _Work:
         self._level: Level = "tools"
         # The root names the model, so that no prefix of one model is taken for a prefix of another.
         self._digest, self._tokens, self._position, self._run = f"{DIGEST_SCHEME}:{facts.canonical}", 0, -1, ""
+        self._deferred: dict[str, JsonObject] = {}
 
     def enter(self, level: Level, salts: Mapping[Level, str]) -> None:
         """Begin a level: its salt is part of every prefix from here on."""
         self._level = level
         self._digest = chain(self._digest, f"{level}\n{salts.get(level, '')}")
         self._run = ""
+        if level == "messages":
+            self._deferred = {str(tool.get("name")): tool for tool in self.wire["tools"] if is_deferred(tool)}
         self.starts[level] = (self._digest, len(self.blocks))
 
     def unread(self, sources: Sequence[_SourceT], stripped: int = 0) -> Iterator[tuple[int, _SourceT]]:
@@ -206,13 +211,26 @@ class _Work:
         return enumerate(islice(sources, kept, None), start=kept)
 
     def add_tool(self, index: int, tool: JsonObject, *, parting: bool) -> None:
-        """Append one tool definition."""
-        where = f"tools[{index}]"
-        bare, mark = without_mark(tool, where)
-        rendered = bare.get("defer_loading") is not True
-        extra = tool_prompt_tokens(self._facts) if rendered and self._tokens == 0 else 0
-        self._append(bare, index=index, where=where, mark=mark, rendered=rendered, extra_tokens=extra, parting=parting)
+        """Append one tool definition; a deferred one has no place in the prompt, and some have theirs further on."""
+        bare, mark = without_mark(tool, f"tools[{index}]")
+        if is_deferred(bare):
+            if mark is not None:
+                raise BreakpointError(f"tools[{index}] is marked, but a tool with defer_loading takes no breakpoint")
+        elif not stands_with_system(bare):
+            self._append_tool(bare, mark, index=index, parting=parting)
         self._close(bare)
+
+    def add_tools_with_system(self, tools: Sequence[JsonObject]) -> None:
+        """Append the definitions that the API renders at the beginning of the system prompt."""
+        for index, tool in enumerate(tools):
+            if stands_with_system(tool) and not is_deferred(tool):
+                self._append_tool(*without_mark(tool, f"tools[{index}]"), index=index)
+        self.starts["system"] = (self._digest, len(self.blocks))
+
+    def _append_tool(self, bare: JsonObject, mark: Ttl | None, *, index: int, parting: bool = False) -> None:
+        extra = tool_prompt_tokens(self._facts) if self._tokens == 0 else 0
+        where = f"tools[{index}]"
+        self._append(bare, level="tools", index=index, where=where, mark=mark, extra_tokens=extra, parting=parting)
 
     def add_section(self, index: int, section: RenderedSection) -> None:
         """Append one section as a text block."""
@@ -241,6 +259,7 @@ class _Work:
                 mark=mark,
                 rendered=rendered,
                 extra_tokens=opening,
+                brings=[self._deferred[name] for name in found_names(bare) if name in self._deferred],
             )
             opening = 0 if rendered else opening
         unchanged = isinstance(message["content"], list) and all(map(is_, wire, content))
@@ -252,6 +271,8 @@ class _Work:
         kept = _alike(before.sources.values[self._level], sources, same=eq if self._level == "system" else is_)
         if self._level == "messages" and before.sources.stripped != stripped:
             kept = min(kept, before.sources.stripped, stripped)
+        if self._level == "messages" and not same_deferred(before.tools, self.wire["tools"]):
+            kept = 0  # a message may bring another definition now
         if kept == 0:
             return 0
         last, start = earlier[kept - 1], len(self.blocks)
@@ -274,12 +295,14 @@ class _Work:
         index: int,
         where: str,
         mark: Ttl | None,
+        level: Level | None = None,
         content_index: int | None = None,
         role: str | None = None,
         section: RenderedSection | None = None,
         rendered: bool = True,
         extra_tokens: int = 0,
         parting: bool = False,
+        brings: Sequence[JsonObject] = (),
     ) -> None:
         """Append one block. One that is not rendered moves neither the chain nor the position and counts nothing."""
         kind = wire.get("type")
@@ -288,6 +311,9 @@ class _Work:
         tokens = self._counter.block_tokens(wire, self._facts) + extra_tokens if rendered else 0
         if rendered:
             self._digest = chain(self._digest, own)
+            for tool in brings:
+                self._digest = chain(self._digest, block_digest(tool, None))
+                tokens += self._counter.block_tokens(without_deferral(tool), self._facts)
             self._tokens += tokens
             run = kind if self._collapse and kind in COLLAPSED_KINDS else ""
             self._position += not (run and run == self._run)
@@ -296,14 +322,14 @@ class _Work:
             self.author_marks.append(len(self.blocks))
         self.blocks.append(
             Block(
-                level=self._level,
+                level=level or self._level,
                 index=index,
                 content_index=content_index,
                 where=where,
                 kind=kind,
                 role=role,
                 section=section.name if section else None,
-                stability=section.stability if section else _STABILITY[self._level],
+                stability=section.stability if section else _STABILITY[level or self._level],
                 digest=own,
                 prefix_digest=self._digest,
                 tokens=tokens,

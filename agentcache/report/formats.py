@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+from agentcache.accounting.layers import LayerSummary
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.summary import Summary
 from agentcache.accounting.tool_summary import ToolSummary
@@ -18,10 +19,10 @@ _TOLD_FROM_S = 1.0
 """Calls that were held for less than this in all, nobody waited for; the JSON has them."""
 
 
-def to_json(summary: Summary | ToolSummary) -> str:
+def to_json(summary: Summary | ToolSummary | LayerSummary) -> str:
     """Return the report JSON of DESIGN section 7: indented by two, keys in a fixed order, no newline at the end.
 
-    By tool the rows have the fields of `ToolRow.to_json`.
+    By tool the rows have the fields of `ToolRow.to_json`, by layer those of `LayerRow.to_json`.
     """
     return json.dumps(summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
 

@@ -81,13 +81,19 @@ def width_of(table: Table) -> int:
 
 
 def _name_headings(summary: Summary, layout: _Layout) -> Sequence[str]:
-    headings = {"agent": ("agent", "model"), "model": ("model",), "run": ("name", "run")}[summary.by]
+    named = {"agent": ("agent", "model"), "model": ("model",), "run": ("name", "run"), "day": ("day",)}
+    headings = named[summary.by]
     return ("\n".join(headings),) if layout.stacked else headings
 
 
 def _names(row: SummaryRow, summary: Summary, layout: _Layout) -> Sequence[Text]:
-    told = {"agent": (row.agent, row.model), "model": (row.model,), "run": (row.name, row.run)}[summary.by]
-    first, *rest = (Text(name or "") for name in told)
+    named = {
+        "agent": (row.agent, row.model),
+        "model": (row.model,),
+        "run": (row.name, row.run),
+        "day": (row.day,),
+    }
+    first, *rest = (Text(name or "") for name in named[summary.by])
     if not layout.stacked:
         return (first, *rest)
     return (Text("\n").join([first, *(Text(text.plain, style="dim") for text in rest)]),)

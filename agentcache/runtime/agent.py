@@ -7,7 +7,7 @@ declared alike send the same bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Generic, Literal, TypeAlias, get_args
@@ -26,7 +26,10 @@ from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.durations import Duration, seconds
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.output import OutputSpec
-from agentcache.runtime.tools import Tool, ordered_tools
+from agentcache.runtime.server_tools import is_tool_search, tool_search
+from agentcache.runtime.tool_order import AnyTool, ordered_tools
+from agentcache.runtime.tools import Tool
+from agentcache.runtime.toolsets import AnyToolset, McpServer, Toolset
 
 OutputT = TypeVar("OutputT", default=str)
 
@@ -55,7 +58,9 @@ class Agent(Generic[OutputT]):
     name: stands in the ledger and in reports; letters, digits, `_`, `.`, `-`.
     model: a Claude model id. One that is not in the facts table runs with conservative defaults and is unpriced.
     prompt: its layered sections.
-    tools: functions made with `@tool`; sent in the order of their names, once made with `shared_tools` in front.
+    tools: functions made with `@tool`, and tools that the API runs (`web_search()`); sent in the order of their names,
+        once made with `shared_tools` in front.
+    toolsets: collections of tools that may be deferred, and MCP servers; sent behind `tools`.
     shared_tools: those that other agents send first too, as a `Team` gives them.
     variables: values of the static layer.
     semi_static: values that change now and then; a function is asked at most once per `refresh`.
@@ -77,7 +82,7 @@ class Agent(Generic[OutputT]):
     name: str
     model: str
     prompt: Prompt
-    tools: tuple[Tool, ...] | list[Tool] = ()
+    tools: Sequence[AnyTool] = ()
     variables: Variables = field(default_factory=dict)
     semi_static: Snapshot | None = None
     refresh: Duration | None = None
@@ -88,13 +93,17 @@ class Agent(Generic[OutputT]):
     cache: Policy = "auto"
     limits: Limits = DEFAULT_LIMITS
     tool_concurrency: int | None = None
-    shared_tools: tuple[Tool, ...] | list[Tool] = ()
+    shared_tools: Sequence[AnyTool] = ()
     fallbacks: tuple[str, ...] | list[str] = ()
     fallback_on: tuple[FallbackCause, ...] = ("overloaded", "refused")
     compaction: Compaction | None = None
+    toolsets: Sequence[AnyToolset] = ()
     facts: ModelFacts = field(init=False, repr=False)
     renderer: Renderer = field(init=False, repr=False)
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)
+    """The tools that can be called by their names; those of MCP servers come when a run begins."""
+    definitions: tuple[JsonObject, ...] = field(init=False, repr=False)
+    """All tools as they are sent."""
     needs: Mapping[Stability, frozenset[str]] = field(init=False, repr=False)
     refresh_s: float | None = field(init=False, repr=False)
     stand_ins: tuple[Agent[OutputT], ...] = field(init=False, repr=False)
@@ -112,13 +121,16 @@ class Agent(Generic[OutputT]):
         _check_settings(self, facts)
         shared = ordered_tools(self.shared_tools)
         tools = ordered_tools(self.tools, shared=shared)
+        offered = _offered(self, tools, shared, facts)
         known = None if callable(self.semi_static) else frozenset(self.semi_static or {})
         needs = check_variables(self.prompt, static=frozenset(self.variables), semi_static=known)
         derived: dict[str, object] = {
             "facts": facts,
             "tools": tools,
             "shared_tools": shared,
-            "toolbox": MappingProxyType({item.name: item for item in tools}),
+            "toolsets": tuple(self.toolsets),
+            "toolbox": MappingProxyType({item.name: item for item in offered if isinstance(item, Tool)}),
+            "definitions": tuple(item.definition() for item in offered),
             "needs": needs,
             "renderer": Renderer(self.prompt),
             "refresh_s": None if self.refresh is None else seconds(self.refresh),
@@ -140,6 +152,21 @@ class Agent(Generic[OutputT]):
             effort=self.effort,
             output_format=output.native_schema if self.facts.structured_outputs else None,
         )
+
+
+def _offered(
+    agent: Agent[OutputT], tools: tuple[AnyTool, ...], shared: tuple[AnyTool, ...], facts: ModelFacts
+) -> tuple[AnyTool, ...]:
+    """Return all tools in the order in which they are sent; with deferred ones there is a search for them."""
+    strange = next((item for item in agent.toolsets if not isinstance(item, Toolset | McpServer)), None)
+    if strange is not None:
+        raise DeclarationError(f"agent {agent.name!r}: {strange!r} is neither a Toolset nor an McpServer")
+    servers = [item.name for item in agent.toolsets if isinstance(item, McpServer)]
+    if len(servers) != len(set(servers)):
+        raise DeclarationError(f"agent {agent.name!r}: two MCP servers are named {max(servers, key=servers.count)!r}")
+    collected = [each for item in agent.toolsets if isinstance(item, Toolset) for each in item.offered(facts)]
+    searched = any(item.deferred for item in collected) and not any(map(is_tool_search, tools))
+    return ordered_tools([*tools, *([tool_search()] if searched else []), *collected], shared=shared)
 
 
 def _models(agent: Agent[OutputT]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.message_chain import MessageChain
 from agentcache.prompt.model_facts import facts_for
+from agentcache.runtime.pinned_tools import PinnedList, lists_from_json, lists_to_json
 from agentcache.runtime.sent_prefix import SentPrefix, sent_from_json, sent_to_json
 from agentcache.stores.protocols import StoredConversation
 
@@ -50,6 +51,8 @@ class Transcript:
     sent: SentPrefix | None = None
     settings: HeldSettings | None = None
     """Those of the first call."""
+    pinned: Mapping[str, PinnedList] = field(default_factory=dict)
+    """The tools of MCP servers, by server, as the conversation has them."""
     version: int = 0
     """How often the conversation was saved."""
     saved_by: str | None = None
@@ -73,6 +76,7 @@ def transcript_of(stored: StoredConversation) -> Transcript:
         layout=None if sent is None else _laid_out(sent, stored.state.get("tools"), messages),
         sent=sent,
         settings=HeldSettings.from_json(stored.state.get("settings")),
+        pinned=lists_from_json(stored.state.get("toolsets")),
         version=stored.version or 0,
         chain=stored.chain,
         saved_by=run_id if isinstance(run_id := stored.state.get("run"), str) else None,
@@ -108,6 +112,7 @@ def _state(transcript: Transcript) -> dict[str, JsonValue]:
         "settings": None if transcript.settings is None else transcript.settings.to_json(),
         "sent": None if transcript.sent is None else sent_to_json(transcript.sent),
         "tools": [] if transcript.layout is None else list(transcript.layout.tools),
+        **({"toolsets": lists_to_json(transcript.pinned)} if transcript.pinned else {}),
     }
 
 

@@ -104,7 +104,7 @@ def lay_out_call(
     """Return the blocks of one call of `agent`; `previous` is the last layout of the conversation."""
     return lay_out(
         facts=agent.facts,
-        tools=[tool.definition() for tool in agent.toolbox.values()],
+        tools=agent.definitions,
         system=system,
         messages=messages,
         previous=previous,

@@ -27,6 +27,7 @@ from agentcache.runtime.fallbacks import Line, answered
 from agentcache.runtime.fork_point import ForkPoint, forkable
 from agentcache.runtime.memo import ToolMemo
 from agentcache.runtime.memo_keys import MemoScope
+from agentcache.runtime.open_toolsets import OpenToolsets
 from agentcache.runtime.recorded_conversation import begun, compacted_once
 from agentcache.runtime.recorded_steps import tool_steps
 from agentcache.runtime.replies import Reply
@@ -48,6 +49,7 @@ class Runner:
     snapshots: Snapshots
     conversations: Conversations
     compactor: Compactor
+    toolsets: OpenToolsets
     memo: ToolMemo
     clock: Callable[[], float]
     new_id: Callable[[str], str]
@@ -71,6 +73,7 @@ class Runner:
         async with self._draft(run) as transcript:
             await self.turnstile.passed()
             await begun(run, transcript)
+            run = await self._with_toolsets(run, transcript)
             rendered, opening = await self._rendered(run)
             settings = self._settings(run, transcript)
             going = go_on(
@@ -90,6 +93,11 @@ class Runner:
             return await self._turns(
                 Line(run=run, transcript=transcript, going=going, settings=settings, rest=run.agent.stand_ins)
             )
+
+    async def _with_toolsets(self, run: AgentRun, transcript: Transcript) -> AgentRun:
+        joined = await self.toolsets.joined(run, transcript)
+        self._require_approver(joined.agent)
+        return joined
 
     async def _compacted(
         self,
@@ -185,6 +193,7 @@ class Runner:
             elif isinstance(step, RunTools):
                 with forkable(_fork_point(line, step.blocks)):
                     results = await self._tools(run, step.blocks, answer.call_id)
+                await self.toolsets.tell_changes(run, transcript)
                 transcript.messages.append({"role": "user", "content": list(results)})
             elif not isinstance(step, CallAgain):
                 raise TypeError(f"unknown step {step!r}")

@@ -20,7 +20,8 @@ from agentcache.prompt.variables import check_variables
 from agentcache.runtime.agent import Agent, FallbackCause, OutputT, Snapshot, Thinking, Variables
 from agentcache.runtime.durations import Duration
 from agentcache.runtime.limits import Limits
-from agentcache.runtime.tools import Tool, ordered_tools
+from agentcache.runtime.tool_order import AnyTool, ordered_tools
+from agentcache.runtime.toolsets import AnyToolset
 
 NO_PROMPT = Prompt()
 
@@ -41,6 +42,7 @@ class AgentOptions(TypedDict, total=False):
     fallbacks: tuple[str, ...] | list[str]
     fallback_on: tuple[FallbackCause, ...]
     compaction: Compaction | None
+    toolsets: Sequence[AnyToolset]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +63,7 @@ class Team:
     name: str
     model: str
     prompt: Prompt = NO_PROMPT
-    tools: tuple[Tool, ...] | list[Tool] = ()
+    tools: Sequence[AnyTool] = ()
     variables: Variables = field(default_factory=dict)
     shared: tuple[RenderedSection, ...] = field(init=False, repr=False)
     """The shared sections as every agent of the team sends them."""
@@ -85,7 +87,7 @@ class Team:
         *,
         name: str,
         prompt: Prompt = NO_PROMPT,
-        tools: Sequence[Tool] = (),
+        tools: Sequence[AnyTool] = (),
         variables: Variables | None = None,
         output: type[OutputT] = str,  # type: ignore[assignment]  # the default of the type variable is str
         **options: Unpack[AgentOptions],
@@ -99,7 +101,7 @@ class Team:
         agent = Agent(
             name=name,
             model=self.model,
-            prompt=self._composed(name, prompt, parting=not own_tools),
+            prompt=self._composed(name, prompt, parting=not (own_tools or options.get("toolsets"))),
             tools=list(own_tools),
             shared_tools=self.tools,
             variables=_merged(self.variables, variables or {}, f"agent {name!r}: variable"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from agentcache.errors import SettingsError, ToolArgumentsInvalid, ToolDeclarationError, ToolFailed
 from agentcache.prompt.canonical import (
@@ -99,6 +100,9 @@ class Tool:
     """Tools that calls of this one may reach, such as those of another agent, and that may wait for approval."""
     blocking: bool | None = None
     """Whether `function` must run in a thread of its own; `None`: if it is no coroutine function."""
+    toolset: str = field(init=False, default="")
+    """Name of the collection that it came with; such tools are sent behind an agent's own."""
+    deferred: bool = field(init=False, default=False)
     signature: Signature | None = field(default=None, repr=False)
     where: str = field(default="", repr=False)
     """File, line and name of the declaration, for messages."""
@@ -137,6 +141,13 @@ class Tool:
     def definition(self) -> JsonObject:
         """Return the tool as the API takes it. Always the same object; leave it as it is."""
         return self._definition
+
+    def in_toolset(self, name: str, *, deferred: bool) -> Self:
+        """Return the same tool as part of a toolset; a deferred one is out of the prompt until it is found."""
+        made = copy(self)
+        marked: JsonObject = {**self._definition, **({"defer_loading": True} if deferred else {})}
+        made._settle({"toolset": name, "deferred": deferred, "_definition": marked})  # noqa: SLF001  # its own class
+        return made
 
     def identity(self) -> str:
         """Return what stands for this tool in the keys of its results: its name, its code, and what the model is told.
@@ -255,25 +266,6 @@ def tool(
         return _declared(function, names, options)
 
     return declare if function is None else declare(function)
-
-
-def ordered_tools(tools: Iterable[Tool], *, shared: Iterable[Tool] = ()) -> tuple[Tool, ...]:
-    """Return tools by name, the order in which they are sent whatever order they were declared in; `shared` lead.
-
-    Raises `ToolDeclarationError` for what is no tool and for two of one name.
-    """
-    known: dict[str, Tool] = {}
-    shared = tuple(shared)
-    for item in (*shared, *tools):
-        if not isinstance(item, Tool):
-            raise ToolDeclarationError(f"{item!r} is no tool; put @tool on the function, or wrap it in tool(...)")
-        twin = known.setdefault(item.name, item)
-        if twin is not item:
-            raise ToolDeclarationError(
-                f"two tools are named {item.name!r}: {twin.where} and {item.where}; rename one with name='...'"
-            )
-    leading = {item.name for item in shared}
-    return tuple(known[name] for name in sorted(known, key=lambda name: (name not in leading, name)))
 
 
 def _names_around_caller() -> Mapping[str, object]:

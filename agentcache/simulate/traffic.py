@@ -72,19 +72,26 @@ def json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, JsonObject]]
 
     Raises `TargetError` naming the file and the line that is no JSON object, or saying why it cannot be read.
     """
+    for number, line in text_lines(path):
+        yield number, json_object(line, where=f"{os.fspath(path)}, line {number}")
+
+
+def text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line of such a file that has text. Raises `TargetError` when it cannot be read."""
     name = os.fspath(path)
     opener = gzip.open if name.endswith(".gz") else lzma.open if name.endswith(".xz") else open
     try:
         with opener(name, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield number, _object(line, f"{name}, line {number}")
+                    yield number, line
     except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise TargetError(f"cannot read {name}: {reason}") from error
 
 
-def _object(line: str, where: str) -> JsonObject:
+def json_object(line: str, *, where: str) -> JsonObject:
+    """Return the object that a line is. Raises `TargetError` for a line that is none; `where` names file and line."""
     try:
         value: JsonValue = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

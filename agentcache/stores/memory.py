@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.stores.memory_conversations import MemoryConversations
-from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation
+from agentcache.stores.protocols import (
+    ConversationRecord,
+    EarlierHistory,
+    LedgerRow,
+    PrunedRuns,
+    StoredConversation,
+)
 
 _Row = TypeVar("_Row", RunRecord, CallRecord, ToolCallRecord)
 
@@ -70,6 +77,39 @@ class MemoryLedger:
         self._check_run(tool_call.run_id, f"run of tool call {tool_call.tool_call_id!r}")
         self._tool_calls.setdefault(tool_call.tool_call_id, tool_call)
 
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write the dollars of these calls into their rows."""
+        self._check_open()
+        changed = 0
+        for call in calls:
+            there = self._calls.get(call.call_id)
+            if there is not None and _billed(there) == _billed(call):
+                self._calls[call.call_id] = there.with_costs(call.cost_usd, call.counterfactual_usd)
+                changed += 1
+        return changed
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before, with all that is nested in it and its rows."""
+        self._check_open()
+        gone: set[str] = set()
+        for run in self._runs.values():
+            if run.parent_run_id is None:
+                tree = self._with_nested(run.run_id)
+                ends = [self._runs[run_id].ended_at for run_id in tree]
+                if all(ended_at is not None and ended_at < before for ended_at in ends):
+                    gone |= tree
+        calls = [call.call_id for call in self._calls.values() if call.run_id in gone]
+        tool_calls = [call.tool_call_id for call in self._tool_calls.values() if call.run_id in gone]
+        if not dry_run:
+            for rows, ids in ((self._runs, gone), (self._calls, calls), (self._tool_calls, tool_calls)):
+                for row_id in ids:
+                    del rows[row_id]
+        return PrunedRuns(runs=len(gone), calls=len(calls), tool_calls=len(tool_calls))
+
+    async def compact(self) -> None:
+        """Do nothing: what is removed from a dictionary takes no room."""
+        self._check_open()
+
     async def runs(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[RunRecord]:
@@ -78,10 +118,12 @@ class MemoryLedger:
         return sorted(rows, key=lambda run: (run.started_at, run.run_id))
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         rows = self._chosen(self._calls.values(), lambda call: call.sent_at, run_id, since, agent)
+        if not text:
+            rows = [replace(call, request=None, response=None) for call in rows]
         return sorted(rows, key=lambda call: (call.sent_at, call.call_id))
 
     async def tool_calls(
@@ -90,6 +132,18 @@ class MemoryLedger:
         """Return tool calls by their start."""
         rows = self._chosen(self._tool_calls.values(), lambda call: call.started_at, run_id, since, agent)
         return sorted(rows, key=lambda call: (call.started_at, call.tool_call_id))
+
+    async def visit(
+        self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
+    ) -> None:
+        """Hand every row to `take`."""
+        chosen: tuple[Sequence[LedgerRow], ...] = (
+            await self.runs(run_id=run_id, since=since),
+            await self.calls(run_id=run_id, since=since),
+            await self.tool_calls(run_id=run_id, since=since),
+        )
+        for row in chain.from_iterable(chosen):
+            take(row)
 
     async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
         """Return a conversation, or `None`."""
@@ -158,6 +212,11 @@ class MemoryLedger:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("this ledger is closed; open it again to use it")
+
+
+def _billed(call: CallRecord) -> tuple[object, ...]:
+    """Return what a call's price depends on."""
+    return call.usage, call.model, call.sent_at, call.parts
 
 
 def _add(rows: dict[str, _Row], row_id: str, row: _Row, kind: str) -> None:

@@ -5,14 +5,25 @@ Decides nothing. Every method raises `StoreError` when the database cannot do wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.message_chain import MessageChain
+
+LedgerRow: TypeAlias = RunRecord | CallRecord | ToolCallRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedRuns:
+    """How many rows went: runs, nested ones included, with their calls and tool calls."""
+
+    runs: int
+    calls: int
+    tool_calls: int
 
 
 class LedgerWriter(Protocol):
@@ -50,6 +61,25 @@ class LedgerWriter(Protocol):
         """Add a tool call unless one of its id is there. Its run must be there already."""
         ...
 
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write `cost_usd` and `counterfactual_usd` of these calls into their rows, all of them or none.
+
+        Returns how many rows that changed: those are left alone that are gone, or bill something else by now.
+        """
+        ...
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before (Unix seconds), with all that is nested in it and its rows.
+
+        A run stays as long as it, or one below it, has not ended or ended later. With `dry_run` nothing is removed,
+        and what would be is returned.
+        """
+        ...
+
+    async def compact(self) -> None:
+        """Give the room of removed rows back, where the database does not do so by itself."""
+        ...
+
 
 class LedgerReader(Protocol):
     """Gives rows back, equal to what was handed in, oldest first (rows of one time by their id).
@@ -65,15 +95,25 @@ class LedgerReader(Protocol):
         ...
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
-        """Return calls by the time they were sent."""
+        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread."""
         ...
 
     async def tool_calls(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[ToolCallRecord]:
         """Return tool calls by their start."""
+        ...
+
+    async def visit(
+        self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
+    ) -> None:
+        """Hand every row to `take`, one after the other: all runs, then calls, then tool calls, each in their order.
+
+        All are from one state of the ledger, and a few are in memory at a time. `take` may be called in another
+        thread; what it raises ends the visit and is raised here, except that an `OSError` becomes a `StoreError`.
+        """
         ...
 
 

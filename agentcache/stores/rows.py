@@ -31,7 +31,7 @@ Row: TypeAlias = dict[str, object]
 
 _Record = TypeVar("_Record", RunRecord, CallRecord, ToolCallRecord, StoredConversation)
 
-_BUCKETS = tuple(item.name for item in fields(Usage))
+BUCKETS = tuple(item.name for item in fields(Usage))
 _PART_WORDS = ("service_tier", "speed", "inference_geo")
 
 
@@ -51,7 +51,7 @@ def call_row(call: CallRecord) -> Row:
     del row["usage"]
     return row | {
         "kind": call.kind.value,
-        **{name: getattr(call.usage, name, None) for name in _BUCKETS},
+        **{name: getattr(call.usage, name, None) for name in BUCKETS},
         "parts": [_part_json(part) for part in call.parts],
         "section_tokens": dict(call.section_tokens),
         "prefix_digests": list(call.prefix_digests),
@@ -64,7 +64,7 @@ def call_row(call: CallRecord) -> Row:
 def call_of(row: RowMapping) -> CallRecord:
     """Return the call of a row."""
     values = dict(row)
-    buckets = {name: values.pop(name) for name in _BUCKETS}
+    buckets = {name: values.pop(name) for name in BUCKETS}
     known = buckets["uncached_input_tokens"] is not None
     values |= {
         "kind": CallKind(row["kind"]),
@@ -119,7 +119,7 @@ def _part_json(part: BilledPart) -> JsonObject:
         "model": part.model,
         "kind": part.kind.value,
         "web_searches": part.web_searches,
-        **{name: getattr(part.usage, name) for name in _BUCKETS},
+        **{name: getattr(part.usage, name) for name in BUCKETS},
         **{name: word for name, word in words.items() if word is not None},
     }
 
@@ -127,7 +127,7 @@ def _part_json(part: BilledPart) -> JsonObject:
 def _part_of(told: Mapping[str, str | int]) -> BilledPart:
     return BilledPart(
         model=str(told["model"]),
-        usage=Usage(**{name: int(told[name]) for name in _BUCKETS}),
+        usage=Usage(**{name: int(told[name]) for name in BUCKETS}),
         kind=CallKind(str(told["kind"])),
         web_searches=int(told["web_searches"]),
         **{name: str(told[name]) for name in _PART_WORDS if name in told},

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import TypeVar
 
@@ -22,16 +22,27 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import rows, schema, sql_conversations
+from agentcache.stores import rows, schema, sql_conversations, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
-from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation, stale_version
+from agentcache.stores.protocols import (
+    ConversationRecord,
+    EarlierHistory,
+    LedgerRow,
+    PrunedRuns,
+    StoredConversation,
+    stale_version,
+)
 
 _T = TypeVar("_T")
 
+_WITHOUT_TEXT = tuple(column for column in schema.calls.columns if column.name not in {"request", "response"})
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
+
+_ROWS_AT_ONCE = 1000
+"""Rows that a visit fetches at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +147,29 @@ class SqlLedger:
         """Add a tool call unless one of its id is there."""
         await self._insert(_upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
 
+    async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
+        """Write the dollars of these calls into their rows."""
+        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls))
+
+    async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
+        """Remove every top-level run that ended before, with all that is nested in it and its rows."""
+        if dry_run:
+            return await self._look(lambda connection: sql_upkeep.prunable(connection, before))
+        pruned: list[PrunedRuns] = []
+
+        def prune(connection: Connection) -> int:
+            pruned.append(sql_upkeep.prune_runs(connection, before))
+            return pruned[-1].runs
+
+        await self._change(prune)
+        return pruned[-1]
+
+    async def compact(self) -> None:
+        """Give the room of removed rows back."""
+        self._check_open()
+        with self._told("make the database smaller"):
+            await self._database.compact()
+
     async def runs(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[RunRecord]:
@@ -146,12 +180,13 @@ class SqlLedger:
         return [rows.run_of(row) for row in found]
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
+        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         column = schema.calls.c
         chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
-        found = await self._read(select(schema.calls).where(*chosen).order_by(column.sent_at, column.call_id))
+        columns = schema.calls.columns if text else _WITHOUT_TEXT
+        found = await self._read(select(*columns).where(*chosen).order_by(column.sent_at, column.call_id))
         return [rows.call_of(row) for row in found]
 
     async def tool_calls(
@@ -164,6 +199,27 @@ class SqlLedger:
             select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
         )
         return [rows.tool_call_of(row) for row in found]
+
+    async def visit(
+        self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
+    ) -> None:
+        """Hand every row to `take`, in the reader's own thread or task."""
+        run, call, tool_call = schema.runs.c, schema.calls.c, schema.tool_calls.c
+        chosen = partial(_conditions, run_id=run_id, since=since, agent=None)
+        runs = select(schema.runs).where(*chosen(run.started_at, run.run_id, run.agent))
+        calls = select(schema.calls).where(*chosen(call.sent_at, call.run_id, call.agent))
+        tools = select(schema.tool_calls).where(*chosen(tool_call.started_at, tool_call.run_id, tool_call.agent))
+
+        def each(connection: Connection) -> None:
+            streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+            for found in streamed.execute(runs.order_by(run.started_at, run.run_id)).mappings():
+                take(rows.run_of(found))
+            for found in streamed.execute(calls.order_by(call.sent_at, call.call_id)).mappings():
+                take(rows.call_of(found))
+            for found in streamed.execute(tools.order_by(tool_call.started_at, tool_call.tool_call_id)).mappings():
+                take(rows.tool_call_of(found))
+
+        await self._look(each)
 
     async def load_conversation(self, conversation_id: str, *, head: str | None = None) -> StoredConversation | None:
         """Return a conversation, or `None`."""

@@ -19,6 +19,8 @@ from agentcache.runtime.agent_run import Input, content_of
 from agentcache.runtime.fork_point import ForkPoint
 from agentcache.runtime.limits import Limits
 from agentcache.runtime.output import OutputSpec
+from agentcache.runtime.server_tools import ServerTool
+from agentcache.runtime.toolsets import McpServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,8 @@ def declaration(agent: Agent[object]) -> str:
     """
     spec = OutputSpec.of(agent.output)
     sections = [[item.name, item.template, str(item.stability)] for item in agent.prompt.sections]
+    run_by_api: list[JsonValue] = [tool.definition() for tool in agent.tools if isinstance(tool, ServerTool)]
+    servers: list[JsonValue] = [f"{each.name} {each.source}" for each in agent.toolsets if isinstance(each, McpServer)]
     told: list[JsonValue] = [
         agent.name,
         agent.model,
@@ -127,6 +131,8 @@ def declaration(agent: Agent[object]) -> str:
         [[tool.name, tool.description, tool.input_schema] for tool in agent.toolbox.values()],
         [spec.name, spec.schema],
         plain_value([agent.thinking, agent.effort, agent.max_tokens, agent.cache]),
+        *([run_by_api] if run_by_api else []),
+        *([servers] if servers else []),
     ]
     return digest(canonical_json(told))
 

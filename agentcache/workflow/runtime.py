@@ -29,6 +29,7 @@ from agentcache.runtime.despite_cancellation import ended
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import ToolMemo
+from agentcache.runtime.open_toolsets import OpenToolsets
 from agentcache.runtime.past_calls import past_calls
 from agentcache.runtime.request_log import RequestLog
 from agentcache.runtime.results import RunResult
@@ -124,6 +125,8 @@ class Runtime:
             ledger = await open_ledger(self._store)
             opening.push_async_callback(ledger.close)
             opening.push_async_callback(self._scheduler.aclose)
+            toolsets = OpenToolsets(clock=self._clock, sleep=self._sleep)
+            opening.push_async_callback(toolsets.aclose)
             shared = None if self._memo is None else open_memo(self._memo, clock=self._clock)
             memo = ToolMemo(clock=self._clock, shared=shared, tenant=self._tenant)
             opening.push_async_callback(memo.close)
@@ -166,6 +169,7 @@ class Runtime:
             snapshots=Snapshots(clock=self._clock),
             conversations=conversations,
             compactor=Compactor(calls=calls, conversations=conversations),
+            toolsets=toolsets,
             memo=memo,
             clock=self._clock,
             new_id=new_id,

@@ -19,6 +19,7 @@ async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, o
     Raises `SettingsError` for an agent that cannot be warmed and a `CallError` when the call fails.
     """
     runner = top.runner
+    agent = await runner.toolsets.fresh(agent)
     now = runner.clock()
     prepared = await warm_call(
         agent, session=session, snapshots=runner.snapshots, history=runner.calls.history, at_s=now

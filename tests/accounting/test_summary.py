@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentcache.accounting.pricing import price_record
+from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Summary, summarise
 from agentcache.accounting.usage import BilledPart, CallRecord, RunRecord, ToolCallRecord, Usage
 from agentcache.prompt.canonical import JsonObject
@@ -268,3 +269,53 @@ def test_rows_and_unattributed_add_up_to_the_total_and_to_the_ledger(changes, by
     assert summary.total.cost_usd == (None if None in costs else sum(cost for cost in costs if cost is not None))
     assert (summary.total.cost_usd is None) == any(call.cost_usd is None for call in ledger)
     assert (summary.total.cost_usd is None) == bool(summary.unpriced_models or summary.unknown_usage_calls)
+
+
+# --- by day, and a part of the ledger ---------------------------------------------------------------------------------
+
+
+def test_by_day_every_known_call_has_its_day():
+    midnight = 1_792_972_800.0  # 2026-10-26 in UTC
+    summary = summarise(
+        calls(
+            {"sent_at": midnight - 0.5}, {"sent_at": midnight}, {"sent_at": midnight, "agent": None}, {"usage": None}
+        ),
+        by="day",
+    )
+
+    assert [(row.day, row.calls) for row in summary.rows] == [("2026-10-25", 1), ("2026-10-26", 2)]
+    assert (summary.unattributed.calls, summary.total.calls) == (1, 4)
+    first = summary.to_json()["rows"][0]  # type: ignore[index]  # a list of objects
+    assert list(first) == ["day", *ROW_FIELDS]  # type: ignore[arg-type]
+
+
+def test_by_day_a_tool_call_of_an_unknown_call_counts_when_it_began():
+    summary = summarise([], [replace(TOOL_CALL, started_at=1_792_972_800.0)], by="day")
+
+    assert [(row.day, row.tool_calls) for row in summary.rows] == [("2026-10-26", 1)]
+
+
+def test_only_what_is_selected_counts():
+    made = calls({}, {"agent": "editor"}, {"model": SONNET}, {"sent_at": CALL.sent_at + 5})
+    tools = [replace(TOOL_CALL, call_id="call_2"), replace(TOOL_CALL, tool_call_id="tool_2", call_id="call_9")]
+
+    def counted(**only) -> tuple[int, int]:
+        total = summarise(made, tools, only=Selection(**only)).total
+        return total.calls, total.tool_calls
+
+    assert counted() == (4, 2)
+    assert counted(agent="editor") == (1, 0)
+    assert counted(model=SONNET) == (1, 1)
+    assert counted(until=CALL.sent_at + 5) == (3, 2)
+    assert counted(until=CALL.sent_at) == (0, 2)
+    assert counted(agent="nobody") == (0, 0)
+
+
+def test_a_token_that_another_agent_read_was_not_wasted():
+    written = {"usage": Usage(cache_write_5m_tokens=500), "prefix_digests": ("p1:a",)}
+    read = {"agent": "editor", "sent_at": CALL.sent_at + 1, "usage": Usage(cache_read_tokens=500)}
+    made = calls(written, read | {"found_digests": ("p1:a",)})
+
+    for only in (Selection(agent="support"), Selection(until=CALL.sent_at + 1)):
+        assert summarise(made, only=only).total.wasted_write_tokens == 0
+        assert summarise([made[0]], only=only).total.wasted_write_tokens == 500

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from agentcache import Agent, Prompt, Runtime
+from agentcache.cli.app import app
 from agentcache.cli.explain_ledger import findings_text, ledger_findings
 from agentcache.emulator.clock import VirtualClock
 from agentcache.emulator.server import serve
@@ -65,3 +68,13 @@ async def test_a_run_or_call_that_is_not_there_is_said_to_be_missing(ledger: tup
 async def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path):
     with pytest.raises(StoreError, match="no ledger"):
         await ledger_findings(f"sqlite:///{tmp_path / 'none.db'}")
+
+
+@pytest.mark.parametrize("told", ["json", "csv", "md", "table"])
+async def test_the_report_by_layer_has_a_row_for_each_layer(ledger: tuple[str, list[str]], told: str):
+    result = await asyncio.to_thread(
+        CliRunner().invoke, app, ["report", "--db", ledger[0], "--by", "layer", "--format", told]
+    )
+
+    assert result.exit_code == 0, result.output
+    assert all(layer in result.output for layer in ("static", "session", "history", "turn"))

@@ -214,3 +214,109 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     assert str(path) in result.stderr
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+# --- by day, filters, formats -----------------------------------------------------------------------------------------
+
+
+def test_by_day_a_row_for_each_day_in_utc(tmp_path: Path) -> None:
+    rows = _rows(_report(_ledger(tmp_path / "ledger.db"), "--by", "day"))
+
+    assert [(row["day"], row["agent"], row["calls"]) for row in rows] == [
+        ("2026-09-20", None, 1),
+        ("2026-09-21", None, 2),
+    ]
+
+
+def test_until_agent_and_model_leave_the_rest_out(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+
+    assert [row["agent"] for row in _rows(_report(url, "--until", "2026-09-21T00:00:00+00:00"))] == ["planner"]
+    assert [row["agent"] for row in _rows(_report(url, "--agent", "reviewer"))] == ["reviewer"]
+    assert _report(url, "--model", "claude-opus-5")["total"]["calls"] == 0
+    assert _report(url, "--model", "claude-sonnet-5-5")["total"]["calls"] == 3
+
+
+def test_a_strange_end_is_named_by_its_own_flag(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["report", "--db", _ledger(tmp_path / "ledger.db"), "--until", "noonish"])
+
+    assert result.exit_code == 2
+    assert "--until 'noonish' is no date, time or length" in result.stderr
+
+
+@pytest.mark.parametrize("by", ["agent", "run", "model", "day", "tool"])
+def test_every_grouping_has_every_format(tmp_path: Path, by: str) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+    asyncio.run(_add_tool_calls(url))
+
+    for format_, begins in (("csv", ""), ("md", "| "), ("table", ""), ("json", "{")):
+        result = RUNNER.invoke(app, ["report", "--db", url, "--by", by, "--format", format_])
+
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith(begins)
+        assert len(result.stdout.splitlines()) >= 2
+        assert max(map(len, result.stdout.splitlines())) <= 100 or format_ != "table"
+
+
+def test_a_file_holds_the_very_text(tmp_path: Path) -> None:
+    url = _ledger(tmp_path / "ledger.db")
+    target = tmp_path / "report.csv"
+
+    printed = RUNNER.invoke(app, ["report", "--db", url, "--format", "csv"]).stdout
+    RUNNER.invoke(app, ["report", "--db", url, "--format", "csv", "-o", str(target)])
+
+    assert target.read_text(encoding="utf-8") == printed
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------------
+
+
+def _checked(tmp_path: Path, alerts: str, *arguments: str) -> Result:
+    (tmp_path / "pyproject.toml").write_text(alerts)
+    return RUNNER.invoke(app, ["report", "--db", _ledger(tmp_path / "ledger.db"), "--check", *arguments])
+
+
+def test_what_is_broken_is_a_sentence_each_and_exit_code_1(tmp_path: Path) -> None:
+    result = _checked(tmp_path, "[tool.agentcache.alerts]\nread_share = 0.95\nunknown_usage_calls = 0\n")
+
+    assert result.exit_code == 1
+    assert [line[:16] for line in result.stdout.splitlines()] == ["agent 'planner' ", "agent 'reviewer'"]
+
+
+def test_what_is_kept_is_silence_and_exit_code_0(tmp_path: Path) -> None:
+    result = _checked(tmp_path, "[tool.agentcache.alerts]\nread_share = 0.9\nusd_per_day = 5\n")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_what_is_left_out_breaks_nothing(tmp_path: Path) -> None:
+    result = _checked(tmp_path, "[tool.agentcache.alerts]\nread_share = 0.95\n", "--agent", "planner")
+
+    assert (result.exit_code, len(result.stdout.splitlines())) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "told"),
+    [
+        ("", "has no threshold to check against; set one or more of: read_share"),
+        ("[tool.agentcache.alerts]\n", "has no threshold to check against"),
+        ("[tool.agentcache]\nalerts = 3\n", "`tool.agentcache.alerts` is not a table"),
+        ("[tool.agentcache.alerts]\nread_shar = 0.5\n", "no setting is called 'read_shar'; did you mean 'read_share'?"),
+        ("[tool.agentcache.alerts]\nread_share = 80\n", "'read_share' is 80: Input should be less than or equal to 1"),
+        ("[tool.agentcache.alerts]\nusd_per_day = nan\n", "'usd_per_day' is nan"),
+        ("[tool.agentcache.alerts]\nwasted_write_tokens = -1\n", "'wasted_write_tokens' is -1"),
+        ("[tool.agentcache.alerts]\nunknown_usage_calls = true\n", "'unknown_usage_calls' is True"),
+    ],
+)
+def test_thresholds_without_meaning_are_exit_code_2(tmp_path: Path, alerts: str, told: str) -> None:
+    result = _checked(tmp_path, alerts)
+
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_thresholds_are_no_setting_of_other_commands(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.agentcache.alerts]\nread_share = 80\n")
+
+    assert RUNNER.invoke(app, ["report", "--db", _ledger(tmp_path / "ledger.db")]).exit_code == 0

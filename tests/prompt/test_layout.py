@@ -160,12 +160,58 @@ def test_a_mark_on_a_block_inside_a_result_is_an_error_that_says_where_to_put_it
 # --------------------------------------------------------------------------------- what the API leaves out
 
 
-def test_a_deferred_tool_is_in_no_prefix_and_takes_no_breakpoint():
-    deferred = {**TOOL, "name": "rare", "defer_loading": True}
-    layout = laid(tools=[deferred, TOOL])
-    assert layout.tools == (deferred, TOOL)
-    assert prefixes(layout)[1:] == prefixes(laid())
-    assert (layout.blocks[0].tokens, layout.blocks[0].markable) == (0, False)
+RARE = {**TOOL, "name": "rare", "description": "Find a rare thing.", "defer_loading": True}
+
+
+def test_a_deferred_tool_is_sent_and_has_no_block_and_takes_no_breakpoint():
+    layout = laid(tools=[RARE, TOOL])
+    assert layout.tools == (RARE, TOOL)
+    assert prefixes(layout) == prefixes(laid())
+    assert layout.blocks[0].where == "tools[1]"
+    with pytest.raises(BreakpointError, match=r"tools\[0\] is marked, but a tool with defer_loading"):
+        laid(tools=[{**RARE, "cache_control": {"type": "ephemeral"}}, TOOL])
+
+
+def found(*names):
+    references = [{"type": "tool_reference", "tool_name": name} for name in names]
+    content = {"type": "tool_search_tool_search_result", "tool_references": references}
+    return {"type": "tool_search_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+
+
+@pytest.mark.parametrize("block", [found("rare"), result("find", [{"type": "tool_reference", "tool_name": "rare"}])])
+def test_a_found_tool_is_rendered_where_it_was_found(block):
+    messages = [user(text("a")), {"role": "assistant", "content": [block]}]
+    bare = {key: value for key, value in RARE.items() if key != "defer_loading"}
+    layout, other = laid(messages, tools=[TOOL, RARE]), laid(messages, tools=[TOOL])
+    assert layout.blocks[-1].tokens - other.blocks[-1].tokens == block_tokens(bare, OPUS)
+    assert prefixes(layout)[:-1] == prefixes(other)[:-1]
+    assert prefixes(layout)[-1] != prefixes(other)[-1]
+
+
+def test_another_definition_moves_the_prefix_from_where_it_was_found_and_one_more_moves_nothing():
+    messages = [user(text("a")), assistant(found("rare")), user(text("b"))]
+    first = laid(messages, tools=[TOOL, RARE])
+    more = laid(messages, tools=[TOOL, RARE, {**RARE, "name": "rarer"}], previous=first)
+    assert prefixes(more) == prefixes(first)
+    other = laid(messages, tools=[TOOL, {**RARE, "description": "Else."}], previous=first)
+    assert [was == now for was, now in zip(prefixes(first), prefixes(other), strict=True)] == [True] * 4 + [False] * 2
+
+
+def test_web_tools_stand_with_the_system_prompt_so_that_switching_them_spares_the_tools():
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    layout = laid([user(text("a"))], tools=[search, TOOL])
+    assert [block.where for block in layout.blocks] == [
+        "tools[1]",
+        "tools[0]",
+        "system[0]",
+        "system[1]",
+        "messages[0].content[0]",
+    ]
+    bare = laid([user(text("a"))])
+    assert layout.blocks[0].prefix_digest == bare.blocks[0].prefix_digest
+    assert not {block.prefix_digest for block in layout.blocks[1:]} & set(prefixes(bare))
+    again = laid([user(text("a")), assistant(text("b"))], tools=[search, TOOL], previous=layout)
+    assert prefixes(again)[:-1] == prefixes(layout)
 
 
 def test_a_message_for_one_turn_is_in_no_prefix_and_takes_no_breakpoint():

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from agentcache.errors import ToolDeclarationError
 from agentcache.prompt.canonical import JsonObject
-from agentcache.runtime.tools import Tool, ordered_tools, tool
+from agentcache.runtime.tool_order import ordered_tools
+from agentcache.runtime.tools import Tool, tool
 
 
 class Shop:
@@ -189,4 +190,4 @@ def test_a_tool_cannot_be_declared_twice():
 
 def test_what_is_no_tool_is_refused():
     with pytest.raises(ToolDeclarationError, match="put @tool on the function"):
-        ordered_tools([find_order])  # type: ignore[list-item]
+        ordered_tools([find_order])  # type: ignore[type-var]

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from agentcache.prompt.canonical import JsonObject, JsonValue, json_text
-from agentcache.runtime.tools import FunctionTool, Tool, ordered_tools, tool
+from agentcache.runtime.tool_order import ordered_tools
+from agentcache.runtime.tools import FunctionTool, Tool, tool
 
 
 class Size(Enum):
@@ -273,7 +274,8 @@ from pydantic import BaseModel
 from agentcache.prompt.canonical import json_text
 from agentcache.runtime.output import OutputSpec
 from agentcache.runtime.schemas import json_form
-from agentcache.runtime.tools import ordered_tools, tool
+from agentcache.runtime.tool_order import ordered_tools
+from agentcache.runtime.tools import tool
 
 class Flag(Enum):
     RED = "red"

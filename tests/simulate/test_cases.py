@@ -72,7 +72,6 @@ def test_every_block_of_the_layout_has_its_position_at_the_judge(tmp_path: Path)
     positions = {block.where: case.position(index) for index, block in enumerate(case.layout.blocks)}
     assert positions == {
         "tools[0]": 0,
-        "tools[1]": None,
         "system[0]": 1,
         "messages[0].content[0]": 2,
         "messages[1].content[0]": None,

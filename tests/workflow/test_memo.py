@@ -193,6 +193,25 @@ async def test_a_memo_that_cannot_be_opened_changes_no_answer(stage):
     assert (counts.misses, counts.memory, counts.degraded) == (1, 1, 1)
 
 
+async def test_a_memo_file_that_can_only_be_read_answers_what_it_has_and_changes_nothing(stage, tmp_path: Path):
+    executions.clear()
+    path = tmp_path / "memo.db"
+    async with stage(looks_up, memo=str(path)) as on:
+        await on.runtime.run(agent(tools=[find_order]), "17")
+    with path.open(
+        "r+b"
+    ) as file:  # others may only read it now (sqlite.org/fileformat.html, 1.3.3); that binds root too
+        file.seek(18)
+        file.write(b"\3")
+    async with stage(looks_up, memo=str(path)) as on:
+        kept = await on.runtime.run(agent(tools=[find_order]), "17")
+        new = [await on.runtime.run(agent(tools=[find_order]), "18") for _ in range(2)]
+        counts = on.runtime.memo.statistics()["find_order"]
+    assert kept.output == '{"asked":1,"order":"17","é":1.0}'
+    assert [result.output for result in new] == ['{"asked":1,"order":"18","é":1.0}'] * 2
+    assert (counts.sqlite, counts.misses, counts.memory, counts.degraded) == (1, 1, 1, 1)
+
+
 async def test_a_memo_url_that_means_nothing_says_so_when_the_runtime_opens():
     with pytest.raises(SettingsError, match="lies in a SQLite file or in Redis"):
         async with Runtime("memory:", api_key="none", memo="postgresql://localhost/x"):

@@ -1,0 +1,94 @@
+"""Thresholds on a ledger's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.pricing import price_record
+from agentcache.accounting.summary import summarise
+from agentcache.accounting.usage import CallRecord, Usage
+
+DAY_S = 86_400.0
+CALL = CallRecord(
+    call_id="call_1",
+    run_id="run_1",
+    agent="support",
+    model="claude-opus-5",
+    sent_at=1_793_000_000.0,
+    usage=Usage(uncached_input_tokens=1000, cache_read_tokens=3000),
+)
+
+
+def broken(thresholds: Thresholds, *changes) -> tuple[str, ...]:
+    """Return what is broken by a priced call for each set of changed fields."""
+    calls = [price_record(replace(CALL, call_id=f"call_{n}", **change)) for n, change in enumerate(changes)]
+    return broken_thresholds(thresholds, by_agent=summarise(calls), by_day=summarise(calls, by="day"))
+
+
+def test_nothing_asked_is_nothing_broken():
+    assert broken(Thresholds(), {"usage": None}, {"usage": Usage(cache_write_1h_tokens=9)}) == ()
+
+
+def test_a_share_just_kept_is_kept():
+    assert broken(Thresholds(read_share=Decimal("0.75")), {}) == ()
+
+
+def test_an_agent_that_reads_too_little_is_named_with_all_its_models_together():
+    least = Thresholds(read_share=Decimal("0.5"))
+    low = {"agent": "editor", "usage": Usage(uncached_input_tokens=900, cache_read_tokens=100)}
+    high = {"agent": "editor", "model": "claude-haiku-5-5", "usage": Usage(cache_read_tokens=1000)}
+
+    assert broken(least, {}, low, high) == ()
+    assert broken(least, {}, low) == (
+        "agent 'editor' read 100 of 1,000 prompt tokens from the cache, a share of 0.1000; "
+        "read_share asks for 0.5 or more.",
+    )
+
+
+def test_an_agent_without_a_prompt_has_no_share_to_keep():
+    assert broken(Thresholds(read_share=Decimal(1)), {"usage": Usage()}) == ()
+
+
+def test_a_day_over_its_dollars_is_named():
+    # 1,000 tokens at 5 and 3,000 at 0.5 dollars per million.
+    assert broken(Thresholds(usd_per_day=Decimal("0.0065")), {}, {"sent_at": CALL.sent_at + DAY_S}) == ()
+    assert broken(Thresholds(usd_per_day=Decimal("0.0065")), {}, {}, {"sent_at": CALL.sent_at + DAY_S}) == (
+        "2026-10-26 cost $0.013; usd_per_day allows $0.0065.",
+    )
+
+
+def test_a_call_of_no_agent_counts_in_its_day():
+    assert len(broken(Thresholds(usd_per_day=Decimal("0.0065")), {}, {"agent": None})) == 1
+
+
+def test_a_day_without_a_price_has_not_been_shown_to_be_cheap():
+    (told,) = broken(Thresholds(usd_per_day=Decimal(100)), {}, {"model": "acme-9"})
+
+    assert told == (
+        "2026-10-26 cost at least $0.0065, and 1 call without a price came on top; "
+        "whether usd_per_day ($100) was kept is not known."
+    )
+
+
+def test_wasted_writes_have_a_bound_in_tokens_and_one_as_a_share():
+    wrote = {"usage": Usage(cache_write_5m_tokens=5000)}
+
+    assert broken(Thresholds(wasted_write_tokens=5000, wasted_write_share=Decimal(1)), wrote) == ()
+    assert broken(Thresholds(wasted_write_tokens=4999, wasted_write_share=Decimal("0.9")), wrote) == (
+        "5,000 written tokens were not read again (estimate); wasted_write_tokens allows 4,999.",
+        "5,000 of 5,000 written tokens were not read again (estimate), a share of 1.0000; "
+        "wasted_write_share allows 0.9.",
+    )
+
+
+def test_nothing_written_wastes_no_share():
+    assert broken(Thresholds(wasted_write_share=Decimal(0)), {}) == ()
+
+
+def test_calls_of_unknown_usage_have_a_bound():
+    assert broken(Thresholds(unknown_usage_calls=1), {"usage": None}) == ()
+    assert broken(Thresholds(unknown_usage_calls=0), {"usage": None}) == (
+        "1 call of unknown usage; unknown_usage_calls allows 0.",
+    )

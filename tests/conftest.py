@@ -2,6 +2,9 @@
 
 The environment loses its credentials and its server, so that no mistake in a test can cost money. With `--live`,
 tests marked `live` run too, and get them back by the fixture `real_credentials`; without it they are skipped.
+
+And whatever a test does, its ledgers must be what its emulators billed, call by call, unless it is marked with the
+reason why they cannot be.
 """
 
 from __future__ import annotations
@@ -9,6 +12,10 @@ from __future__ import annotations
 import os
 
 import pytest
+
+from agentcache.testing import LedgerGuard
+
+pytest_plugins = ["agentcache.testing.fixtures"]
 
 NAMES = (
     "ANTHROPIC_API_KEY",
@@ -43,3 +50,10 @@ def real_credentials(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatc
         pytest.fail("--live calls the real API, and ANTHROPIC_API_KEY is not set")
     for name, value in taken.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def ledger_equals_statement(request: pytest.FixtureRequest, ledger_guard: LedgerGuard) -> None:
+    marker = request.node.get_closest_marker("other_books")
+    if marker is not None:
+        ledger_guard.excuse(marker.args[0])

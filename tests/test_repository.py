@@ -225,9 +225,8 @@ IMPORTED_AS = {"vl_convert_python": "vl_convert"}
 
 def _import_name(requirement: str) -> str:
     name = re.split(r"[<>=\[~! ]", requirement)[0].lower().replace("-", "_")
-    if name.startswith("opentelemetry_"):
-        return "opentelemetry"  # one package from several distributions
-    return IMPORTED_AS.get(name, name)
+    # OpenTelemetry is one package from several distributions.
+    return "opentelemetry" if name.startswith("opentelemetry_") else IMPORTED_AS.get(name, name)
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:

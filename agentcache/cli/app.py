@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from agentcache.cli.conversation import conversation
 from agentcache.cli.emulator import emulator
+from agentcache.cli.explain import explain
 from agentcache.cli.export import export
 from agentcache.cli.failures import TRACEBACK_SWITCH, exit_code, sentence
 from agentcache.cli.importing import import_
@@ -24,6 +25,7 @@ from agentcache.cli.report import report
 from agentcache.cli.run import run
 from agentcache.cli.show import show
 from agentcache.cli.simulate import simulate
+from agentcache.cli.top import top
 from agentcache.cli.warm import warm
 from agentcache.cli.worker import worker
 from agentcache.errors import AgentCacheError
@@ -72,10 +74,12 @@ app.command()(report)
 app.command()(prune)
 app.command()(export)
 app.command(name="import")(import_)
+app.command()(top)
 app.command()(show)
 app.command()(warm)
 app.command()(models)
 app.command()(simulate)
+app.command()(explain)
 app.command()(emulator)
 app.command()(worker)
 app.add_typer(conversation, name="conversation", help="List, read, fork, export, import and delete conversations.")

@@ -1,4 +1,4 @@
-"""What users need in their own test-suites: an emulator per test, scripted and recorded replies, the prefix guard.
+"""What users need in their own test-suites: an emulator per test, scripted and recorded replies, the guards.
 
 Nothing here needs pytest; `agentcache.testing.fixtures` offers the same as pytest fixtures. See `docs/testing.md`.
 """
@@ -9,6 +9,8 @@ from agentcache.emulator.recorded import RecordedReplies
 from agentcache.emulator.replies import EchoReplies, ListedReplies, ScriptedReply, ScriptReplies
 from agentcache.emulator.server import Emulator
 from agentcache.testing.emulation import asks_for, emulated
+from agentcache.testing.ledger_audit import LedgerAudit, assert_ledger_equals_statement
+from agentcache.testing.ledger_guard import LedgerGuard
 from agentcache.testing.prefix_guard import AllowedMove, Move, PrefixGuard, allow_move, assert_prefix_never_moved
 from agentcache.testing.read_share import assert_read_share
 from agentcache.testing.recordings import recorded_replies
@@ -17,12 +19,15 @@ __all__ = [
     "allow_move",
     "AllowedMove",
     "asks_for",
+    "assert_ledger_equals_statement",
     "assert_prefix_never_moved",
     "assert_read_share",
     "EchoReplies",
     "emulated",
     "Emulator",
     "Fault",
+    "LedgerAudit",
+    "LedgerGuard",
     "ListedReplies",
     "Move",
     "PrefixGuard",

@@ -8,7 +8,7 @@ is the only module of agentcache that imports pytest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from agentcache.emulator.messages_api import MessagesApi
 from agentcache.emulator.replies import Replies, Script, ScriptedReply
 from agentcache.emulator.server import Emulator
 from agentcache.testing.emulation import emulated
+from agentcache.testing.ledger_guard import LedgerGuard
 from agentcache.testing.prefix_guard import PrefixGuard
 
 
@@ -50,6 +51,18 @@ def virtual_clock() -> VirtualClock:
 def prefix_guard() -> PrefixGuard:
     """Return a guard that sees every request to this test's emulators: when one ends, no prefix may have moved."""
     return PrefixGuard()
+
+
+@pytest.fixture
+def ledger_guard() -> Iterator[LedgerGuard]:
+    """Notice every emulator and runtime of this test; when it ends, each ledger must be what was billed, call by call.
+
+    An `autouse` fixture that asks for it guards a whole suite; `ledger_guard.excuse(reason)` lets one test differ.
+    """
+    guard = LedgerGuard()
+    with guard.watching():
+        yield guard
+    guard.check()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from agentcache.version import __version__
 
 Cli = Callable[..., Result]
 Shell = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ["run", "report", "show", "models", "emulator", "worker"]
+COMMANDS = ["run", "report", "top", "show", "models", "emulator", "worker"]
 
 
 def test_the_version(shell: Shell) -> None:

@@ -25,6 +25,7 @@ from agentcache.emulator.latency import Latency
 from agentcache.emulator.server import Emulator, serve
 from agentcache.runtime.calls import LOST
 from agentcache.stores.opening import open_ledger
+from agentcache.testing.ledger_audit import audit
 from agentcache.workflow.durable_database import SCHEMA
 from tests.durable import voyage
 
@@ -159,18 +160,11 @@ class Voyage:
         return wrong
 
     def _books(self, calls: list[CallRecord]) -> list[str]:
-        billed = {line.message_id: line for line in self.emulator.statement.lines}
-        known = {call.message_id: call for call in calls if call.message_id is not None}
         lost = [call for call in calls if call.error == LOST]
-        wrong = [f"{call.call_id} has no bill" for name, call in known.items() if name not in billed]
-        for name, call in known.items():
-            line = billed[str(name)]
-            usage = (line.charge.plain_tokens, line.charge.read_tokens, line.output_tokens)
-            assert call.usage is not None
-            if usage != (call.usage.uncached_input_tokens, call.usage.cache_read_tokens, call.usage.output_tokens):
-                wrong.append(f"{name}: billed {usage}, kept {call.usage}")
-        if len(billed) - len(known) > len(lost):
-            wrong.append(f"{len(billed) - len(known)} bills without a row, {len(lost)} rows of lost answers")
+        found = audit(calls, self.emulator.statement.lines)
+        wrong = list(found.problems)
+        if found.unknown > len(lost) or found.broken_off:
+            wrong.append(f"{found.unknown} bills without a row, {len(lost)} rows of lost answers: {found}")
         if any(call.usage is not None for call in lost):
             wrong.append("a lost answer has a usage")
         return wrong

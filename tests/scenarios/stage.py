@@ -11,7 +11,7 @@ from agentcache import Event, Runtime
 from agentcache.accounting.usage import Usage
 from agentcache.emulator.clock import VirtualClock
 from agentcache.emulator.server import Emulator, serve
-from agentcache.emulator.statement import StatementLine
+from agentcache.testing import assert_ledger_equals_statement
 
 Request = dict[str, Any]
 MODEL = "claude-sonnet-5-5"
@@ -38,19 +38,9 @@ class Stage:
 
     async def calls(self) -> list[Any]:
         """Return the ledger's calls in the order in which they were answered, each held against the emulator's bill."""
-        billed: dict[Any, StatementLine] = {line.message_id: line for line in self.emulator.statement.lines}
-        answered = list(billed)
-        calls = sorted(await self.runtime.ledger.calls(), key=lambda call: answered.index(call.message_id))
-        assert [call.message_id for call in calls] == answered
-        for call in calls:
-            line = billed[call.message_id]
-            assert call.usage == Usage(
-                uncached_input_tokens=line.charge.plain_tokens,
-                cache_write_5m_tokens=line.charge.write_5m_tokens,
-                cache_write_1h_tokens=line.charge.write_1h_tokens,
-                cache_read_tokens=line.charge.read_tokens,
-                output_tokens=line.output_tokens,
-            )
+        answered = [line.message_id for line in self.emulator.statement.lines]
+        calls = sorted(await self.runtime.ledger.calls(), key=lambda call: answered.index(str(call.message_id)))
+        assert assert_ledger_equals_statement(calls, self.emulator.statement).equal == len(calls)
         return calls
 
     async def usages(self) -> list[Usage]:

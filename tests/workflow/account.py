@@ -8,6 +8,7 @@ from agentcache import RunResult, Runtime
 from agentcache.accounting.summary import summarise
 from agentcache.accounting.usage import CallRecord, Usage
 from agentcache.emulator.server import Emulator
+from agentcache.testing import assert_ledger_equals_statement
 
 
 async def assert_counted_once(runtime: Runtime, emulator: Emulator, result: RunResult[object]) -> list[CallRecord]:
@@ -16,17 +17,7 @@ async def assert_counted_once(runtime: Runtime, emulator: Emulator, result: RunR
     They are the agents' rows of the report, its total, the run's own result and the emulator's statement.
     """
     calls = await runtime.ledger.calls(run_id=result.run_id)
-    billed = {line.message_id: line for line in emulator.statement.lines}
-    assert sorted(str(call.message_id) for call in calls) == sorted(billed)
-    for call in calls:
-        line = billed[str(call.message_id)]
-        assert call.usage == Usage(
-            uncached_input_tokens=line.charge.plain_tokens,
-            cache_write_5m_tokens=line.charge.write_5m_tokens,
-            cache_write_1h_tokens=line.charge.write_1h_tokens,
-            cache_read_tokens=line.charge.read_tokens,
-            output_tokens=line.output_tokens,
-        )
+    assert assert_ledger_equals_statement(calls, emulator.statement).equal == len(calls)
     report = summarise(calls, [], by="agent")
     used = sum((call.usage for call in calls if call.usage), Usage())
     cost = sum((call.cost_usd for call in calls if call.cost_usd), Decimal(0))

@@ -23,6 +23,7 @@ from agentcache import (
 from agentcache.accounting.usage import CallRecord
 from agentcache.emulator.faults import Fault, ScheduledFaults
 from agentcache.runtime.client import DEFAULT_MAX_ATTEMPTS
+from agentcache.testing import assert_ledger_equals_statement
 from tests.workflow.conftest import RULES, Request, Stage, at_once
 from tests.workflow.conftest import agent as declared
 
@@ -41,23 +42,7 @@ def cost(calls: list[CallRecord]) -> Decimal:
 
 def equals_statement(on: Stage, calls: list[CallRecord]) -> bool:
     """Compare every row with what the emulator charged for it; no row and no charge stands alone."""
-    lines = {line.message_id: line for line in on.emulator.statement.lines}
-    rows = {call.message_id: call.usage for call in calls if call.message_id}
-    told = {
-        key: (usage.uncached_input_tokens, usage.cache_write_tokens, usage.cache_read_tokens, usage.output_tokens)
-        for key, usage in rows.items()
-        if usage is not None
-    }
-    charged = {
-        key: (
-            line.charge.plain_tokens,
-            line.charge.write_5m_tokens + line.charge.write_1h_tokens,
-            line.charge.read_tokens,
-            line.output_tokens,
-        )
-        for key, line in lines.items()
-    }
-    return told == charged
+    return assert_ledger_equals_statement(calls, on.emulator.statement).unknown == 0
 
 
 async def test_a_call_whose_worst_case_does_not_fit_is_refused_and_nothing_is_sent(stage):

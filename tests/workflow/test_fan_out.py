@@ -13,6 +13,7 @@ from agentcache.accounting.usage import Usage
 from agentcache.emulator.faults import Fault, FaultKind, ScheduledFaults
 from agentcache.emulator.latency import Latency
 from agentcache.prompt.model_facts import facts_for
+from agentcache.testing import assert_ledger_equals_statement
 from tests.workflow.conftest import Stage, staged
 
 BRISK = Latency(base_s=0.02, output_s_per_token=0.001)
@@ -31,16 +32,10 @@ def echo_part(request: dict[str, Any]) -> str:
 
 async def checked(stage: Stage) -> list[Usage]:
     """Return what the emulator charged for each call, in its order, each equal to a row of the ledger."""
-    rows = {call.message_id: call for call in await stage.runtime.ledger.calls() if call.message_id}
-    lines = stage.emulator.statement.lines
-    assert {line.message_id for line in lines} == set(rows)
-    for line in lines:
-        usage = rows[line.message_id].usage
-        assert usage is not None
-        assert usage.uncached_input_tokens == line.charge.plain_tokens
-        assert usage.cache_write_tokens == line.charge.write_5m_tokens + line.charge.write_1h_tokens
-        assert usage.cache_read_tokens == line.charge.read_tokens
-    return [rows[line.message_id].usage for line in lines]  # type: ignore[misc]  # checked above
+    calls, statement = await stage.runtime.ledger.calls(), stage.emulator.statement
+    assert assert_ledger_equals_statement(calls, statement).unknown == 0
+    usages = {call.message_id: call.usage for call in calls if call.usage is not None}
+    return [usages[line.message_id] for line in statement.lines]
 
 
 async def followed(stage: Stage, count: int) -> None:

@@ -1,0 +1,117 @@
+"""`agentcache explain`: why the calls of a request log, or of the ledger, missed the cache."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentcache.accounting.explaining.catalogue import Explanation
+from agentcache.accounting.explaining.explanation import explain_calls
+from agentcache.accounting.pricing import plain_usd
+from agentcache.cli.explain_ledger import findings_text, ledger_findings
+from agentcache.cli.printing import as_json, console
+from agentcache.cli.settings import read_settings
+from agentcache.errors import TargetError
+from agentcache.prompt.canonical import JsonObject
+from agentcache.simulate.explained_logs import logged_calls
+
+FOUND = 1
+"""Exit code when there is a finding; 0 when there is none, 2 when the log could not be read."""
+
+
+class ExplainFormat(StrEnum):
+    """How to print."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def explain(
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A request log, one call a line; .gz and .xz too.")
+    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="ID", help="A run of the ledger, with all nested in it.")] = None,
+    call: Annotated[str | None, typer.Option(metavar="ID", help="One call of the ledger.")] = None,
+    db: Annotated[
+        str | None, typer.Option(metavar="URL", help="The ledger's database. [.agentcache/ledger.db]")
+    ] = None,
+    format_: Annotated[ExplainFormat, typer.Option("--format", help="How to print.")] = ExplainFormat.TEXT,
+) -> None:
+    """Tell why calls missed the cache: which call, which block, what changed, and the fix.
+
+    Of a request log (`--log`), whoever wrote it: no conversation ids are needed, which earlier call each should have
+    continued is found in it. Or of the ledger (`--run`, `--call`). Exit code 0 without findings, 1 with, 2 when it
+    could not be read.
+    """
+    if [log, run, call].count(None) != 2 or (log is not None and db is not None):  # one of three
+        raise TargetError("explain what? give one of --log FILE, --run ID and --call ID (the last two with --db URL)")
+    found = _explain_ledger(run, call, db, format_) if log is None else _explain_log(log, format_)
+    if found:
+        raise typer.Exit(FOUND)
+
+
+def _explain_log(log: Path, format_: ExplainFormat) -> bool:
+    calls = logged_calls(log)
+    findings = explain_calls(calls)
+    if format_ is ExplainFormat.JSON:
+        typer.echo(as_json({"findings": [_finding(item, log) for item in findings], "calls": len(calls)}))
+    else:
+        typer.echo(_text(findings, len(calls)))
+    return bool(findings)
+
+
+def _explain_ledger(run: str | None, call: str | None, db: str | None, format_: ExplainFormat) -> bool:
+    url = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db).db_url
+    findings = asyncio.run(ledger_findings(url, run=run, call=call))
+    if format_ is ExplainFormat.JSON:
+        typer.echo(as_json({"findings": findings}))
+    else:
+        console().print(findings_text(findings))
+    return bool(findings)
+
+
+def _finding(item: Explanation, log: Path) -> JsonObject:
+    return {
+        "code": item.code,
+        "name": item.name,
+        "severity": item.severity,
+        "path": str(log),
+        "line": item.call + 1,
+        "column": 1,
+        "agent": item.agent,
+        "layer": None,
+        "message": item.message,
+        "fix": item.fix,
+        "call": item.call,
+        "continues": item.continues,
+        "calls": item.calls,
+        "where": item.where,
+        "cause": item.cause,
+        "before": item.before,
+        "after": item.after,
+        "lost_tokens": item.lost_tokens,
+        "lost_usd": None if item.lost_usd is None else plain_usd(item.lost_usd),
+    }
+
+
+def _text(findings: Sequence[Explanation], calls: int) -> str:
+    if not findings:
+        return f"{calls} calls, nothing to explain: each read what it could."
+    return "\n\n".join(_paragraph(item) for item in findings)
+
+
+def _paragraph(item: Explanation) -> str:
+    lines = [f"{item.code} {item.severity}: {item.message} ({item.cause})"]
+    if item.before or item.after:
+        lines += [f"  - {item.before}", f"  + {item.after}"]
+    if item.lost_tokens is not None:
+        usd = "" if item.lost_usd is None else f", ${plain_usd(item.lost_usd)}"
+        lines.append(f"  lost: {item.lost_tokens:,} tokens{usd}")
+    lines.append(f"  fix: {item.fix}")
+    return "\n".join(lines)

@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentcache.accounting.layers import summarise_layers
 from agentcache.accounting.run_trees import run_trees
+from agentcache.accounting.selection import Selection
+from agentcache.accounting.summary import summarise
 from agentcache.accounting.usage import CallRecord, RunRecord
 from agentcache.errors import TargetError
 from agentcache.report.drawing import NARROW, WIDE, Bars, Piece, draw
@@ -53,6 +56,17 @@ def test_an_empty_ledger_has_a_page():
     assert "No run made a call." in page
     assert "no calls" in page
     assert _embedded(page)["agent"]["rows"] == []
+
+
+def test_what_is_not_asked_for_tells_what_was_read_and_is_not_counted():
+    only = Selection(agent="planner")
+    page = to_html(TEAM.calls, TEAM.tool_calls, TEAM.runs, made_at=NOON, only=only, drawn=_undrawn)
+
+    assert _embedded(page)["agent"] == summarise(TEAM.calls, TEAM.tool_calls, runs=TEAM.runs, only=only).to_json()
+    assert _embedded(page)["layer"] == summarise_layers(TEAM.calls, only=only).to_json()
+    assert [row["agent"] for row in _embedded(page)["tool"]["rows"]] == ["planner"]
+    assert 'data-run="run_0_planner"' in page
+    assert 'data-run="run_0_searcher"' not in page
 
 
 def test_each_chart_is_drawn_for_a_desk_and_for_a_phone():

@@ -297,7 +297,7 @@ def _lost_usd(prompt: _Prompt, lost: int) -> Decimal | None:
 
 
 def _within_error(available: int, read: int) -> bool:
-    return available - read <= max(_ESTIMATE_ERROR * available, _ESTIMATE_ERROR_TOKENS)
+    return available - read <= max(_ESTIMATE_ERROR * available, Decimal(_ESTIMATE_ERROR_TOKENS))
 
 
 def _shared_runs(prompt: _Prompt, before: _Prompt) -> int:

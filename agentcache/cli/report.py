@@ -16,7 +16,6 @@ from rich.table import Table
 
 from agentcache.accounting.alerts import Thresholds, broken_thresholds
 from agentcache.accounting.layers import LayerSummary, summarise_layers
-from agentcache.accounting.misses import misses
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
 from agentcache.accounting.selection import Selection
@@ -103,15 +102,9 @@ class _Rows:
     def html(self, made_at: float) -> str:
         """Return the page with everything."""
         # Start-up time: templates and pictures are for this format only.
-        from agentcache.report.miss_panels import miss_panels
         from agentcache.report.page import to_html
 
-        known = {call.call_id: call for call in self.calls}
-        calls = [call for call in self.calls if self.only.has_call(call)]
-        tool_calls = [call for call in self.tool_calls if self.only.has_tool_call(call, known)]
-        missed = [miss for miss in misses(self.calls) if self.only.has_call(miss.call)]
-        further = miss_panels(summarise_layers(self.calls, only=self.only), missed)
-        return to_html(calls, tool_calls, self.runs, made_at=made_at, further=further)
+        return to_html(self.calls, self.tool_calls, self.runs, made_at=made_at, only=self.only)
 
 
 def report(
@@ -203,6 +196,7 @@ def _put(text: str, output: Path | None) -> None:
 
 
 def _text(summary: _Summed, format_: ReportFormat, width: int) -> str:
+    """Return the summary in a format of its own; the page is none, for it has all summaries."""
     match format_:
         case ReportFormat.JSON:
             return f"{to_json(summary)}\n"

@@ -15,12 +15,16 @@ from heapq import nsmallest
 
 from jinja2 import Environment, PackageLoader
 
+from agentcache.accounting.layers import LayerSummary, summarise_layers
+from agentcache.accounting.misses import Miss, misses
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.run_trees import RunTree, run_trees
-from agentcache.accounting.summary import Summary, SummaryRow, summarise
+from agentcache.accounting.selection import EVERYTHING, Selection
+from agentcache.accounting.summary import Grouping, Summary, SummaryRow, summarise
 from agentcache.accounting.tool_summary import summarise_tools
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.prompt.canonical import JsonObject
+from agentcache.report.cache_panels import layer_panel, miss_panel
 from agentcache.report.drawing import NARROW, WIDE, Bars, draw
 from agentcache.report.formats import notes
 from agentcache.report.panels import Panel, dollars, percent
@@ -28,6 +32,8 @@ from agentcache.report.usage_panels import usage_panels
 
 _TREES, _RUNS_OF_TREE, _CALLS_OF_RUN, _DEPTH = 10, 120, 20, 12
 """How many of the dearest are shown: top-level runs, runs of each, calls of each run; and how deep runs nest."""
+
+_GROUPINGS: tuple[Grouping, ...] = ("agent", "model", "run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,33 +53,41 @@ def to_html(
     runs: Sequence[RunRecord],
     *,
     made_at: float,
+    only: Selection = EVERYTHING,
     further: Sequence[Panel] = (),
     drawn: Callable[[Bars, int], str] = draw,
 ) -> str:
     """Return the page.
 
     made_at: Unix seconds; the page says when it was made.
+    only: what is counted of the rows; the others tell still what was read again, and why calls missed.
     further: panels that come before the runs.
     drawn: draws a chart as SVG of a width. The default raises `TargetError` where the extra `html` is not installed.
 
-    The page holds what it shows as JSON, in the element of the id `report`: under `agent`, `model`, `run` and `tool`
-    what `agentcache report --by` each of them prints as JSON.
+    The page holds what it shows as JSON, in the element of the id `report`: under `agent`, `model`, `run`, `tool`
+    and `layer` what `agentcache report --by` each of them prints as JSON.
     """
-    by_agent, tools = summarise(calls, tool_calls, by="agent", runs=runs), summarise_tools(tool_calls)
+    known = {call.call_id: call for call in calls}
+    counted = [call for call in calls if only.has_call(call)]
+    tools = summarise_tools(call for call in tool_calls if only.has_tool_call(call, known))
+    by_agent, by_model, by_run = (summarise(calls, tool_calls, by=by, runs=runs, only=only) for by in _GROUPINGS)
+    layers = summarise_layers(calls, only=only)
     told: JsonObject = {
         "agent": by_agent.to_json(),
-        "model": summarise(calls, tool_calls, by="model", runs=runs).to_json(),
-        "run": summarise(calls, tool_calls, by="run", runs=runs).to_json(),
+        "model": by_model.to_json(),
+        "run": by_run.to_json(),
         "tool": tools.to_json(),
+        "layer": layers.to_json(),
     }
-    panels = (*usage_panels(by_agent, tools, calls), *further)
-    trees = run_trees(runs, calls)
+    missed = [miss for miss in misses(calls) if only.has_call(miss.call)]
+    panels = (*usage_panels(by_agent, tools, counted), *_cache_panels(layers, missed), *further)
+    trees = run_trees(runs, counted)
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             made_at=_time(made_at),
-            span=_span(calls),
+            span=_span(counted),
             figures=_figures(by_agent),
             notes=notes(by_agent),
             panels=panels,
@@ -83,6 +97,11 @@ def to_html(
             report=_embedded(told),
         )
     )
+
+
+def _cache_panels(layers: LayerSummary, missed: Sequence[Miss]) -> tuple[Panel, ...]:
+    """Return the panels on layers and misses; none where no row says what its prompt was made of."""
+    return (layer_panel(layers), miss_panel(missed)) if layers.rows else ()
 
 
 def shown_run(tree: RunTree, *, most: int = _RUNS_OF_TREE) -> ShownRun:

@@ -15,6 +15,9 @@ from agentcache.report.drawing import Bars
 Shown: TypeAlias = Callable[[JsonValue], str]
 """How a value of a report reads."""
 
+NOBODY = "(unattributed)"
+"""The name of what counts in nobody's row."""
+
 
 def exactly(value: JsonValue) -> str:
     """Return a value as it is, numbers with thousands separators; `unknown` for `None`."""
@@ -90,6 +93,16 @@ class Panel:
     table: DataTable
     bars: Bars | None = None
     folded: bool = True
+
+
+def summary_table(columns: tuple[Column, ...], told: JsonObject, has_unattributed: bool) -> DataTable:
+    """Return the table of a report's JSON; what is unattributed and the total get a name in the first column."""
+    rows, first = told["rows"], columns[0].field
+    shown = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    unattributed, total = told["unattributed"], told["total"]
+    if has_unattributed and isinstance(unattributed, dict):
+        shown.append({**unattributed, first: NOBODY})
+    return DataTable(columns=columns, rows=shown, total={**total, first: "Total"} if isinstance(total, dict) else None)
 
 
 def _cell(column: Column, value: JsonValue) -> Cell:

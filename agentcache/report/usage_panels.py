@@ -18,11 +18,10 @@ from agentcache.accounting.tool_summary import FAILED, TIERS, ToolRow, ToolSumma
 from agentcache.accounting.usage import CallRecord
 from agentcache.prompt.canonical import JsonObject
 from agentcache.report.drawing import COLOURS, Bars, Piece
-from agentcache.report.panels import Column, DataTable, Panel, dollars, name, percent
+from agentcache.report.panels import NOBODY, Column, DataTable, Panel, dollars, name, percent, summary_table
 
 _MOST_BARS = 15
 _DAY_S = 86_400
-_NOBODY = "(unattributed)"
 
 _NAMES = (Column(heading="Agent", field="agent", shown=name), Column(heading="Model", field="model", shown=name))
 _CALLS = Column(heading="Calls", field="calls")
@@ -67,12 +66,12 @@ def _costs(agents: Summary) -> Panel:
 
 def _over_time(series: CostSeries) -> Panel:
     label = {since: _time(since, series.step_s) for since in series.since}
-    ranked = _ranked((spent.agent or _NOBODY, float(spent.priced_usd)) for spent in series.spent)
+    ranked = _ranked((spent.agent or NOBODY, float(spent.priced_usd)) for spent in series.spent)
     shown = ranked[: COLOURS - 1] if len(ranked) > COLOURS else ranked
     others = f"{len(ranked) - len(shown)} others"
     spent: dict[tuple[float, str], float] = defaultdict(float)
     for item in series.spent:
-        agent = item.agent or _NOBODY
+        agent = item.agent or NOBODY
         spent[item.since, agent if agent in shown else others] += float(item.priced_usd)
     bars = Bars(
         label="Stacked bars: dollars per span of time, one colour for each agent. The table below has the numbers.",
@@ -209,7 +208,7 @@ def _memo(tools: ToolSummary) -> Panel:
         key="tools",
         heading="Tool calls and the memo",
         caption=f"How calls of tools were answered. {_most(len(tools.rows), 'tools')}",
-        table=_table(columns, told, tools.unattributed.calls > 0),
+        table=summary_table(columns, told, tools.unattributed.calls > 0),
         bars=Bars(
             label="Stacked bars: each tool's calls, divided by what answered them.",
             bars=tuple(f"{row.tool} ({row.agent})" for row in largest),
@@ -225,17 +224,7 @@ def _memo(tools: ToolSummary) -> Panel:
 
 
 def _agent_table(agents: Summary, *columns: Column) -> DataTable:
-    return _table((*_NAMES, *columns), agents.to_json(), not agents.unattributed.is_empty)
-
-
-def _table(columns: tuple[Column, ...], told: JsonObject, has_unattributed: bool) -> DataTable:
-    """Return the table of a report's JSON; what is unattributed and the total get a name in the first column."""
-    rows, first = told["rows"], columns[0].field
-    shown = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    unattributed, total = told["unattributed"], told["total"]
-    if has_unattributed and isinstance(unattributed, dict):
-        shown.append({**unattributed, first: _NOBODY})
-    return DataTable(columns=columns, rows=shown, total={**total, first: "Total"} if isinstance(total, dict) else None)
+    return summary_table((*_NAMES, *columns), agents.to_json(), not agents.unattributed.is_empty)
 
 
 def _agent_bars(

@@ -7,6 +7,7 @@ from random import Random
 
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.usage import BilledPart, CallRecord, RunRecord, RunStatus, ToolCallRecord, Usage
+from agentcache.prompt.spans import Span
 
 NOON = 1_790_000_000.0
 MODELS = {
@@ -66,8 +67,16 @@ def _call(call_id: str, run: RunRecord, agent: str, at: float, usage: Usage) -> 
             agent=agent,
             model=model,
             sent_at=at,
+            first_token_at=at + 0.4,
+            ended_at=at + 3,
             usage=usage,
             parts=(BilledPart(model=model, usage=usage),),
+            plan={"kept": [{"digest": f"p1:{agent}:static", "ttl": "5m", "tokens": 5_000}]},
+            prompt_spans=(
+                Span(layer="tools", section=None, where="tools[0]", tokens=800, digest=f"p1:{agent}:tools"),
+                Span(layer="static", section="rules", where="system[0]", tokens=4_200, digest=f"p1:{agent}:static"),
+                Span(layer="turn", section=None, where="messages[0]", tokens=600, digest=f"p1:{call_id}"),
+            ),
         )
     )
 

@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentcache.accounting.layers import summarise_layers
 from agentcache.accounting.run_trees import run_trees
+from agentcache.accounting.selection import Selection
+from agentcache.accounting.summary import summarise
 from agentcache.accounting.usage import CallRecord, RunRecord
 from agentcache.errors import TargetError
 from agentcache.report.drawing import NARROW, WIDE, Bars, Piece, draw
@@ -55,10 +58,21 @@ def test_an_empty_ledger_has_a_page():
     assert _embedded(page)["agent"]["rows"] == []
 
 
+def test_what_is_not_asked_for_tells_what_was_read_and_is_not_counted():
+    only = Selection(agent="planner")
+    page = to_html(TEAM.calls, TEAM.tool_calls, TEAM.runs, made_at=NOON, only=only, drawn=_undrawn)
+
+    assert _embedded(page)["agent"] == summarise(TEAM.calls, TEAM.tool_calls, runs=TEAM.runs, only=only).to_json()
+    assert _embedded(page)["layer"] == summarise_layers(TEAM.calls, only=only).to_json()
+    assert [row["agent"] for row in _embedded(page)["tool"]["rows"]] == ["planner"]
+    assert 'data-run="run_0_planner"' in page
+    assert 'data-run="run_0_searcher"' not in page
+
+
 def test_each_chart_is_drawn_for_a_desk_and_for_a_phone():
     page = _page(TEAM)
 
-    assert page.count(f"data-width='{WIDE}'") == page.count(f"data-width='{NARROW}'") == 6
+    assert page.count(f"data-width='{WIDE}'") == page.count(f"data-width='{NARROW}'") == 8
 
 
 def test_what_is_not_known_is_told_as_such():
@@ -71,7 +85,7 @@ def test_what_is_not_known_is_told_as_such():
     assert '<th scope="row" data-field="agent">(unattributed)</th>' in page
 
 
-@settings(max_examples=30)  # a page each
+@settings(max_examples=30, deadline=None)  # a page each
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_no_name_ends_the_json_or_becomes_an_element(agent: str):
     hostile = f"</script><x>{agent}"

@@ -51,7 +51,14 @@ def page(chromium: Browser, page_file: Path) -> Iterator[Page]:
 
 @pytest.mark.parametrize(
     ("table", "by"),
-    [("agents", "agent"), ("tokens", "agent"), ("read-share", "agent"), ("waste", "agent"), ("tools", "tool")],
+    [
+        ("agents", "agent"),
+        ("tokens", "agent"),
+        ("read-share", "agent"),
+        ("waste", "agent"),
+        ("tools", "tool"),
+        ("layers", "layer"),
+    ],
 )
 def test_tables_show_the_numbers_of_the_json_report(page: Page, ledger: Path, table: str, by: str) -> None:
     told = json.loads(_report(ledger, "--by", by, "--format", "json"))
@@ -69,7 +76,8 @@ def test_tables_show_the_numbers_of_the_json_report(page: Page, ledger: Path, ta
 def test_the_page_holds_the_report_json(page: Page, ledger: Path) -> None:
     embedded = json.loads(page.locator("#report").text_content() or "")
 
-    for by in ("agent", "model", "run", "tool"):
+    assert embedded.keys() == {"agent", "model", "run", "tool", "layer"}
+    for by in ("agent", "model", "run", "tool", "layer"):
         assert embedded[by] == json.loads(_report(ledger, "--by", by, "--format", "json"))
 
 
@@ -108,7 +116,7 @@ def test_nothing_is_loaded_nothing_complains_and_nothing_overflows(
     assert (asked, complaints) == ([page_file.as_uri()], [])
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     charts = page.evaluate(_VISIBLE_CHARTS)
-    assert len(charts) == 6
+    assert len(charts) == 8
     assert all(left >= 0 and right <= width for left, right in charts)
     page.close()
 

@@ -186,8 +186,9 @@ class SqlLedger:
         column = schema.calls.c
         chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
         columns = schema.calls.columns if text else _WITHOUT_TEXT
-        found = await self._read(select(*columns).where(*chosen).order_by(column.sent_at, column.call_id))
-        return [rows.call_of(row) for row in found]
+        asked = select(*columns).where(*chosen).order_by(column.sent_at, column.call_id)
+        # Row by row, where the cursor is: a million rows are not held twice, and the event loop does not wait.
+        return await self._look(lambda connection: [rows.call_of(row) for row in connection.execute(asked).mappings()])
 
     async def tool_calls(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None

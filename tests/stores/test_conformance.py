@@ -261,13 +261,6 @@ async def test_questions_choose_rows(two_runs: Ledger, question, answer: str):
     assert await numbers(two_runs, **question) == [list(answer)] * 3
 
 
-async def test_calls_come_without_their_text_where_nobody_asks_for_it(ledger: Ledger):
-    await ledger.start_run(RUN)
-    await ledger.add_call(FULL_CALL)
-
-    assert await ledger.calls(text=False) == [replace(FULL_CALL, request=None, response=None)]
-
-
 async def test_rows_come_oldest_first_and_those_of_one_time_by_id(ledger: Ledger):
     await ledger.start_run(RUN)
     for call_id, at in (("call_c", 2.0), ("call_b", 1.0), ("call_a", 2.0)):

@@ -1,4 +1,4 @@
-"""Rows priced anew, and runs that are no longer kept: the same promises for every ledger."""
+"""Rows priced anew, rows without their text, runs no longer kept: the same promises for every ledger."""
 
 from __future__ import annotations
 
@@ -61,6 +61,16 @@ async def test_a_row_that_bills_something_else_by_now_is_left_alone(ledger: Ledg
 
 async def test_nothing_to_price_is_nothing_changed(ledger: Ledger):
     assert await ledger.reprice_calls([]) == 0
+
+
+# --- rows for reports -------------------------------------------------------------------------------------------------
+
+
+async def test_calls_come_without_their_text_where_nobody_asks_for_it(ledger: Ledger):
+    await ledger.start_run(RUN)
+    await ledger.add_call(replace(PRICED, request={"model": "m"}, response={"id": "msg_1"}))
+
+    assert await ledger.calls(text=False) == [PRICED]
 
 
 # --- what is no longer kept -------------------------------------------------------------------------------------------

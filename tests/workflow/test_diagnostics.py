@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from agentcache import Prompt, tool
 from tests.workflow.conftest import RULES, Request, agent, staged
@@ -42,7 +42,7 @@ async def test_the_apis_reason_stands_beside_ours() -> None:
         await on.runtime.run(agent(prompt=Prompt(static=f"Changed. {RULES}")), "second", conversation="c")
         _, call = await on.runtime.ledger.calls()
 
-    told: Any = call.plan
+    told = cast("dict[str, Any]", call.plan)
     assert told["diagnostics"]["answer"]["cache_miss_reason"]["type"] == "system_changed"
     assert told["moved"]
 
@@ -52,7 +52,7 @@ async def test_runs_without_a_conversation_are_no_turns_of_each_other() -> None:
         await on.runtime.run(agent(), "first")
         await on.runtime.run(agent(), "second")
 
-    assert [request["diagnostics"]["previous_message_id"] for request in on.emulator.requests] == [None, None]
+    assert [request["diagnostics"] for request in on.emulator.requests] == [{"previous_message_id": None}] * 2
 
 
 async def test_nobody_is_asked_unless_told_to() -> None:

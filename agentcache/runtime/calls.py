@@ -23,6 +23,7 @@ from agentcache.runtime import call_rows
 from agentcache.runtime.admission import Admission, CallToSend, Gate
 from agentcache.runtime.call_watch import CallWatch
 from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.diagnostics import CacheDiagnostics
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.replies import CallObserver, Reply
@@ -133,6 +134,7 @@ class Caller:
     keep_text: bool = False
     recorder: RequestRecorder | None = None
     follower: CallFollower | None = None
+    diagnostics: CacheDiagnostics | None = None
     written: WrittenPrefixes = field(default_factory=WrittenPrefixes)
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Calls take turns at being written and sent: all that waited for one prefix wake up together."""
@@ -142,6 +144,10 @@ class Caller:
         follower = self.follower if context.kind is CallKind.MESSAGE else None
         if follower is not None:
             follower.call_begins(context)
+        diagnostics = self.diagnostics if context.kind is CallKind.MESSAGE else None
+        thread = context.conversation or context.run_id
+        if diagnostics is not None:
+            prepared = diagnostics.asking(prepared, thread)
         async with self.gate.entered(self._asking(prepared, context)) as admission:
             await self.turnstile.passed()
             row = self._row(prepared, context)
@@ -159,6 +165,8 @@ class Caller:
                 raise
             final = _held(call_rows.answered(row, reply, keep_text=self.keep_text), admission)
             admission.answered(final.usage.output_tokens if final.usage else 0)
+        if diagnostics is not None:
+            final = diagnostics.answered(final, prepared, reply, thread)
         self.written.add(row.model, row.prefix_digests)
         self._record(prepared, context, reply)
         kept = await self._keep([*self._broken(row, watch), final], watch, context)

@@ -26,6 +26,7 @@ from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
 from agentcache.runtime.despite_cancellation import ended
+from agentcache.runtime.diagnostics import CacheDiagnostics
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.memo import ToolMemo
@@ -80,6 +81,8 @@ class Runtime:
         or async, that returns a `Decision` or a bool; or an `Approver`. Without it agents with such tools do not run.
     memo: where results of deterministic tools are kept beyond this process: a path that ends in `.db`, or `redis://…`
         (extra `redis`); `None` keeps them in memory only. tenant: whose results they are; others never see them.
+    diagnostics: ask the API for its own diagnosis of each call against the conversation's previous one, and keep it in
+        the `plan` of the call's row; the Claude API alone answers, and charges nothing for it.
     clock: Unix seconds, for tests with a clock of their own; sleep: waits for so many of them.
 
     Entering raises `Unauthenticated` without credentials and `StoreError` when the ledger cannot be opened; where runs
@@ -103,6 +106,7 @@ class Runtime:
         approve: Approve | Approver | None = None,
         memo: str | None = None,
         tenant: str = "",
+        diagnostics: bool = False,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -111,6 +115,7 @@ class Runtime:
         self._limits, self._strict, self._clock = limits or Limits(), strict, clock
         self._keep_alive, self._sleep = keep_alive, sleep
         self._durable, self._memo, self._tenant = durable, memo, tenant
+        self._diagnostics = CacheDiagnostics() if diagnostics else None
         self._durable_runs: DurableRuns | None = None
         self._approver = CallbackApprover(approve) if callable(approve) else approve
         self._keep_warm: KeepWarm | None = None
@@ -144,6 +149,7 @@ class Runtime:
             new_id=new_id,
             keep_text=self._keep_text,
             recorder=recorder,
+            diagnostics=self._diagnostics,
         )
         budget = Budget(clock=self._clock)
         if self._keep_alive is not None:

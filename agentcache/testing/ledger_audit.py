@@ -88,9 +88,10 @@ def result_problems(
     result: RunResult[object], calls: Iterable[CallRecord], runs: Iterable[RunRecord]
 ) -> tuple[str, ...]:
     """Return how a run's result differs from the sum of its rows and of those of the runs nested in it."""
+    runs = list(runs)
     nested = _nested(result.run_id, runs)
-    # What keeps a silent prompt alive is billed to its run after that has returned.
-    own = [call for call in calls if call.run_id in nested and call.kind is not CallKind.KEEP_ALIVE]
+    end = next((run.ended_at for run in runs if run.run_id == result.run_id), None)
+    own = [call for call in calls if call.run_id in nested and not _is_after(call, end)]
     used = sum((call.usage for call in own if call.usage is not None), Usage())
     problems = []
     if used != result.usage:
@@ -99,6 +100,11 @@ def result_problems(
     if result.cost_usd is not None and cost != result.cost_usd:
         problems.append(f"run {result.run_id}: the result says ${result.cost_usd}, its rows ${cost}")
     return tuple(problems)
+
+
+def _is_after(call: CallRecord, end: float | None) -> bool:
+    """Tell a call that kept a silent prompt alive after its run had returned: billed to it, not in its result."""
+    return call.kind is CallKind.KEEP_ALIVE and end is not None and call.sent_at > end
 
 
 def _differences(line: StatementLine, rows: Sequence[CallRecord]) -> list[str]:

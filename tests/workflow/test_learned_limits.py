@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +54,7 @@ async def fan_out(run: Run, agent: Agent[str], inputs: list[str]) -> list[str]:
 async def opened(limits: RateLimits, scheduling: Scheduling, events: list[Event]) -> AsyncIterator[Runtime]:
     clock = FastClock()
     async with (
-        serve(lambda request: "ok", api=MessagesApi(rate_limits=limits), clock=clock) as emulator,
+        serve(lambda request: "ok", api=MessagesApi(rate_limits=limits, seed=uuid4().hex), clock=clock) as emulator,
         Runtime(
             "memory:",
             base_url=emulator.base_url,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from agentcache.testing import LedgerGuard
 
@@ -25,6 +26,10 @@ NAMES = (
     "ANTHROPIC_PROFILE",
 )
 TAKEN = pytest.StashKey[dict[str, str]]()
+
+# Nothing here asserts time, and a busy machine is no fault of an example.
+settings.register_profile("agentcache", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("agentcache")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

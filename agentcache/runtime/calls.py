@@ -53,7 +53,7 @@ class ModelClient(Protocol):
 
 
 class RequestRecorder(Protocol):
-    """Keeps a request log (DESIGN section 7); `stores/request_log.py` has it."""
+    """Keeps a request log (DESIGN section 7); `runtime/request_log.py` has it."""
 
     def write(self, *, agent: str, run: str, conversation: str | None, request: JsonObject, reply: Reply) -> None:
         """Append one call."""

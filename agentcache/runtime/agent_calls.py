@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_run import AgentRun
 from agentcache.runtime.budget import Budget, Reservation, worst_of
-from agentcache.runtime.calls import CANCELLED, LOST, Answer, CallContext, Caller
+from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.prefix_guard import Cause, find_move, loss
@@ -74,7 +74,7 @@ class AgentCalls:
             note_sent(answer.reply.sent_at)
             return answer
         if step is not None and step.begun_before:
-            await self._charge_lost(run, need, turn=run.meter.own_turns + 1)
+            await self._charge_earlier(run, need, turn=run.meter.own_turns + 1, told=())
         async with self.budget.reserved(run.meter, need, agent=run.agent.name) as reserved:
             note_sent(self.clock())
             context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
@@ -85,11 +85,16 @@ class AgentCalls:
     async def _repeated(self, step: RecordedStep, prepared: PreparedCall, run: AgentRun, need: WorstCase) -> Answer:
         """Return the answer on record of a call that was admitted and sent before. Raises what it ended with."""
         reserved = self.budget.repeated(run.meter, need, agent=run.agent.name)
-        context = context_of(run, reserved, charge=lambda record: self._charge(run, record, reserved))
+        told: set[str] = set()
+
+        def charge(record: CallRecord) -> None:
+            told.add(record.call_id)
+            self._charge(run, record, reserved)
+
         try:
-            return await recorded_call(step, self.caller, prepared, context)
+            return await recorded_call(step, self.caller, prepared, context_of(run, reserved, charge=charge))
         finally:  # behind it, since a row that died before it told of its answer tells of it now
-            await self._charge_lost(run, need, turn=run.meter.own_turns)
+            await self._charge_earlier(run, need, turn=run.meter.own_turns, told=told)
 
     def _note_sent(
         self,
@@ -105,10 +110,14 @@ class AgentCalls:
         transcript.sent = _sent(run, transcript.sent, going, prepared, settings, at_s)
         transcript.layout = prepared.layout
 
-    async def _charge_lost(self, run: AgentRun, need: WorstCase, *, turn: int) -> None:
-        """Charge what a turn was sent as before and got no answer for that was kept: the server may have billed it."""
+    async def _charge_earlier(self, run: AgentRun, need: WorstCase, *, turn: int, told: Collection[str]) -> None:
+        """Charge what earlier goings-through of a turn were billed, or may have been, beside the rows in `told`.
+
+        Such a call was sent and its answer is on no record: its process died, or it was cancelled, before, amid or just
+        after the answer.
+        """
         for row in await self.caller.ledger.calls(run_id=run.run_id):
-            if row.run_id == run.run_id and row.turn == turn and row.error in {LOST, CANCELLED}:
+            if row.run_id == run.run_id and row.turn == turn and row.call_id not in told:
                 run.meter.add(row, worst=need)
 
     def _guarded(

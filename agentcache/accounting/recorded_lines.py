@@ -1,4 +1,4 @@
-"""Recorded calls linked into the lines in which conversations grew, each with what its forerunners left in the cache."""
+"""Recorded calls, linked into the lines in which conversations grew, with what each left in the cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentcache.accounting.usage import CallKind, CallRecord, Usage
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 LIFETIME_UNKNOWN_S = LIFETIME_S["1h"]
-"""What a prefix is taken to live whose writing nobody recorded: the longest, so that nothing is called expired early."""
+"""What a prefix is taken to live whose writing nobody recorded: the longest, so that expiry is never called early."""
 
 _Line: TypeAlias = tuple[str | None, str]
 

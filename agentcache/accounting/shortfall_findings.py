@@ -59,6 +59,25 @@ _EVENTS: Mapping[Event, str] = {
 }
 
 
+_BETWEEN = "read {read} of {left}: the prompt was another, or not found, between token {read} and token {upto}"
+
+_SENTENCES: Mapping[ShortCause, str] = {
+    ShortCause.MODEL_CHANGED: "{earlier_model} had left {left}; {model} has a cache of its own.",
+    ShortCause.EXPIRED: "{left} were cached for {lifetime} and had last been used {gap} before.",
+    ShortCause.CONCURRENT: "the call that wrote {left} was still being answered, {gap} after it was sent.",
+    ShortCause.COMPACTED: "a summary stands in the place of a history of {left}.",
+    ShortCause.THINKING_CHANGED: "thinking was switched, as the answers show; {read} of {left} were still found.",
+    ShortCause.THINKING_STRIPPED: "the user spoke, the API took the last turn's thinking out; {read} of {left} read.",
+    ShortCause.HISTORY_SHORTENED: "the prompt shrank to {total} tokens from {left}, though the conversation went on.",
+    ShortCause.LOOKBACK_EXCEEDED: "the prompt grew further than a breakpoint looks back; {read} of {left} were read.",
+    ShortCause.CHANGED_FOR_ONE_CALL: "read {read} of {left}, which the next call found again.",
+    ShortCause.HEAD_CHANGED: f"{_BETWEEN}, within tools and system or what is rendered with them.",
+    ShortCause.MESSAGES_CHANGED: f"{_BETWEEN}, right behind the head.",
+    ShortCause.HISTORY_CHANGED: f"{_BETWEEN}, within the history.",
+    ShortCause.UNEXPLAINED: "read {read} of {left}, a length that no other call tells anything of.",
+}
+
+
 def explain_recorded(
     calls: Iterable[CallRecord], *, only: Callable[[CallRecord], bool] | None = None
 ) -> list[JsonObject]:
@@ -127,36 +146,35 @@ def _message(found: Shortfall) -> str:
 
 
 def _sentence(found: Shortfall) -> str:
-    left, read = f"{found.left_tokens:,} tokens", f"{found.read_tokens:,}"
-    between = f"read {read} of {left}: the prompt was another, or not found, between token {read} and {found.upto_tokens:,}"
-    match found.cause:
-        case ShortCause.MODEL_CHANGED:
-            return f"{found.earlier.model} had left {left}; {found.call.model} has a cache of its own."
-        case ShortCause.EXPIRED:
-            return f"{left} were cached for {_lifetime(found)} and had last been used {found.gap_s:,.0f} s before."
-        case ShortCause.CONCURRENT:
-            return f"the call that wrote {left} had not been answered, {found.gap_s:,.1f} s after it was sent."
-        case ShortCause.COMPACTED:
-            return f"a summary stands in the place of a history of {left}."
-        case ShortCause.THINKING_CHANGED:
-            return f"thinking was switched, as the answers show; {read} of {left} were still found."
-        case ShortCause.THINKING_STRIPPED:
-            return f"the user spoke, and the API took out the thinking of the turn before, behind token {read}."
-        case ShortCause.HISTORY_SHORTENED:
-            return f"the prompt shrank to {found.call.usage.input_tokens if found.call.usage else 0:,} tokens although the conversation went on."
-        case ShortCause.LOOKBACK_EXCEEDED:
-            return f"the prompt grew by more positions than the 20 that a breakpoint looks back; {read} were read."
-        case ShortCause.CHANGED_FOR_ONE_CALL:
-            return f"read {read} of {left}, which the next call found again."
-        case ShortCause.HEAD_CHANGED:
-            return f"{between}, within tools and system or what is rendered with them."
-        case ShortCause.MESSAGES_CHANGED:
-            return f"{between}, right behind the head."
-        case ShortCause.HISTORY_CHANGED:
-            return f"{between}, within the history."
-        case ShortCause.UNEXPLAINED:
-            return f"read {read} of {left}, a length that no other call tells anything of."
+    """Return what happened; the templates of `_SENTENCES` with this shortfall's numbers."""
+    usage = found.call.usage
+    return _SENTENCES[found.cause].format(
+        left=f"{found.left_tokens:,} tokens",
+        read=f"{found.read_tokens:,}",
+        upto=f"{found.upto_tokens or 0:,}",
+        total=f"{usage.input_tokens if usage else 0:,}",
+        model=found.call.model,
+        earlier_model=found.earlier.model,
+        gap=f"{found.gap_s:,.0f} s",
+        lifetime="an hour at most" if found.ttl_s is None else f"{found.ttl_s:,.0f} s",
+    )
 
 
-def _lifetime(found: Shortfall) -> str:
-    return "an hour at most" if found.ttl_s is None else f"{found.ttl_s:,.0f} s"
+def shares_by_cause(findings: Iterable[JsonObject]) -> list[JsonObject]:
+    """Return findings counted by cause, most calls first: `cause`, `certainty`, `code`, `calls`, `lost_tokens`."""
+    counted: dict[str, tuple[JsonObject, int, int]] = {}
+    for each in findings:
+        cause, lost = str(each["cause"]), each["lost_tokens"]
+        told, calls, tokens = counted.get(cause, (each, 0, 0))
+        counted[cause] = (told, calls + 1, tokens + (lost if isinstance(lost, int) else 0))
+    ranked = sorted(counted.items(), key=lambda item: (-item[1][1], item[0]))
+    return [
+        {
+            "cause": cause,
+            "certainty": told["certainty"],
+            "code": told["code"],
+            "calls": calls,
+            "lost_tokens": tokens,
+        }
+        for cause, (told, calls, tokens) in ranked
+    ]

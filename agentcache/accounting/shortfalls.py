@@ -201,8 +201,10 @@ def _proved(step: Step, before: Step, place: ShortCause) -> ShortCause | None:
 
 
 def _is_stripped(step: Step, before: Step) -> bool:
-    """Tell whether the API took out the thinking of the turn that ended: the read goes back to where that turn began,
-    or further when a breakpoint does not look back so far."""
+    """Tell whether the API took out the thinking of the turn that ended.
+
+    The read goes back to where that turn began, or further where a breakpoint does not look back so far.
+    """
     asked = before.asked_last
     if step.facts.keeps_all_thinking or not step.facts.known or step.seen is None or not step.seen.asked:
         return False
@@ -231,5 +233,3 @@ def _place(step: Step, lengths: list[int], upto: int, heads: frozenset[int]) -> 
     if step.read in lengths or step.read >= opening.left:
         return ShortCause.HISTORY_CHANGED
     return ShortCause.UNEXPLAINED
-
-

@@ -62,8 +62,10 @@ def _messages(threads: Mapping[str, JsonObject]) -> dict[str, list[JsonObject]]:
 def _before(
     thread: str, sent: int, threads: Mapping[str, JsonObject], lasts: Mapping[str, Sequence[tuple[int, int]]]
 ) -> tuple[int, int] | None:
-    """Return messages and place of the call that one carries on: the last of its thread or, for the first, the longest
-    whose prompt is in what its thread took over from another."""
+    """Return messages and place of the call that one carries on.
+
+    It is the last of its thread or, for the first, the longest whose prompt its thread took over from another.
+    """
     if thread in lasts:
         return next((each for each in reversed(lasts[thread]) if each[0] <= sent), None)
     parent = _parent(threads[thread])

@@ -11,6 +11,9 @@ here follows public descriptions of real files (looked up on 2026-11-28): ticpu/
 - an answer is one line of type `assistant` a content block, each with the same `message.id` and `requestId`, and with
   `message.usage` as it was known then: the same call, so it counts once, with the fullest usage that it was given;
 - a session that was resumed or forked repeats earlier lines under a new `sessionId`, with the same message ids;
+- a compaction is a `system` line `compact_boundary` whose `parentUuid` is null and whose `logicalParentUuid` names the
+  line before it, and a `user` line with `isCompactSummary` behind it; `microcompact_boundary` tells that old tool
+  results were cleared; `attachment` lines tell of tools and MCP servers that came or went;
 - the model `<synthetic>` stands for messages that the client wrote itself, which are no calls.
 
 `message.usage.output_tokens` is often what was known when the answer began, so output is understated. The system

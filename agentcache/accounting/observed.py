@@ -31,6 +31,8 @@ class Event(StrEnum):
     """`/model`."""
     COMPACTED = "compacted"
     """`/compact`, or a summary that the client put in the place of the history."""
+    CLEARED = "cleared"
+    """The client took old tool results out of the history."""
     COMMAND = "command"
     """A slash command or skill was expanded; it may set model, thinking and tools of its own."""
     TOOLS_ANNOUNCED = "tools_announced"

@@ -53,6 +53,7 @@ _EVENTS: Mapping[Event, str] = {
     Event.RESTARTED: "the client was left and started again",
     Event.MODEL_SET: "the user set a model",
     Event.COMPACTED: "the client compacted",
+    Event.CLEARED: "the client took old tool results out",
     Event.COMMAND: "a command or skill was expanded",
     Event.TOOLS_ANNOUNCED: "tools or MCP servers came or went",
     Event.TOOLS_LOADED: "a tool search loaded tools",

@@ -38,10 +38,8 @@ class TranscriptLines:
         if not isinstance(uuid, str) or uuid in self._lines:
             return
         blocks = list(_user_blocks(line)) if line.get("type") == "user" else []
+        events = in_order((*events_of(blocks), *_line_events(line)))
         summed_up = line.get("isCompactSummary") is True or line.get("subtype") == "compact_boundary"
-        attached = line.get("attachment")
-        event = attachment_event(attached.get("type")) if isinstance(attached, dict) else None
-        events = in_order((*events_of(blocks), *([event] if event else []), *([Event.COMPACTED] if summed_up else [])))
         self._lines[uuid] = _Line(_above(line), summed_up, asks(blocks), tuple(map(_kind, blocks)), events)
 
     def take_answer(self, line: JsonObject, key: str, blocks: Iterable[JsonObject]) -> None:
@@ -76,6 +74,18 @@ class TranscriptLines:
             positions=positions(_once(kinds)),
             events=in_order(event for line in between for event in line.events),
         )
+
+
+def _line_events(line: JsonObject) -> Iterator[Event]:
+    """Yield what a line tells by its own fields, beside the blocks of its message."""
+    if line.get("isCompactSummary") is True or line.get("subtype") == "compact_boundary":
+        yield Event.COMPACTED
+    if line.get("subtype") == "microcompact_boundary":
+        yield Event.CLEARED
+    attached = line.get("attachment")
+    event = attachment_event(attached.get("type")) if isinstance(attached, dict) else None
+    if event is not None:
+        yield event
 
 
 def _above(line: JsonObject) -> str | None:

@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from agentcache.accounting.losses import lost_usd
 from agentcache.accounting.observed import Event
+from agentcache.accounting.recorded_heads import NO_HEADS, heads_behind, heads_of
 from agentcache.accounting.recorded_lines import Step, recorded_steps
 from agentcache.accounting.usage import CallRecord
 
@@ -50,7 +51,7 @@ class ShortCause(StrEnum):
     COMPACTED = "compacted"
     """The history was replaced by a summary."""
     THINKING_CHANGED = "thinking_changed"
-    """Thinking was switched on or off."""
+    """Thinking was switched on or off, as its answers show or the heads that it and the call before begin with."""
     THINKING_STRIPPED = "thinking_stripped"
     """The API took earlier thinking out when the user spoke, as it does for older models."""
     HISTORY_SHORTENED = "history_shortened"
@@ -123,9 +124,14 @@ def shortfalls(calls: Iterable[CallRecord]) -> tuple[Shortfall, ...]:
     those whose prompt the runtime knows (`misses` has them).
     """
     steps = recorded_steps(calls)
-    heads = head_lengths(steps)
+    heads = heads_of(steps)
+    behind = heads_behind(steps, heads)
     detours = {id(step.before) for step in steps if step.returned_to is not None}
-    found = [_shortfall(step, heads.get(step.call.model, frozenset()), id(step) in detours) for step in steps]
+    found = []
+    for step in steps:
+        of = heads.get(step.call.model, NO_HEADS)
+        switched = step.before is not None and of.differ_in_thinking(behind[id(step)], behind[id(step.before)])
+        found.append(_shortfall(step, of.lengths, is_switched=switched, is_detour=id(step) in detours))
     return tuple(each for each in found if each is not None)
 
 
@@ -134,20 +140,7 @@ def followed(calls: Iterable[CallRecord]) -> int:
     return sum(step.before is not None for step in recorded_steps(calls))
 
 
-def head_lengths(steps: Iterable[Step]) -> dict[str, frozenset[int]]:
-    """Return, by model, the lengths that are heads: where unrelated sessions both began, or fell back to."""
-    found: dict[tuple[str, int], set[str]] = {}
-    for step in steps:
-        if step.read and (step.before is None or step.read < step.before.left):
-            found.setdefault((step.call.model, step.read), set()).add(step.family)
-    heads: dict[str, set[int]] = {}
-    for (model, length), families in found.items():
-        if len(families) > 1:
-            heads.setdefault(model, set()).add(length)
-    return {model: frozenset(lengths) for model, lengths in heads.items()}
-
-
-def _shortfall(step: Step, heads: frozenset[int], is_detour: bool) -> Shortfall | None:
+def _shortfall(step: Step, heads: frozenset[int], *, is_switched: bool, is_detour: bool) -> Shortfall | None:
     before = step.before
     if before is None or step.returned_to is not None:
         return None
@@ -159,7 +152,8 @@ def _shortfall(step: Step, heads: frozenset[int], is_detour: bool) -> Shortfall 
     place = _place(step, lengths, upto, heads)
     cause = _proved(step, before, place)
     if cause is None:
-        cause = _shortened(step, before, place) or (ShortCause.CHANGED_FOR_ONE_CALL if is_detour else place)
+        detour = ShortCause.CHANGED_FOR_ONE_CALL if is_detour else place
+        cause = ShortCause.THINKING_CHANGED if is_switched else _shortened(step, before, place) or detour
     if cause is ShortCause.COMPACTED and not before.lives(step.call.sent_at):
         return None  # nothing was left to lose
     found = step.ancestor_that_left(step.read)

@@ -41,7 +41,7 @@ def test_a_head_behind_which_many_answers_are_silent_goes_without_thinking_and_f
     told = heads_of(recorded_steps(often))[OPUS]
 
     assert rare.without_thinking == frozenset()
-    assert (told.without_thinking, told.with_thinking) == ({880}, {900})
+    assert (told.without_thinking, told.with_thinking) == (frozenset({880}), frozenset({900}))
     assert told.differ_in_thinking(900, 880)
     assert told.differ_in_thinking(880, 900)
     assert not told.differ_in_thinking(880, 880)

@@ -85,13 +85,10 @@ def _identity(source: Callable[[], object]) -> tuple[object | None, object]:
     A function lives as long as it is known; a bound method, which is made anew whenever it is named, as long as the
     object that it is bound to. No object for a source that others can be equal to, or that takes no weak reference.
     """
-    if isinstance(source, MethodType):
-        owner, rest = source.__self__, source.__func__
-    elif type(source).__eq__ is object.__eq__:
-        owner, rest = source, None
-    else:
-        return None, None
-    return (owner, rest) if type(owner).__weakrefoffset__ else (None, None)
+    equality: object = type(source).__eq__
+    owner, rest = (source.__self__, source.__func__) if isinstance(source, MethodType) else (source, None)
+    known_by_itself = owner is not source or equality is object.__eq__
+    return (owner, rest) if known_by_itself and type(owner).__weakrefoffset__ else (None, None)
 
 
 async def _read(source: Callable[[], object], agent: str) -> Mapping[str, object]:

@@ -275,11 +275,11 @@ async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int
         await ledger.close()
 
 
-def refuse_absent(url: str | None) -> None:
+def refuse_absent(url: str | None, what: str = "ledger") -> None:
     """Refuse a file that is not there: opening would make it, and its report would say that nothing was ever spent."""
     # Start-up time, as above.
     from agentcache.stores.opening import normal_url
 
     place = normal_url(url)
     if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
-        raise StoreError(f"there is no ledger at {place.database}; run something first, or name another with --db")
+        raise StoreError(f"there is no {what} at {place.database}; run something first, or name another with --db")

@@ -1,4 +1,4 @@
-"""The engine of durable runs: DBOS Transact. Nothing but this file and `durable_database.py` knows it.
+"""The engine of durable runs: DBOS Transact. Only this file and two beside it know it.
 
 A task of ours is a workflow of DBOS, and what a run keeps are its steps. How we use it, and why:
 
@@ -30,12 +30,11 @@ from agentcache.errors import RunError, SettingsError, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.stores.liveness import Liveness, liveness_at
-from agentcache.workflow.durable_database import config_of
+from agentcache.workflow.durable_database import TASK, config_of
 from agentcache.workflow.durable_runs import Body, Durable, Found, Performed, Task, queue_of
 from agentcache.workflow.unserved import UnservedQueues
 
 _OWN_QUEUE = "agentcache process "
-_TASK = "agentcache.task"
 _LOST = (engine_error.DBOSWorkflowCancelledError, engine_error.DBOSWorkflowConflictIDError)
 """What DBOS raises in a step of a task that was cancelled, or taken over by another process."""
 
@@ -144,7 +143,7 @@ class DbosEngine:
         register = dbos._registry._register_internal_queue  # noqa: SLF001
         register(self._queue, polling_interval_sec=self._settings.poll_s)
 
-        @DBOS.workflow(name=_TASK, max_recovery_attempts=None)
+        @DBOS.workflow(name=TASK, max_recovery_attempts=None)
         async def performed(task_id: str, spec: JsonObject) -> JsonValue:
             return await self._performed_by_dbos(task_id, spec)
 
@@ -195,8 +194,9 @@ class DbosEngine:
         left = await DBOS.list_workflows_async(
             workflow_id_prefix=prefix, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
         )
-        if left:
-            await DBOS.cancel_workflows_async([status.workflow_id for status in left])
+        # SQLite finds them whatever their case.
+        if ids := [status.workflow_id for status in left if status.workflow_id.startswith(prefix)]:
+            await DBOS.cancel_workflows_async(ids)
 
     # --- performing ---------------------------------------------------------------------------------------------------
 

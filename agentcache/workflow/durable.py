@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from dbos import DBOS, SetWorkflowID, StepReservation, WorkflowStatus
+from dbos import DBOS, DBOSConfig, SetWorkflowID, StepReservation, WorkflowStatus
 from dbos import error as engine_error
 
 from agentcache.errors import RunError, SettingsError, StoreError
@@ -119,6 +119,7 @@ class DbosEngine:
         self._waiting: dict[asyncio.Future[WorkflowStatus], Task] = {}
         self._poller: asyncio.Task[None] | None = None
         self._unserved = UnservedQueues()
+        self._config: DBOSConfig | None = None
 
     @classmethod
     async def open(cls, settings: Durable, *, url: str, name: str, serve: Callable[[JsonObject], Body]) -> DbosEngine:
@@ -127,7 +128,8 @@ class DbosEngine:
         Raises `SettingsError` when this process has one open already, `StoreError` when the database cannot be used.
         """
         engine = cls(settings, liveness_at(url), name, serve)
-        dbos = DBOS(config=config_of(url, name, settings))
+        engine._config = config_of(url, name, settings)
+        dbos = DBOS(config=engine._config)
         if dbos._launched:  # noqa: SLF001  # nothing public tells; DBOS hands out the one that there is
             raise SettingsError("this process has a durable runtime (or a DBOS of its own) open; it can have one")
         try:
@@ -165,8 +167,14 @@ class DbosEngine:
             self._poller.cancel()
         # DBOS has made its own threads those of the loop, and takes them along.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
-        await asyncio.to_thread(lambda: DBOS.destroy(destroy_registry=True))
+        await asyncio.to_thread(self._destroy)
         await self._liveness.release()
+
+    def _destroy(self) -> None:
+        DBOS.destroy(destroy_registry=True)
+        given = self._config.get("system_database_engine") if self._config else None
+        if given is not None:
+            given.dispose()  # DBOS does not close what it was given
 
     async def perform(self, task: Task, body: Body) -> Performed:
         """Return the task's outcome, performing it with `body` if nobody else does; raise what it failed with."""

@@ -78,7 +78,8 @@ def _durable_pruned(url: str | None, durable_url: str | None, *, before: float, 
     gone = f"{'would remove' if dry_run else 'removed'} the record of {_counted(pruned.runs, 'finished durable run')}"
     if not pruned.can_go_on:
         return gone
-    return f"{gone}; {_counted(pruned.can_go_on, 'other')} that failed or were cancelled can go on, and stay"
+    which = "was cancelled can go on and stays" if pruned.can_go_on == 1 else "were cancelled can go on and stay"
+    return f"{gone}; {_counted(pruned.can_go_on, 'run')} that failed or {which}"
 
 
 def _counted(number: int, word: str) -> str:

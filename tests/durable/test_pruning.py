@@ -243,7 +243,7 @@ def prune(*words: str) -> Any:
 def test_the_command_tells_what_went_and_what_can_go_on():
     would, did = prune("--before", "4d", "--durable", "--dry-run"), prune("--before", "4d", "--durable")
 
-    stays = "1 other that failed or were cancelled can go on, and stay\n"
+    stays = "1 run that failed or was cancelled can go on and stays\n"
     assert (would.exit_code, would.stdout) == (0, f"would remove the record of 1 finished durable run; {stays}")
     assert (did.exit_code, did.stdout) == (0, f"removed the record of 1 finished durable run; {stays}")
     assert prune("--before", "6d", "--durable").stdout == "removed the record of 0 finished durable runs\n"

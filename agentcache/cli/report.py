@@ -276,10 +276,11 @@ async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int
 
 
 def refuse_absent(url: str | None, what: str = "ledger") -> None:
-    """Refuse a file that is not there: opening would make it, and its report would say that nothing was ever spent."""
+    """Refuse a file that is not there, or empty: opening would make it, and tell that nothing was ever spent."""
     # Start-up time, as above.
     from agentcache.stores.opening import normal_url
 
     place = normal_url(url)
-    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
-        raise StoreError(f"there is no {what} at {place.database}; run something first, or name another with --db")
+    path = Path(place.database or "")
+    if place.get_backend_name() == "sqlite" and not (path.is_file() and path.stat().st_size):
+        raise StoreError(f"there is no {what} at {path}; run something first, or name another database")

@@ -66,12 +66,11 @@ def _durable_pruned(url: str | None, durable_url: str | None, *, before: float, 
         # An optional extra, and start-up time.
         from agentcache.workflow.durable_database import database_of
         from agentcache.workflow.durable_pruning import prune_durable_runs
+        from agentcache.workflow.durable_runs import Durable
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"durable runs need the package {error.name}; install it (pip install 'agentcache-claude[durable]')"
         ) from error
-    from agentcache.workflow.durable_runs import Durable
-
     place = database_of(Durable(url=durable_url), url)
     refuse_absent(place, what="record of durable runs")
     pruned = asyncio.run(prune_durable_runs(place, before=before, now=now, dry_run=dry_run))

@@ -6,9 +6,9 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -16,7 +16,7 @@ from typing import Annotated, TypeAlias
 import typer
 from rich.table import Table
 
-from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.alerts import Thresholds, broken_thresholds, unchecked_agents
 from agentcache.accounting.layers import LayerSummary, summarise_layers
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
@@ -95,6 +95,11 @@ class _Rows:
     def by(self, grouping: Grouping) -> Summary:
         """Return the calls summed up."""
         return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs, only=self.only)
+
+    def days_of(self, agents: Iterable[str]) -> dict[str, Summary]:
+        """Return the calls of each of these agents that is asked about, by day."""
+        asked = [name for name in agents if self.only.agent in {None, name}]
+        return {name: summarise(self.calls, by="day", only=replace(self.only, agent=name)) for name in asked}
 
     def tools(self) -> ToolSummary:
         """Return the tool calls summed up."""
@@ -175,8 +180,11 @@ def report(
 
 
 def _check(rows: _Rows, thresholds: Thresholds, output: Path | None) -> None:
-    """Tell what is broken, a sentence a line, and exit with 1 if anything is."""
-    broken = broken_thresholds(thresholds, by_agent=rows.by("agent"), by_day=rows.by("day"))
+    """Tell what is broken, a sentence a line, and exit with 1 if anything is; tell on stderr what was not checked."""
+    by_agent, agents = rows.by("agent"), rows.days_of(thresholds.agents)
+    broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=rows.by("day"), agents=agents)
+    for sentence in unchecked_agents(agents, {row.agent for row in by_agent.rows if row.agent}):
+        typer.echo(f"warning: {sentence}", err=True)
     _put("".join(f"{sentence}\n" for sentence in broken), output)
     if broken:
         raise typer.Exit(BROKEN)
@@ -267,11 +275,12 @@ async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int
         await ledger.close()
 
 
-def refuse_absent(url: str | None) -> None:
-    """Refuse a file that is not there: opening would make it, and its report would say that nothing was ever spent."""
+def refuse_absent(url: str | None, what: str = "ledger") -> None:
+    """Refuse a file that is not there, or empty: opening would make it, and tell that nothing was ever spent."""
     # Start-up time, as above.
     from agentcache.stores.opening import normal_url
 
     place = normal_url(url)
-    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
-        raise StoreError(f"there is no ledger at {place.database}; run something first, or name another with --db")
+    path = Path(place.database or "")
+    if place.get_backend_name() == "sqlite" and not (path.is_file() and path.stat().st_size):
+        raise StoreError(f"there is no {what} at {path}; run something first, or name another database")

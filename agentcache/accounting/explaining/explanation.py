@@ -19,6 +19,7 @@ from agentcache.accounting.explaining.marker_faults import (
     family_fault,
     growth_fault,
     is_one_shot_traffic,
+    shares_more,
     sibling_fault,
     unread_history,
 )
@@ -64,7 +65,8 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
         descent = descents[call.index]
         if descent is None:
             continue
-        for suspect in _suspects(call, descent, calls[place + 1 :]):
+        warmed = descent.parent.is_warm_up and descents[descent.parent.index] is None
+        for suspect in _suspects(call, descent, calls[place + 1 :], warmed=warmed):
             cause = suspect.where if suspect.code in IN_SYSTEM_TEXT else suspect.code
             entry = found.setdefault((families[call.index], cause), _Found(descent))
             entry.suspects.append(suspect)
@@ -94,10 +96,13 @@ def _families(calls: Sequence[LoggedCall], descents: dict[int, Descent | None]) 
     return families
 
 
-def _suspects(call: LoggedCall, descent: Descent, later: Sequence[LoggedCall]) -> Iterator[Suspect]:
+def _suspects(
+    call: LoggedCall, descent: Descent, later: Sequence[LoggedCall], *, warmed: bool
+) -> Iterator[Suspect]:
+    """Yield why `call` lost what it comes after. warmed: that call was sent only to fill the cache for this one."""
     parent = descent.parent
     carried_on = descent.relation == "continues"
-    if parent.is_warm_up and not call.is_warm_up and (not carried_on or parent.messages != call.messages):
+    if warmed and not call.is_warm_up:
         suspect = None if _nothing_lost(call, descent) else _warm_up_fault(call, descent)
         if suspect is not None:
             yield suspect
@@ -131,16 +136,15 @@ def _sibling_suspects(call: LoggedCall, descent: Descent) -> Iterator[Suspect]:
     settings = [s for s in setting_changes(parent, call) if s.code in {"PC036", "PC042"}]
     if settings:
         return
-    ahead = len(call.head)
     fault = sibling_fault(call, descent)
     if fault is not None:
         yield fault
         return
-    if descent.common >= min(ahead, len(parent.head)) and ahead == len(parent.head):
+    if descent.common >= len(call.head) == len(parent.head):
         return
     if not any(index >= descent.common for index in (*call.head_marked, *_automatic(call))):
         return
-    if any(index < descent.common for index in call.head_marked) and call.read_tokens:
+    if any(index < descent.common for index in call.head_marked) and not shares_more(call, descent):
         return
     yield from tool_changes(parent, call)
     yield from system_changes(parent, call, carried_on=False)

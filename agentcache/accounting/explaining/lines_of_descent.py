@@ -63,8 +63,13 @@ def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | Non
     siblings = [pair for pair in likened if pair[0] >= SAME_HEAD_LIKENESS and _same_model(call, pair[1])]
     if not siblings:
         return None
-    _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], pair[1].index))
+    _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], *_readable(call, pair[1])))
     return Descent(parent=parent, relation="sibling", common=common_blocks(parent, call))
+
+
+def _readable(call: LoggedCall, other: LoggedCall) -> tuple[bool, int]:
+    """Order calls that share as much: first those whose answer had begun, of which `call` could read, then the latest."""
+    return call.at_s >= other.first_token_at_s, other.index
 
 
 def _grown_from(call: LoggedCall, earlier: Sequence[LoggedCall]) -> LoggedCall | None:

@@ -192,7 +192,8 @@ def pictures(value: JsonValue) -> list[str]:
 def _blocks(request: JsonObject) -> tuple[LoggedBlock, ...]:
     found: list[LoggedBlock] = []
     for index, tool in enumerate(content_blocks(request.get("tools"))):
-        _append(found, tool, f"tools[{index}]", "tools", 0, None)
+        if tool.get("defer_loading") is not True:  # such a tool is rendered once it is found, in the messages
+            _append(found, tool, f"tools[{index}]", "tools", 0, None)
     for index, block in enumerate(content_blocks(request.get("system"))):
         _append(found, block, f"system[{index}]", "system", 0, None)
     messages = request.get("messages")

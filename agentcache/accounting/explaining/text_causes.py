@@ -40,11 +40,11 @@ def _bytes(change: TextChange) -> str | None:
 
 
 _EXAMPLE = re.compile(
-    r"\b(examples?|few-?shots?|demonstrations?|exemplars?|samples?)\b"
+    r"(?<![.@])\b(examples?|few-?shots?|demonstrations?|exemplars?|samples?)\b"
     r"|^\s*(Q|A|Input|Output|Question|Answer|User|Assistant|Human)\s*\d*\s*:|(->|=>)\s*(A|Output)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_KEYED = re.compile(r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)\s*\S""")
+_KEYED = re.compile(r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)(\s*\S|\s*$)""")
 
 
 def _order(change: TextChange) -> str | None:
@@ -59,7 +59,7 @@ def _order(change: TextChange) -> str | None:
                 if _EXAMPLE.search(change.around):
                     return "PC011"
                 keyed = sum(_KEYED.match(item) is not None for item in items)
-                return "PC013" if keyed * 2 > len(items) else "PC012"
+                return "PC013" if keyed * 2 >= len(items) else "PC012"
     return None
 
 
@@ -261,7 +261,7 @@ def _date(change: TextChange) -> str | None:
 
 
 _COUNTER_WORD = re.compile(
-    r"\b(steps?|turns?|iterations?|rounds?|attempts?|retr(y|ies)|calls?|messages?|exchanges?|remaining|left|budget|used|spent"
+    r"\b(steps?|turns?|iterations?|rounds?|attempts?|retr(y|ies)|calls?|messages?|exchanges|remaining|left|budget|used|spent"
     r"|tokens?|context (window|used|left)|progress|count(er)?|so far|loop|limit|quota|out of|tries|percent|elapsed"
     r"|usage)\b"
     r"|\d+\s*(/|of)\s*\d+|_(count|left|used|remaining|step|turn|index)\b",

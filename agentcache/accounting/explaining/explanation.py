@@ -60,16 +60,22 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
     """Return why calls of a log (in the order of time) missed, in the order of the first call that each cause hit."""
     descents = _descents(calls)
     families = _families(calls, descents)
+    carried_on = {each.parent.index for each in descents.values() if each is not None and each.relation == "continues"}
     found: dict[tuple[int, str], _Found] = {}
     for place, call in enumerate(calls):
         descent = descents[call.index]
         if descent is None:
             continue
+        family = families[call.index]
         warmed = descent.parent.is_warm_up and descents[descent.parent.index] is None
-        for suspect in _suspects(call, descent, calls[place + 1 :], warmed=warmed):
+        goes_on = not carried_on.isdisjoint((call.index, descent.parent.index))
+        for suspect in _suspects(call, descent, calls[place + 1 :], warmed=warmed, goes_on=goes_on):
             cause = suspect.where if suspect.code in IN_SYSTEM_TEXT else suspect.code
-            entry = found.setdefault((families[call.index], cause), _Found(descent))
-            entry.suspects.append(suspect)
+            if suspect.code == "PC046" and (family, "PC045") in found:
+                cause = "PC045"  # what the lost marker leads to
+            entry = found.setdefault((family, cause), _Found(descent))
+            if suspect.code != "PC046" or cause != "PC045":
+                entry.suspects.append(suspect)
             entry.calls.append(call)
             entry.lost.append((call, _lost_tokens(call, descent)))
     for family in sorted(set(families.values())):
@@ -97,9 +103,12 @@ def _families(calls: Sequence[LoggedCall], descents: dict[int, Descent | None]) 
 
 
 def _suspects(
-    call: LoggedCall, descent: Descent, later: Sequence[LoggedCall], *, warmed: bool
+    call: LoggedCall, descent: Descent, later: Sequence[LoggedCall], *, warmed: bool, goes_on: bool
 ) -> Iterator[Suspect]:
-    """Yield why `call` lost what it comes after. warmed: that call was sent only to fill the cache for this one."""
+    """Yield why `call` lost what it comes after.
+
+    warmed: that call was sent only to fill the cache for this one. goes_on: one of the two is carried on later.
+    """
     parent = descent.parent
     carried_on = descent.relation == "continues"
     if warmed and not call.is_warm_up:
@@ -113,7 +122,7 @@ def _suspects(
     if _nothing_lost(call, descent):
         return
     if not carried_on:
-        yield from _sibling_suspects(call, descent)
+        yield from _sibling_suspects(call, descent, goes_on=goes_on)
         return
     changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=True)]
     if changed and _is_aside(call, parent, later) and _is_rebuilt(changed, call, parent):
@@ -129,14 +138,14 @@ def _suspects(
         yield fault
 
 
-def _sibling_suspects(call: LoggedCall, descent: Descent) -> Iterator[Suspect]:
+def _sibling_suspects(call: LoggedCall, descent: Descent, *, goes_on: bool) -> Iterator[Suspect]:
     parent = descent.parent
     if not call.marked or not parent.marked:
         return
     settings = [s for s in setting_changes(parent, call) if s.code in {"PC036", "PC042"}]
     if settings:
         return
-    fault = sibling_fault(call, descent)
+    fault = sibling_fault(call, descent, goes_on=goes_on)
     if fault is not None:
         yield fault
         return

@@ -121,12 +121,13 @@ def _continuation_score(call: LoggedCall, other: LoggedCall) -> float | None:
             return None
         matched = 1
     likeness = head_likeness(call, other)
-    same_conversation = bool(call.conversation) and call.conversation == other.conversation
-    slid = len(theirs) > 1 and mine[:1] == theirs[-1:]
-    if matched <= 1 and not same_conversation and (likeness < SAME_HEAD_LIKENESS or not (grows or slid)):
-        return None
-    if matched <= 1 and not same_conversation and not _same_model(call, other) and likeness < 1:
-        return None
+    if not (call.conversation and call.conversation == other.conversation):
+        if mine[:1] != theirs[:1] and matched * 2 < len(theirs):
+            return None  # a stock question or reply, which other conversations have too
+        if matched <= 1 and (likeness < SAME_HEAD_LIKENESS or not grows):
+            return None
+        if matched <= 1 and not _same_model(call, other) and likeness < 1:
+            return None
     common = common_blocks(call, other)
     whole = WHOLE_PREFIX_BONUS if common == len(other.blocks) else 0
     return matched - (len(theirs) - matched) + likeness + whole + 0.001 * common

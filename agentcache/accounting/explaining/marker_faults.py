@@ -75,8 +75,11 @@ def unread_history(call: LoggedCall, parent: LoggedCall) -> Suspect | None:
     return Suspect("PC046", "messages", "history_uncached") if rebilled >= REBILLED_TOKENS else None
 
 
-def sibling_fault(call: LoggedCall, descent: Descent) -> Suspect | None:
-    """Return why a call does not read the head that another conversation's call sent before it."""
+def sibling_fault(call: LoggedCall, descent: Descent, *, goes_on: bool) -> Suspect | None:
+    """Return why a call does not read the head that another conversation's call sent before it.
+
+    goes_on: whether one of the two conversations has further calls, which read what stands behind the head.
+    """
     parent, ahead = descent.parent, len(call.head)
     if not call.marked or not parent.marked:
         return None
@@ -91,7 +94,7 @@ def sibling_fault(call: LoggedCall, descent: Descent) -> Suspect | None:
     parted = [each.blocks[descent.common] for each in (call, parent) if descent.common < len(each.head)]
     if any(block.level == "tools" for block in parted) or (parted and shares_more(call, descent)):
         return None
-    if not descent.common or call.prefix_tokens[descent.common - 1] < call.facts.minimum_prefix_tokens:
+    if goes_on or not descent.common or call.prefix_tokens[descent.common - 1] < call.facts.minimum_prefix_tokens:
         return None
     mark = next((index for index in call.marked if index >= descent.common), None)
     if mark is None:

@@ -61,7 +61,7 @@ def text_change(before: str, after: str) -> TextChange:
         after=after[left:new_end],
         lines_before=before[line_start : _line_end(before, old_end)],
         lines_after=after[line_start : _line_end(after, new_end)],
-        heading=_heading(before[:line_start]),
+        heading=_heading(before[:line_start], before[line_start : _line_end(before, left)]),
     )
 
 
@@ -104,8 +104,18 @@ def _line_end(text: str, at: int) -> int:
 _OPENS = re.compile(r"^\s*(#{1,6}\s|<[A-Za-z][\w:-]*[^>]*>\s*$|\*\*.+\*\*\s*$|\[[A-Za-z ]+\]\s*$|.*:\s*$)")
 
 
-def _heading(above: str) -> str:
-    for line in reversed(above.split("\n")[-8:]):
-        if _OPENS.match(line):
-            return line.strip()
+_LABELS = re.compile(r"^(?!\s*(#|<|\*\*|\[)).*:\s*$")
+_CLOSES = re.compile(r"^\s*</")
+_ITEM = re.compile(r"^\s*([-*\u2022]|\d+[.)]|\[\d+\])\s")
+
+
+def _heading(above: str, line: str) -> str:
+    """Return what opens the section of `line`: a mere label opens the paragraph or the list under it, no more."""
+    parted = False
+    for over in reversed(above.split("\n")[-9:-1]):
+        if _CLOSES.match(over):
+            return ""
+        if _OPENS.match(over) and not (parted and _LABELS.match(over)):
+            return over.strip()
+        parted = parted or not (over.strip() or _ITEM.match(line))
     return ""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from agentcache.accounting.explaining.logged_calls import LoggedCall, content_blocks, text_of
-from agentcache.errors import TargetError
+from agentcache.accounting.reading import usage_of
+from agentcache.accounting.usage import BilledPart
+from agentcache.errors import ReplyMalformed, TargetError
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.model_facts import TTL_SECONDS
 from agentcache.simulate.request_logs import log_call
 from agentcache.simulate.traffic import TrafficCall, json_lines
 
@@ -26,9 +30,8 @@ def logged_calls(path: str | os.PathLike[str]) -> list[LoggedCall]:
 
 
 def _logged(call: TrafficCall, index: int) -> LoggedCall:
-    usage = call.response_usage
     reply = content_blocks((call.response or {}).get("content"))
-    return LoggedCall(
+    logged = LoggedCall(
         index=index,
         at_s=call.at_s,
         first_token_at_s=call.first_token_at_s,
@@ -37,12 +40,18 @@ def _logged(call: TrafficCall, index: int) -> LoggedCall:
         conversation=call.conversation,
         request=call.request,
         headers=call.headers,
-        read_tokens=None if usage is None else _count(usage, "cache_read_input_tokens"),
-        written_tokens=None if usage is None else _count(usage, "cache_creation_input_tokens"),
         reply="\n".join(text_of(block) for block in reply),
     )
+    return replace(logged, bill=_bill(logged, call.response_usage, call.where)) if call.response_usage else logged
 
 
-def _count(usage: JsonObject, name: str) -> int:
-    count = usage.get(name)
-    return count if isinstance(count, int) and not isinstance(count, bool) else 0
+def _bill(call: LoggedCall, told: JsonObject, where: str) -> BilledPart:
+    """Return the reply's own usage as one part; writes that it does not split are of the request's lifetime."""
+    hours = {call.lifetime_s(index) for index in call.marked} == {TTL_SECONDS["1h"]}
+    try:
+        usage, parts = usage_of(told, model=call.model, default_ttl="1h" if hours else "5m")
+    except ReplyMalformed as error:
+        raise TargetError(f"{where}: {error}") from error
+    speed = call.request.get("speed")
+    named = speed if isinstance(speed, str) else None
+    return replace(parts[0], usage=usage, speed=parts[0].speed or named)

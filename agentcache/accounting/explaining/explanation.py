@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from agentcache.accounting.explaining.catalogue import CAUSES, Explanation, Severity, Suspect
+from agentcache.accounting.explaining.earlier_calls import EarlierCalls
 from agentcache.accounting.explaining.head_changes import system_changes, tool_changes
 from agentcache.accounting.explaining.lines_of_descent import SAME_HEAD_LIKENESS, Descent, descent_of, head_likeness
 from agentcache.accounting.explaining.logged_calls import LoggedCall
+from agentcache.accounting.explaining.lost_money import lost_usd
 from agentcache.accounting.explaining.marker_faults import (
     family_fault,
     growth_fault,
@@ -32,6 +34,9 @@ IN_SYSTEM_TEXT = frozenset({*(f"PC{number:03}" for number in range(1, 17)), "PC0
 
 REPLACED_WORDS = 8
 """A passage of so many words in place of another is another prompt, not a value in it."""
+
+LATER_CALLS = 60
+"""How far ahead is looked for how a conversation went on."""
 
 REGULAR_GAPS = 2
 """An expiry that comes back this often is a cadence, no accident."""
@@ -69,7 +74,9 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
         family = families[call.index]
         warmed = descent.parent.is_warm_up and descents[descent.parent.index] is None
         goes_on = not carried_on.isdisjoint((call.index, descent.parent.index))
-        for suspect in _suspects(call, descent, calls[place + 1 :], warmed=warmed, goes_on=goes_on):
+        for suspect in _suspects(
+            call, descent, calls[place + 1 : place + 1 + LATER_CALLS], warmed=warmed, goes_on=goes_on
+        ):
             cause = suspect.where if suspect.code in IN_SYSTEM_TEXT else suspect.code
             if suspect.code == "PC046" and (family, "PC045") in found:
                 cause = "PC045"  # what the lost marker leads to
@@ -78,8 +85,10 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
                 entry.suspects.append(suspect)
             entry.calls.append(call)
             entry.lost.append((call, _lost_tokens(call, descent)))
-    for family in sorted(set(families.values())):
-        members = [call for call in calls if families[call.index] == family]
+    members_of: dict[int, list[LoggedCall]] = {}
+    for call in calls:
+        members_of.setdefault(families[call.index], []).append(call)
+    for family, members in members_of.items():
         fault = family_fault(members)
         if fault is not None:
             found[family, fault.code] = _Found(None, [fault], members, [(call, None) for call in members])
@@ -90,7 +99,11 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
 
 
 def _descents(calls: Sequence[LoggedCall]) -> dict[int, Descent | None]:
-    return {call.index: descent_of(call, calls[:place]) for place, call in enumerate(calls)}
+    earlier, found = EarlierCalls(), dict[int, Descent | None]()
+    for call in calls:
+        found[call.index] = descent_of(call, earlier)
+        earlier.add(call)
+    return found
 
 
 def _families(calls: Sequence[LoggedCall], descents: dict[int, Descent | None]) -> dict[int, int]:
@@ -153,7 +166,8 @@ def _sibling_suspects(call: LoggedCall, descent: Descent, *, goes_on: bool) -> I
         return
     if not any(index >= descent.common for index in (*call.head_marked, *_automatic(call))):
         return
-    if any(index < descent.common for index in call.head_marked) and not shares_more(call, descent):
+    shared = any(index < descent.common for index in (*call.head_marked, *parent.head_marked))
+    if shared and not shares_more(call, descent):
         return
     yield from tool_changes(parent, call)
     yield from system_changes(parent, call, carried_on=False)
@@ -222,7 +236,7 @@ def _lost_tokens(call: LoggedCall, descent: Descent) -> int | None:
 def _explanation(entry: _Found) -> Explanation:
     suspect, first = entry.suspect, entry.calls[0]
     known = [tokens for _, tokens in entry.lost if tokens is not None]
-    usd = [_lost_usd(call, tokens) for call, tokens in entry.lost if tokens is not None]
+    usd = [lost_usd(call, tokens) for call, tokens in entry.lost if tokens is not None]
     return Explanation(
         code=suspect.code,
         where=suspect.where,
@@ -243,12 +257,3 @@ def _severity(entry: _Found) -> Severity:
     if entry.suspect.code == "PC050" and len(entry.calls) >= REGULAR_GAPS:
         return "warning"
     return CAUSES[entry.suspect.code].severity
-
-
-def _lost_usd(call: LoggedCall, tokens: int) -> Decimal | None:
-    """Return what it cost to send tokens that could have been read: as writes where the call wrote."""
-    prices = call.facts.prices_for(prompt_tokens=tokens)
-    if prices is None:
-        return None
-    paid = prices.write_5m_usd if call.written_tokens else prices.input_usd
-    return (paid - prices.read_usd) * tokens / 1_000_000

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Literal
 
+from agentcache.accounting.explaining.earlier_calls import EarlierCalls, readable
 from agentcache.accounting.explaining.logged_calls import LoggedCall, common_blocks
 
 Relation = Literal["continues", "sibling"]
-
-LOOK_BACK_CALLS = 60
-"""How many earlier calls are compared in full; of a longer log, those that share most blocks with this one."""
 
 EXCHANGE_MESSAGES = 2
 """A reply and the next turn."""
@@ -45,12 +42,12 @@ class Descent:
     common: int
 
 
-def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | None:
+def descent_of(call: LoggedCall, earlier: EarlierCalls) -> Descent | None:
     """Return what `call` comes after, or `None` for the first of its kind."""
     grown = _grown_from(call, earlier)
     if grown is not None:
         return Descent(parent=grown, relation="continues", common=len(grown.blocks))
-    candidates = [other for other in _nearest(call, earlier) if not _contradicts(call, other)]
+    candidates = [other for other in earlier.nearest(call) if not _contradicts(call, other)]
     continued = [(score, other) for other in candidates if (score := _continuation_score(call, other)) is not None]
     if continued:
         _, parent = max(continued, key=lambda pair: (pair[0], pair[1].index))
@@ -63,39 +60,23 @@ def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | Non
     siblings = [pair for pair in likened if pair[0] >= SAME_HEAD_LIKENESS and _same_model(call, pair[1])]
     if not siblings:
         return None
-    _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], *_readable(call, pair[1])))
+    _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], *readable(call, pair[1])))
     return Descent(parent=parent, relation="sibling", common=common_blocks(parent, call))
 
 
-def _readable(call: LoggedCall, other: LoggedCall) -> tuple[bool, int]:
-    """Order calls that share as much: first those whose answer had begun, of which `call` could read, then the latest."""
-    return call.at_s >= other.first_token_at_s, other.index
-
-
-def _grown_from(call: LoggedCall, earlier: Sequence[LoggedCall]) -> LoggedCall | None:
+def _grown_from(call: LoggedCall, earlier: EarlierCalls) -> LoggedCall | None:
     """Return the call to which this one adds an exchange and changes nothing, as most do."""
-    grown = [
-        other
-        for other in earlier
-        if 0 <= _last_message(call) - _last_message(other) <= EXCHANGE_MESSAGES
-        and other.messages
-        and other.digests == call.digests[: len(other.digests)]
-        and not _contradicts(call, other)
-        and not _other_conversation(call, other)
-    ]
-    return max(grown, key=lambda other: (len(other.digests), other.index)) if grown else None
+    last = _last_message(call)
+    for other in earlier.begun_by(call):
+        if last - _last_message(other) > EXCHANGE_MESSAGES:
+            return None
+        if not _contradicts(call, other) and not _other_conversation(call, other):
+            return other
+    return None
 
 
 def _other_conversation(call: LoggedCall, other: LoggedCall) -> bool:
     return bool(call.conversation and other.conversation and call.conversation != other.conversation)
-
-
-def _nearest(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Sequence[LoggedCall]:
-    if len(earlier) <= LOOK_BACK_CALLS:
-        return earlier
-    mine = set(call.digests)
-    by_likeness = sorted(earlier, key=lambda other: (len(mine.intersection(other.digests)), other.index))
-    return sorted(by_likeness[-LOOK_BACK_CALLS:], key=lambda other: other.index)
 
 
 def _contradicts(call: LoggedCall, other: LoggedCall) -> bool:

@@ -78,7 +78,7 @@ def _comes_back(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
 
 
 def _goes_on_behind(left: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
-    """Tell whether most of what stood behind an edit is there again, in order: one stock phrase alone proves nothing."""
+    """Tell whether most of what stood behind an edit is there again, in order: one stock phrase proves nothing."""
     mine, theirs = [block.digest for block in left], [block.digest for block in new]
     again = sum(run.size for run in SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks())
     return again * 2 > len(mine)

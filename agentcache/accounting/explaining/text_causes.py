@@ -28,8 +28,8 @@ def is_same_but_for_bytes(before: str, after: str) -> bool:
 
 
 def _visible(text: str) -> str:
-    shown = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
-    return "".join(c for c in shown if not c.isspace() and unicodedata.category(c) != "Cf")
+    shown = "".join(unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY).split())
+    return shown if shown.isascii() else "".join(c for c in shown if unicodedata.category(c) != "Cf")
 
 
 _TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2011": "-"})

@@ -9,10 +9,13 @@ from agentcache.accounting.explaining.logged_calls import LoggedCall, content_bl
 from agentcache.accounting.reading import usage_of
 from agentcache.accounting.usage import BilledPart
 from agentcache.errors import ReplyMalformed, TargetError
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.model_facts import TTL_SECONDS
 from agentcache.simulate.request_logs import log_call
 from agentcache.simulate.traffic import TrafficCall, json_lines
+
+MOST_LEVELS = 100
+"""Deeper than any Messages body, and shallow enough to be walked."""
 
 
 def logged_calls(path: str | os.PathLike[str]) -> list[LoggedCall]:
@@ -30,6 +33,7 @@ def logged_calls(path: str | os.PathLike[str]) -> list[LoggedCall]:
 
 
 def _logged(call: TrafficCall, index: int) -> LoggedCall:
+    _check(call)
     reply = content_blocks((call.response or {}).get("content"))
     logged = LoggedCall(
         index=index,
@@ -43,6 +47,24 @@ def _logged(call: TrafficCall, index: int) -> LoggedCall:
         reply="\n".join(text_of(block) for block in reply),
     )
     return replace(logged, bill=_bill(logged, call.response_usage, call.where)) if call.response_usage else logged
+
+
+def _check(call: TrafficCall) -> None:
+    """Raise `TargetError` for a call of which nothing can be made: too deep, or no JSON text that could be sent."""
+    level: list[JsonValue] = [call.request, (call.response or {}).get("content")]
+    for _ in range(MOST_LEVELS):
+        level = [child for value in level for child in _inside(value)]
+    if level:
+        raise TargetError(f"{call.where}: nested more than {MOST_LEVELS} levels deep; that is no Messages body")
+    try:
+        canonical_json(call.request).encode()
+    except ValueError as error:  # numbers beyond range and halves of characters, which Python's reader lets pass
+        raise TargetError(f"{call.where}: `request` is no JSON that could be sent ({error})") from error
+
+
+def _inside(value: JsonValue) -> list[JsonValue]:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [child for child in inside if isinstance(child, (dict, list))]
 
 
 def _bill(call: LoggedCall, told: JsonObject, where: str) -> BilledPart:

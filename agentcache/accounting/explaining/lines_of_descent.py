@@ -158,7 +158,7 @@ def is_summary_of(call: LoggedCall, other: LoggedCall) -> bool:
     if opening == own or _SUMMARY.search(own[:300]):
         return False
     replies = [block.text for block in other.messages if block.role == "assistant"]
-    repeats = any(len(text) > 60 and text.strip()[:200] in opening for text in [*replies, other.reply])
+    repeats = any(len(text) > 60 and text.strip()[:60] in opening for text in [*replies, other.reply])
     return repeats or _SUMMARY.search(opening[:300]) is not None
 
 

@@ -44,14 +44,16 @@ _EXAMPLE = re.compile(
     r"|^\s*(Q|A|Input|Output|Question|Answer|User|Assistant|Human)\s*\d*\s*:|(->|=>)\s*(A|Output)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_KEYED = re.compile(r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)(\s*\S|\s*$)""")
+_KEYED = re.compile(
+    r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)(\s*\S|\s*$)|^\s*\|[^|]+\|\s*[^|\s]"""
+)
 
 
 def _order(change: TextChange) -> str | None:
     """Another order of the same items: of pairs, of members, of examples."""
     pairs = ((change.lines_before, change.lines_after), (change.before, change.after))
-    for old, new in pairs:
-        for separator in (r"\n", r"[,;|\n]", r"[\s,;|]+"):
+    for separator in (r"\n", r"[,;|\n]", r"[\s,;|]+"):
+        for old, new in pairs:
             items, others = _items(old, separator), _items(new, separator)
             if Counter(items) != Counter(others):
                 items, others = _items(_unlabelled(old), separator), _items(_unlabelled(new), separator)
@@ -64,7 +66,7 @@ def _order(change: TextChange) -> str | None:
 
 
 def _items(text: str, separator: str) -> list[str]:
-    opened = re.sub(r"[{}\[\]()]", "\n" if separator == r"\n" else " ", text)
+    opened = re.sub(r"[{}\[\]()]|</?[A-Za-z][\w-]*>", "\n" if separator == r"\n" else ",", text)
     parts = (part.strip(" \t,;.\r") for part in re.split(separator, opened))
     return [re.sub(r"^(\d+[.)]|[-*•]|and|or)\s+", "", part) for part in parts if part]
 
@@ -191,6 +193,11 @@ _ID_WORD = re.compile(
 )
 
 
+_REQUEST_NUMBER = re.compile(
+    r"\b(request|req|trace|span|job|run|invocation|execution|transaction)\W{1,3}\d{4,}", re.IGNORECASE
+)
+
+
 def _git(change: TextChange) -> str | None:
     if _GIT.search(change.heading):
         return "PC007"
@@ -213,6 +220,7 @@ def _id(change: TextChange) -> str | None:
         if not dated and any(pattern.search(old) and pattern.search(new) for pattern in (_UUID, _TOKEN)):
             return "PC003"
     worded = _ID_WORD.search(change.setting) or _ID_WORD.search(_changed(change))
+    worded = worded or (_REQUEST_NUMBER.search(change.lines_before) and _REQUEST_NUMBER.search(change.lines_after))
     return "PC003" if worded and _small(change) and re.search(r"\d", _changed(change)) else None
 
 
@@ -221,6 +229,7 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(?<![\w.-])(1[5-9]\d{8}|2[01]\d{8})(\.\d+|\d{3}|\d{6}|\d{9})?(?![\w-])")
+_COMPACT = re.compile(r"\b20\d{6}[-_ T]?([01]\d|2[0-3])[0-5]\d([0-5]\d)?Z?\b")
 _RUNNING = re.compile(
     r"\b(uptime|up for|running for|started)\b.{0,20}\d+\s*(ms|s|sec\w*|m|min\w*|h|hours?)\b", re.IGNORECASE
 )
@@ -237,7 +246,7 @@ def _clock(change: TextChange) -> str | None:
     if _RUNNING.search(change.lines_before) and not change.before.isalpha():
         return "PC001"
     for old, new in change.pieces:
-        if _EPOCH.search(old) and _EPOCH.search(new):
+        if any(pattern.search(old) and pattern.search(new) for pattern in (_EPOCH, _COMPACT)):
             return "PC001"
         if _CLOCK.search(_without_dates(old)) and _CLOCK.search(_without_dates(new)):
             return "PC001"
@@ -319,8 +328,8 @@ _IDENTITY = re.compile(
     re.IGNORECASE,
 )
 _SESSION = re.compile(
-    r"\b(plans?|locales?|languages?|tiers?|time ?zones?|regions?|roles?|themes?|units?|preferences?|preferred|session"
-    r"|settings?|currency|countr(y|ies)|tone|verbosity|persona|permissions?|scopes?|subscription|channel|device|segment"
+    r"\b(plans?|locales?|languages?|tiers?|time ?zones?|regions?|roles?|themes?|units?|preferences?|preferred|prefers?"
+    r"|session|settings?|currency|countr(y|ies)|tone|verbosity|persona|permissions?|scopes?|subscription|channel|device|segment"
     r"|project|workspace|mode|level|department|team|market|edition)\b|\b[a-z]{2}[-_][A-Z]{2}\b|[\w-]+\s*=\s*\S",
     re.IGNORECASE,
 )
@@ -333,7 +342,9 @@ def _identity(change: TextChange) -> str | None:
     if any(_MAIL.search(old) and _MAIL.search(new) for old, new in change.pieces):
         return "PC004"
     valued = re.search(
-        r"\b(plan|locale|language|tier|role|theme|units?|currency|persona|tone|mode)\b\W{0,3}", change.setting, re.I
+        r"\b(plan|locale|language|tier|role|theme|units?|currency|persona|tone|mode|prefers?)\b\W{0,3}",
+        change.setting,
+        re.I,
     )
     named = _IDENTITY.search(change.setting)
     if named and not (valued and not _proper_names(change)):

@@ -14,6 +14,9 @@ MOST_WORDS = 1_500
 EXCERPT_CHARACTERS = 80
 
 
+_KEY = re.compile(r"[<(\[{\"']*[A-Za-z_][A-Za-z_.-]*[\"']?(?=[=:>])")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextChange:
     """before, after: the changed span, in whole words. lines_before, lines_after: the lines it stands on."""
@@ -39,7 +42,13 @@ class TextChange:
         """The words around the change: its heading and its lines, without the words that changed."""
         changed = {word for pair in self.pieces for text in pair for word in text.split()}
         around = [word for word in f"{self.lines_before} {self.lines_after}".split() if word not in changed]
-        return " ".join([self.heading, *around])
+        return " ".join([self.heading, *around, *self._keys])
+
+    @property
+    def _keys(self) -> Sequence[str]:
+        """The names that stand before a changed value in one word with it (`host=a1`): they did not change."""
+        named = ((_KEY.match(old), _KEY.match(new)) for old, new in self.pieces)
+        return [mine.group() for mine, theirs in named if mine and theirs and mine.group() == theirs.group()]
 
     @property
     def around(self) -> str:

@@ -209,14 +209,18 @@ def _is_aside(call: LoggedCall, parent: LoggedCall, later: Sequence[LoggedCall])
     heads = [other.digests[: len(other.head)] for other in later if opening in other.digests]
     if heads:
         return parent.digests[: len(parent.head)] in heads and call.digests[: len(call.head)] not in heads
-    return head_likeness(call, parent) < SAME_HEAD_LIKENESS or len(call.head) * 2 < len(parent.head)
+    mine, theirs = _tool_count(call), _tool_count(parent)
+    return head_likeness(call, parent) < SAME_HEAD_LIKENESS or (theirs > 2 and mine * 2 <= theirs)
 
 
 def _is_rebuilt(changed: Sequence[Suspect], call: LoggedCall, parent: LoggedCall) -> bool:
     """Tell whether a head was built anew, with a rest of the tools or another prompt, and not a value in it changed."""
-    tools = [sum(block.level == "tools" for block in each.head) for each in (call, parent)]
-    shrunk = tools[0] * 2 <= tools[1]
+    shrunk = _tool_count(call) * 2 <= _tool_count(parent)
     return any(shrunk if suspect.code == "PC020" else _is_replaced(suspect) for suspect in changed)
+
+
+def _tool_count(call: LoggedCall) -> int:
+    return sum(block.level == "tools" for block in call.head)
 
 
 def _is_replaced(suspect: Suspect) -> bool:

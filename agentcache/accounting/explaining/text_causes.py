@@ -44,6 +44,7 @@ _EXAMPLE = re.compile(
     r"|^\s*(Q|A|Input|Output|Question|Answer|User|Assistant|Human)\s*\d*\s*:|(->|=>)\s*(A|Output)\b",
     re.IGNORECASE | re.MULTILINE,
 )
+_EXAMPLE_LINE = re.compile(r"\W*(example|sample|demonstration|exemplar)s?\s*\d*\s*[:.)]", re.IGNORECASE)
 _KEYED = re.compile(
     r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)(\s*\S|\s*$)|^\s*\|[^|]+\|\s*[^|\s]"""
 )
@@ -221,7 +222,9 @@ def _id(change: TextChange) -> str | None:
             return "PC003"
     worded = _ID_WORD.search(change.setting) or _ID_WORD.search(_changed(change))
     worded = worded or (_REQUEST_NUMBER.search(change.lines_before) and _REQUEST_NUMBER.search(change.lines_after))
-    return "PC003" if worded and _small(change) and re.search(r"\d", _changed(change)) else None
+    steps = _steps(change)
+    counted = bool(steps) and steps <= {1, -1}  # "message number 4" counts; a request's number jumps
+    return "PC003" if worded and not counted and _small(change) and re.search(r"\d", _changed(change)) else None
 
 
 _CLOCK = re.compile(
@@ -286,8 +289,11 @@ def _counter(change: TextChange) -> str | None:
         return None
     if _COUNTER_WORD.search(change.around):
         return "PC008"
-    steps = {_number(new) - _number(old) for old, new in pieces}
-    return "PC008" if steps <= {1, -1} and not _LIVE.search(change.around) else None
+    return "PC008" if _steps(change) <= {1, -1} and not _LIVE.search(change.around) else None
+
+
+def _steps(change: TextChange) -> set[float]:
+    return {_number(new) - _number(old) for old, new in change.pieces if old and new}
 
 
 def _digits_aside(text: str) -> str:
@@ -363,6 +369,7 @@ def _sample(change: TextChange) -> str | None:
     told = _EXAMPLE.search(change.heading) or all(
         len(_matches(_EXAMPLE, lines)) > 1 for lines in (change.lines_before, change.lines_after)
     )
+    told = told or all(_EXAMPLE_LINE.match(lines) for lines in (change.lines_before, change.lines_after))
     return "PC011" if told and change.before and change.after else None
 
 

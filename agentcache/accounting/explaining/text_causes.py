@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from agentcache.accounting.explaining.item_order import EXAMPLE, EXAMPLE_LINE, order_cause
 from agentcache.accounting.explaining.text_changes import TextChange, text_change
 
 Rule = Callable[[TextChange], str | None]
@@ -37,44 +38,6 @@ _TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201
 
 def _bytes(change: TextChange) -> str | None:
     return "PC014" if is_same_but_for_bytes(change.before, change.after) else None
-
-
-_EXAMPLE = re.compile(
-    r"(?<![.@])\b(examples?|few-?shots?|demonstrations?|exemplars?|samples?)\b"
-    r"|^\s*(Q|A|Input|Output|Question|Answer|User|Assistant|Human)\s*\d*\s*:|(->|=>)\s*(A|Output)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-_EXAMPLE_LINE = re.compile(r"\W*(example|sample|demonstration|exemplar)s?\s*\d*\s*[:.)]", re.IGNORECASE)
-_KEYED = re.compile(
-    r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)(\s*\S|\s*$)|^\s*\|[^|]+\|\s*[^|\s]"""
-)
-
-
-def _order(change: TextChange) -> str | None:
-    """Another order of the same items: of pairs, of members, of examples."""
-    pairs = ((change.lines_before, change.lines_after), (change.before, change.after))
-    for separator in (r"\n", r"[,;|\n]", r"[\s,;|]+"):
-        for old, new in pairs:
-            items, others = _items(old, separator), _items(new, separator)
-            if Counter(items) != Counter(others):
-                items, others = _items(_unlabelled(old), separator), _items(_unlabelled(new), separator)
-            if len(items) > 1 and items != others and Counter(items) == Counter(others):
-                if _EXAMPLE.search(change.around):
-                    return "PC011"
-                keyed = sum(_KEYED.match(item) is not None for item in items)
-                return "PC013" if keyed * 2 >= len(items) else "PC012"
-    return None
-
-
-def _items(text: str, separator: str) -> list[str]:
-    opened = re.sub(r"[{}\[\]()]|</?[A-Za-z][\w-]*>", "\n" if separator == r"\n" else ",", text)
-    parts = (part.strip(" \t,;.\r") for part in re.split(separator, opened))
-    return [re.sub(r"^(\d+[.)]|[-*•]|and|or)\s+", "", part) for part in parts if part]
-
-
-def _unlabelled(text: str) -> str:
-    """Return a list without the label in front of it (`Tools: a, b`)."""
-    return re.sub(r"^[^:\n]{1,60}:\s+(?=[^\n]*,)", "", text)
 
 
 _OBJECT = re.compile(
@@ -124,9 +87,13 @@ _MONTH_AND_DAY = re.compile(rf"{_MONTH.pattern}\s+\d|\d(st|nd|rd|th)?[.,]?\s+(of
 _ORDINAL = re.compile(r"\b(20\d\d|\d{1,2}(st|nd|rd|th))\b")
 
 
+def _without_accents(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
 def _numbers(text: str) -> Counter[str]:
     """Return the numbers of a text, free of separators: months as numbers, hours on a 24-hour clock."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    plain = _without_accents(text)
     plain = _MONTH.sub(lambda found: f" {_MONTHS[found.group(1).lower()]} ", plain)
     plain = re.sub(r"\b(\d{1,2})([:.]\d{2}(?:[:.]\d{2})?)?\s*([ap])\.?m\b\.?", _day_hour, plain, flags=re.IGNORECASE)
     plain = re.sub(r"(\d)[.,'’ \u00a0\u202f](\d{3})(?!\d)", r"\1\2", plain)
@@ -218,13 +185,20 @@ def _host(change: TextChange) -> str | None:
 def _id(change: TextChange) -> str | None:
     for old, new in change.pieces:
         dated = _DATE.search(old) and _DATE.search(new)
-        if not dated and any(pattern.search(old) and pattern.search(new) for pattern in (_UUID, _TOKEN)):
+        found = [all(map(pattern.search, (old, new))) for pattern in (_UUID, _TOKEN)]
+        if not dated and (any(found) or _is_drawn_like(old, new) or _is_drawn_like(new, old)):
             return "PC003"
     worded = _ID_WORD.search(change.setting) or _ID_WORD.search(_changed(change))
     worded = worded or (_REQUEST_NUMBER.search(change.lines_before) and _REQUEST_NUMBER.search(change.lines_after))
     steps = _steps(change)
     counted = bool(steps) and steps <= {1, -1}  # "message number 4" counts; a request's number jumps
     return "PC003" if worded and not counted and _small(change) and re.search(r"\d", _changed(change)) else None
+
+
+def _is_drawn_like(token: str, other: str) -> bool:
+    """Tell whether one word is a token and the other, as long, is as random, but happens to hold no digit."""
+    mixed = re.search(r"[a-z]", other) and re.search(r"[A-Z]", other) and len(other) >= 12 and " " not in other
+    return bool(mixed) and len(token) == len(other) and _TOKEN.search(token) is not None
 
 
 _CLOCK = re.compile(
@@ -263,8 +237,8 @@ def _without_dates(text: str) -> str:
 def _date(change: TextChange) -> str | None:
     if not _small(change):
         return None
-    changed = _changed(change)
-    if _DATE.search(changed) or _DAYS.search(changed) or _MONTH_AND_DAY.search(change.lines_before):
+    changed = _without_accents(_changed(change))
+    if _DATE.search(changed) or _DAYS.search(changed) or _MONTH_AND_DAY.search(_without_accents(change.lines_before)):
         return "PC002"
     if _OF_YEAR.search(change.lines_before) and re.search(r"\d", changed):
         return "PC002"
@@ -366,10 +340,10 @@ def _proper_names(change: TextChange) -> bool:
 
 
 def _sample(change: TextChange) -> str | None:
-    told = _EXAMPLE.search(change.heading) or all(
-        len(_matches(_EXAMPLE, lines)) > 1 for lines in (change.lines_before, change.lines_after)
+    told = EXAMPLE.search(change.heading) or all(
+        len(_matches(EXAMPLE, lines)) > 1 for lines in (change.lines_before, change.lines_after)
     )
-    told = told or all(_EXAMPLE_LINE.match(lines) for lines in (change.lines_before, change.lines_after))
+    told = told or all(EXAMPLE_LINE.match(lines) for lines in (change.lines_before, change.lines_after))
     return "PC011" if told and change.before and change.after else None
 
 
@@ -384,7 +358,7 @@ def _changed(change: TextChange) -> str:
 
 
 _RULES: Sequence[Rule] = (
-    _bytes, _locale, _order, _object, _clock, _git, _host, _id, _date, _sample, _counter, _live, _identity,
+    _bytes, _locale, order_cause, _object, _clock, _git, _host, _id, _date, _sample, _counter, _live, _identity,
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from agentcache.accounting.explaining.marker_faults import (
 from agentcache.accounting.explaining.message_changes import message_change
 from agentcache.accounting.explaining.setting_changes import setting_changes
 from agentcache.accounting.explaining.text_changes import excerpt
+from agentcache.accounting.explaining.value_series import value_cause
 
 IN_SYSTEM_TEXT = frozenset({*(f"PC{number:03}" for number in range(1, 17)), "PC018"})
 """Causes told from a changed text: one place that varies has one of them, which its changes vote on."""
@@ -57,8 +58,10 @@ class _Found:
         seen = Counter(suspect.code for suspect in self.suspects)
         code = max(seen, key=lambda code: seen[code])
         told = next(suspect for suspect in self.suspects if suspect.code == code)
-        texts = {suspect.after for suspect in self.suspects if suspect.before and suspect.after}
-        return told._replace(code="PC009") if code == "PC018" and len(texts) > 1 else told
+        changes = [(suspect.before, suspect.after) for suspect in self.suspects if suspect.before and suspect.after]
+        if code not in {"PC008", "PC009", "PC018"} or len({after for _, after in changes}) < 2:
+            return told
+        return told._replace(code=value_cause(changes, code))
 
 
 def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:

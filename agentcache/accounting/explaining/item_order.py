@@ -43,4 +43,4 @@ def _items(text: str, separator: str) -> list[str]:
 
 def _unlabelled(text: str) -> str:
     """Return a list without the label in front of it (`Tools: a, b`)."""
-    return re.sub(r"^[^:\n]{1,60}:\s+(?=[^\n]*,)", "", text)
+    return re.sub(r"^[^:=\n]{1,60}(:\s+|=\s*)(?=[^\n]*,)", "", text)

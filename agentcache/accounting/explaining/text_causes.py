@@ -81,6 +81,7 @@ _DAYS = re.compile(
     r"|\b(mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b"
     r"|\b(lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|miercoles|jueves|viernes|sabado|domingo)\b)"
 )
+_ENGLISH_DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)(\b|[a-z]{0,5}day\b)", re.IGNORECASE)
 _MONTH = re.compile(r"\b(" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b\.?", re.IGNORECASE)
 
 _MONTH_AND_DAY = re.compile(rf"{_MONTH.pattern}\s+\d|\d(st|nd|rd|th)?[.,]?\s+(of\s+)?{_MONTH.pattern}", re.IGNORECASE)
@@ -112,6 +113,9 @@ def _locale(change: TextChange) -> str | None:
     numbers = _numbers(old)
     if not numbers or numbers != _numbers(new) or _words_aside(old) != _words_aside(new):
         return None
+    days = [[name[:3].lower() for name in _matches(_ENGLISH_DAY, text)] for text in (old, new)]
+    if all(days) and days[0] != days[1]:
+        return None
     if re.findall(r"\d+", old) == re.findall(r"\d+", new):
         return "PC015"
     reordered = sorted(re.findall(r"\d+", old)) == sorted(re.findall(r"\d+", new))
@@ -136,6 +140,8 @@ _GIT = re.compile(
     r"|git_\w+|_(sha|branch|commit)\b",
     re.IGNORECASE,
 )
+_SHA = re.compile(r"\W*[0-9a-f]{7,40}\W*$")
+_SOURCES = re.compile(r"\b(repo(sitory)?|source( tree)?|code ?base)\b", re.IGNORECASE)
 _HOST = re.compile(
     r"\b(host(name)?|pods?|node|replica|container|machine|instance|server|worker|pid|process id|cwd|pwd|shell|kernel"
     r"|(working|current|home|temp(orary)?|scratch|workspace|project|install(ation)?) ?(dir(ectory)?|folder|path|root)"
@@ -169,6 +175,9 @@ _REQUEST_NUMBER = re.compile(
 def _git(change: TextChange) -> str | None:
     if _GIT.search(change.heading):
         return "PC007"
+    stamped = all(_SHA.match(old) and _SHA.match(new) for old, new in change.pieces)
+    if stamped and change.pieces and _SOURCES.search(change.setting):
+        return "PC007"
     return "PC007" if _small(change) and (_GIT.search(change.setting) or _GIT.search(_changed(change))) else None
 
 
@@ -178,8 +187,8 @@ def _host(change: TextChange) -> str | None:
     pieces = [pair for pair in change.pieces if all(pair)]
     if any(_PATH.search(old) and _PATH.search(new) for old, new in pieces):
         return "PC006"
-    told = any(not text.isalpha() or _HOST.search(change.setting) for pair in pieces for text in pair)
-    return "PC006" if told and pieces and _HOST.search(change.setting) else None
+    named = _HOST.search(change.setting) or all(_HOST.search(old) and _HOST.search(new) for old, new in pieces)
+    return "PC006" if pieces and named else None
 
 
 def _id(change: TextChange) -> str | None:
@@ -207,6 +216,7 @@ _CLOCK = re.compile(
 )
 _EPOCH = re.compile(r"(?<![\w.-])(1[5-9]\d{8}|2[01]\d{8})(\.\d+|\d{3}|\d{6}|\d{9})?(?![\w-])")
 _COMPACT = re.compile(r"\b20\d{6}[-_ T]?([01]\d|2[0-3])[0-5]\d([0-5]\d)?Z?\b")
+_SPOKEN = re.compile(r"\b(kl|klo|um)\.?\s+([01]?\d|2[0-3])\.[0-5]\d\b|\bdatetime\((\d+,\s*){4,}", re.IGNORECASE)
 _RUNNING = re.compile(
     r"\b(uptime|up for|running for|started)\b.{0,20}\d+\s*(ms|s|sec\w*|m|min\w*|h|hours?)\b", re.IGNORECASE
 )
@@ -221,6 +231,8 @@ def _clock(change: TextChange) -> str | None:
     if not _small(change):
         return None
     if _RUNNING.search(change.lines_before) and not change.before.isalpha():
+        return "PC001"
+    if re.search(r"\d", _changed(change)) and _SPOKEN.search(change.lines_before):
         return "PC001"
     for old, new in change.pieces:
         if any(pattern.search(old) and pattern.search(new) for pattern in (_EPOCH, _COMPACT)):
@@ -304,7 +316,8 @@ _IDENTITY = re.compile(
     r"|owner"
     r"|on behalf of|speaking (to|with)|talking (to|with)|chatting with"
     r"|assist(ing)?|helping|you (are )?(help|serve|assist)\w*"
-    r"|dear|hello|welcome|contact|subscriber)\b|(user|tenant|customer|account|org)_(name|id|email|login)\b",
+    r"|dear|hello|welcome|contact|subscriber)\b|(user|tenant|customer|client|member|account|org)_(name|id|no|number|email|login)\b"
+    r"|\b(Mr|Mrs|Ms|Miss|Dr|guest|visitor)\b",
     re.IGNORECASE,
 )
 _SESSION = re.compile(

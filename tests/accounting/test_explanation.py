@@ -252,3 +252,12 @@ def test_history_that_is_unread_after_markers_were_lost_is_the_same_cause() -> N
     bare = {key: value for key, value in request(TURNS).items() if key != "cache_control"}
     lost = [bare | {"messages": list[JsonValue](TURNS[:count]), "system": [marked]} for count in (5, 7)]
     assert told(request(TURNS[:3]), *lost) == [("PC045", 1, "cache_control")]
+
+
+def test_two_sessions_with_a_long_text_of_their_own_are_two_prompts() -> None:
+    own = ["\n".join(f"{word} {number}: {word} is kept." for number in range(20)) for word in ("Malt", "Wool")]
+    requests = [
+        request([user(f"Question {n}?")], system=[{"type": "text", "text": f"{RULES}\n{text}\n{RULES}"}])
+        for n, text in enumerate(own)
+    ]
+    assert told(*requests) == []

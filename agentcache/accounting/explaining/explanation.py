@@ -36,6 +36,9 @@ IN_SYSTEM_TEXT = frozenset({*(f"PC{number:03}" for number in range(1, 17)), "PC0
 REPLACED_WORDS = 8
 """A passage of so many words in place of another is another prompt, not a value in it."""
 
+OTHER_TEXT_WORDS = 60
+"""Of two conversations, a passage of so many words in place of another is each one's own text."""
+
 LATER_CALLS = 60
 """How far ahead is looked for how a conversation went on."""
 
@@ -172,8 +175,9 @@ def _sibling_suspects(call: LoggedCall, descent: Descent, *, goes_on: bool) -> I
     shared = any(index < descent.common for index in (*call.head_marked, *parent.head_marked))
     if shared and not shares_more(call, descent):
         return
-    yield from tool_changes(parent, call)
-    yield from system_changes(parent, call, carried_on=False)
+    changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=False)]
+    if not any(_is_other_text(suspect) for suspect in changed):
+        yield from changed
 
 
 def _automatic(call: LoggedCall) -> Sequence[int]:
@@ -220,6 +224,13 @@ def _is_rebuilt(changed: Sequence[Suspect], call: LoggedCall, parent: LoggedCall
     """Tell whether a head was built anew, with a rest of the tools or another prompt, and not a value in it changed."""
     shrunk = _tool_count(call) * 2 <= _tool_count(parent)
     return any(shrunk if suspect.code == "PC020" else _is_replaced(suspect) for suspect in changed)
+
+
+def _is_other_text(suspect: Suspect) -> bool:
+    """Tell whether a long passage stands in place of another: two prompts of one make, each of its own session."""
+    return suspect.cause == "system_changed" and (
+        min(len(suspect.before.split()), len(suspect.after.split())) >= OTHER_TEXT_WORDS
+    )
 
 
 def _tool_count(call: LoggedCall) -> int:

@@ -5,8 +5,8 @@ piece is what one output expression printed, or one line of the template's own t
 are made in tracing.py.
 
 A digest here is of 16 bits on purpose. That is enough to see that a value changed: one change in 65,536 is missed, and
-then the section is still known to differ. Of values that somebody tries out on a ledger, one in 65,536 matches, the true
-one or not: a long number stays unknown, a name out of a short list does not.
+then the section is still known to differ. Of values that somebody tries out on a ledger, one in 65,536 matches, the
+true one or not: a long number stays unknown, a name out of a short list does not.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Segment:
     site: Site
     chars: int
     digest: str
+    """Of the text without blanks and line ends behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,6 @@ class SectionChange:
     variables: tuple[str, ...]
     """What to look at: the variables printed, or those that decide. Empty where the template itself was edited."""
     prints: tuple[str, ...]
-    start: int
-    """Characters of the later text in front of it."""
 
     @property
     def place(self) -> str:
@@ -123,13 +122,14 @@ class SectionChange:
 
 
 def first_change(before: Provenance, now: Provenance) -> SectionChange | None:
-    """Return where two renderings part; `None` where no piece tells, which happens when digests are equal by chance."""
-    start = 0
-    for mine, theirs in zip_longest(before.segments, now.segments):
-        if mine is None or theirs is None or not _alike(mine, theirs):
-            return _change(mine, theirs, start)
-        start += theirs.chars
-    return None
+    """Return where two renderings part; `None` where no piece tells, which happens when digests are equal by chance.
+
+    Blanks and line ends behind a piece are looked at where nothing else differs: what comes next decides on them, too.
+    """
+    pairs = tuple(zip_longest(before.segments, now.segments))
+    found = next((pair for pair in pairs if not _alike(*pair)), None)
+    found = found or next((pair for pair in pairs if not _alike(*pair, to_the_end=True)), None)
+    return None if found is None else _change(*found)
 
 
 def segment_digest(text: str) -> str:
@@ -137,37 +137,38 @@ def segment_digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
-def _alike(mine: Segment, theirs: Segment) -> bool:
+def _alike(mine: Segment | None, theirs: Segment | None, *, to_the_end: bool = False) -> bool:
     """Tell whether two pieces are the same; their lines count for nothing, since a comment moves all below it."""
+    if mine is None or theirs is None:
+        return False
     same_site = (mine.site.template, mine.site.prints) == (theirs.site.template, theirs.site.prints)
-    return same_site and mine.digest == theirs.digest
+    return same_site and mine.digest == theirs.digest and (mine.chars == theirs.chars or not to_the_end)
 
 
-def _change(mine: Segment | None, theirs: Segment | None, start: int) -> SectionChange:
+def _change(mine: Segment | None, theirs: Segment | None) -> SectionChange:
     sites = [segment.site for segment in (theirs, mine) if segment is not None]
-    site = sites[0]
-    same_template = len(sites) == 2 and sites[0].template == sites[1].template
-    deciding = _deciding(sites)
-    if same_template and sites[0].prints == sites[1].prints and (site.prints or sites[0].line == sites[1].line):
-        kind = ChangeKind.VALUE if site.variables else ChangeKind.TEXT
-    else:
-        kind = ChangeKind.BRANCH if deciding else ChangeKind.TEXT
-    variables = {ChangeKind.VALUE: site.variables, ChangeKind.BRANCH: deciding, ChangeKind.TEXT: ()}[kind]
-    prints = site.prints if kind is ChangeKind.VALUE else ()
-    if kind is ChangeKind.BRANCH and len(sites) == 2:
-        # Named is the place under the condition: what comes after it is the same in both.
-        site = max(sites, key=lambda each: len(set(each.under)))
+    if len({(site.template, site.prints) for site in sites}) == 1 < len(sites) and (
+        sites[0].prints or sites[0].line == sites[1].line
+    ):
+        return _printed(sites[0])
+    every = tuple(dict.fromkeys(name for site in sites for name in site.under))
+    apart = tuple(name for name in every if not all(name in site.under for site in sites))
+    if not every:
+        return _printed(next((site for site in sites if site.variables), sites[0]))
+    # Named is the place under the condition: what comes after it is the same in both.
+    place = max(sites, key=lambda site: len(site.under))
+    shown = tuple(dict.fromkeys(name for site in sites for name in site.variables))
+    variables = apart or tuple(dict.fromkeys((*every, *shown)))
     return SectionChange(
-        kind=kind, template=site.template, line=site.line, variables=variables, prints=prints, start=start
+        kind=ChangeKind.BRANCH, template=place.template, line=place.line, variables=variables, prints=()
     )
 
 
-def _deciding(sites: Sequence[Site]) -> tuple[str, ...]:
-    """Return the variables of conditions that only one of the places stands under; of both where they are the same."""
-    names = [dict.fromkeys(site.under) for site in sites]
-    every = dict.fromkeys(name for each in names for name in each)
-    apart = tuple(name for name in every if not all(name in each for each in names))
-    return apart or tuple(every)
+def _printed(site: Site) -> SectionChange:
+    """Return the change of what a place prints; without variables it is the template's own text."""
+    kind = ChangeKind.VALUE if site.variables else ChangeKind.TEXT
+    prints = site.prints if site.variables else ()
+    return SectionChange(kind=kind, template=site.template, line=site.line, variables=site.variables, prints=prints)
 
 
 def _root(shown: str) -> str:

@@ -5,7 +5,7 @@ is. Follows names through loops, `set`, `with` and macros back to the variables 
 template shows it: what is printed by an included one is named there as it is written there.
 
 What no mark can stand around (`{% call %}`, `{% filter %}`) is captured by a `set` and printed by a marked output. What
-is made and not put out on the spot (a `set` block, an import) is made between a mark that opens and one that drops.
+is made and not put out on the spot (a `set`, an import) is made between a mark that opens and one that drops.
 """
 
 from __future__ import annotations
@@ -53,12 +53,13 @@ def mark(tree: nodes.Template, template: str, sites: Sites) -> nodes.Template:
     return tree
 
 
-def is_only_text(tree: nodes.Template) -> bool:
-    """Tell whether a template is nothing but text, which comes out as it stands."""
-    return all(
-        isinstance(node, nodes.Output) and all(isinstance(part, nodes.TemplateData) for part in node.nodes)
-        for node in tree.body
-    )
+def only_text(tree: nodes.Template, template: str) -> list[tuple[Site, str]] | None:
+    """Return the pieces of a template that is nothing but text and so comes out as it stands; `None` for another."""
+    parts = [part for node in tree.body if isinstance(node, nodes.Output) for part in node.nodes]
+    texts = [part for part in parts if isinstance(part, nodes.TemplateData)]
+    if len(texts) < len(parts) or not all(isinstance(node, nodes.Output) for node in tree.body):
+        return None
+    return [(Site(template=template, line=part.lineno), part.data) for part in texts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,9 @@ class _Walk:
             # An attribute of a namespace is one of several: what the others come from stays.
             before = (around.names.get(target.name) or ()) if isinstance(target, nodes.NSRef) else ()
             around.names[target.name] = _unique([*before, *comes_from])
-        return [node]
+        if node.node.find(nodes.Call) is None:
+            return [node]
+        return _placed([_statement(OPEN), node, _statement(DROP)], node.lineno)
 
     @_marked.register
     def _assign_block(self, node: nodes.AssignBlock, around: _Around) -> list[nodes.Node]:

@@ -23,7 +23,7 @@ from agentcache.prompt.canonical import JsonValue, canonical_json, canonical_tex
 from agentcache.prompt.provenance import Provenance, Segment, Site, segment_digest
 from agentcache.prompt.sandbox import MarkedTexts, compiled, parse, template_environment
 from agentcache.prompt.sections import Section
-from agentcache.prompt.template_sites import ARGUMENT, CLOSE, DROP, OPEN, TEXT, Sites, is_only_text, mark
+from agentcache.prompt.template_sites import ARGUMENT, CLOSE, DROP, OPEN, TEXT, Sites, mark, only_text
 
 MOST_SEGMENTS = 2_000
 """Of a section with more pieces, those of the template's own text are kept whole; of still more, the rest is one."""
@@ -114,7 +114,7 @@ class Tracer:
         self._includes = includes
         self._sites = Sites()
         self._environment: Environment | None = None
-        self._templates: dict[str, Template | None] = {}
+        self._templates: dict[str, Template | list[tuple[Site, str]]] = {}
         self._identities: dict[str, str] = {}
         self._last: dict[str, tuple[str, str]] = {}
         self._known: OrderedDict[str, _Rendered | Provenance] = OrderedDict()
@@ -144,21 +144,24 @@ class Tracer:
 
     def _segments(self, rendered: _Rendered) -> tuple[Segment, ...]:
         section, template = rendered.section, self._template(rendered.section)
-        if template is None:
-            pieces = [(Site(template=section.label, line=1), section.template)]
-        else:
-            with _recording(self._sites.in_macro) as recorder:
-                template.render(rendered.variables)
-            pieces = [each for piece in recorder.stack[0] for each in self._flat(piece, (), ())]
+        if isinstance(template, list):
+            return segments_of(template, rendered.text, section.label)
+        with _recording(self._sites.in_macro) as recorder:
+            template.render(rendered.variables)
+        pieces = [each for piece in recorder.stack[0] for each in self._flat(piece, (), ())]
         return segments_of(pieces, rendered.text, section.label)
 
-    def _template(self, section: Section) -> Template | None:
-        """Return the marked template; `None` for one that is nothing but text."""
+    def _template(self, section: Section) -> Template | list[tuple[Site, str]]:
+        """Return the marked template, or the pieces of one that is nothing but text."""
         if section.name not in self._templates:
             environment = self._opened()
             tree = parse(environment, section.template, section.label)
-            marked = None if is_only_text(tree) else mark(tree, section.label, self._sites)
-            self._templates[section.name] = None if marked is None else compiled(environment, marked, section.label)
+            pieces = only_text(tree, section.label)
+            self._templates[section.name] = (
+                compiled(environment, mark(tree, section.label, self._sites), section.label)
+                if pieces is None
+                else pieces
+            )
         return self._templates[section.name]
 
     def _opened(self) -> Environment:
@@ -241,8 +244,8 @@ def _split(piece: str) -> list[str]:
 
 
 def _segment(site: Site, piece: str) -> Segment:
-    # Blanks at the end of a template's own text go where the value behind them is empty; they are no change of it.
-    return Segment(site=site, chars=len(piece), digest=segment_digest(piece if site.prints else piece.rstrip()))
+    # Blanks at the end of a piece go or stay by what comes behind it; they are no change of the piece.
+    return Segment(site=site, chars=len(piece), digest=segment_digest(piece.rstrip()))
 
 
 def _canonical_ends(raw: str, text: str, ends: Sequence[int]) -> list[int]:
@@ -252,12 +255,12 @@ def _canonical_ends(raw: str, text: str, ends: Sequence[int]) -> list[int]:
     """
     if raw == text:
         return list(ends)
+    if "\r" in raw:  # out of a variable, and rare
+        ends, raw = [len(_with_line_feeds(raw[:end])) for end in ends], _with_line_feeds(raw)
     found: list[int] = []
     raw_start = start = 0
     wanted = iter(ends)
     end = next(wanted, None)
-    if "\r" in raw:  # out of a variable, and rare: a piece may end between the two characters of a line end
-        return _rising([len(canonical_text(raw[:end])) for end in ends], len(text))
     for line in raw.split("\n"):
         behind = raw_start + len(line) + 1
         canonical = canonical_text(line)
@@ -268,6 +271,10 @@ def _canonical_ends(raw: str, text: str, ends: Sequence[int]) -> list[int]:
             end = next(wanted, None)
         raw_start, start = behind, start + len(canonical) + 1
     return _rising([*found, *(len(text) for _ in range(len(ends) - len(found)))], len(text))
+
+
+def _with_line_feeds(raw: str) -> str:
+    return raw.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _rising(ends: Sequence[int], last: int) -> list[int]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from agentcache.accounting.logged_sections import LoggedSection, logged_sections
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.reading import side_records
 from agentcache.accounting.usage import CallKind, CallRecord
@@ -56,7 +57,16 @@ class ModelClient(Protocol):
 class RequestRecorder(Protocol):
     """Keeps a request log (DESIGN section 7); `runtime/request_log.py` has it."""
 
-    def write(self, *, agent: str, run: str, conversation: str | None, request: JsonObject, reply: Reply) -> None:
+    def write(
+        self,
+        *,
+        agent: str,
+        run: str,
+        conversation: str | None,
+        request: JsonObject,
+        reply: Reply,
+        sections: Sequence[LoggedSection] = (),
+    ) -> None:
         """Append one call."""
         ...
 
@@ -184,6 +194,7 @@ class Caller:
                 conversation=context.conversation,
                 request=prepared.request,
                 reply=reply,
+                sections=logged_sections(prepared.spans(), prepared.sources),
             )
 
     def _asking(self, prepared: PreparedCall, context: CallContext) -> CallToSend:

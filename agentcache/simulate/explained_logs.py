@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from agentcache.accounting.explaining.logged_calls import LoggedCall, content_blocks, text_of
+from agentcache.accounting.logged_sections import sections_from_json
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.simulate.request_logs import log_call
@@ -40,6 +41,7 @@ def _logged(call: TrafficCall, index: int) -> LoggedCall:
         read_tokens=None if usage is None else _count(usage, "cache_read_input_tokens"),
         written_tokens=None if usage is None else _count(usage, "cache_creation_input_tokens"),
         reply="\n".join(text_of(block) for block in reply),
+        sections=sections_from_json(call.sections),
     )
 
 

@@ -45,14 +45,19 @@ async def opened(url: str, **settings: Any) -> AsyncIterator[tuple[Runtime, Virt
         yield runtime, clock
 
 
+async def found_of(url: str, *, run: str | None = None) -> dict[str, Any]:
+    """Return the one finding there is."""
+    (found,) = await ledger_findings(url, run=run)
+    return found
+
+
 async def ran_twice(url: str, *agents: Agent[Any], **settings: Any) -> dict[str, Any]:
     """Run agents one after the other, a question each, and return what is found of the last run."""
     async with opened(url, **settings) as (runtime, clock):
         for agent in agents:
             result = await runtime.run(agent, "What is new?")
             await clock.advance(30)
-    (found,) = await ledger_findings(url, run=result.run_id)
-    return found
+    return await found_of(url, run=result.run_id)
 
 
 def desk(folder: Path, files: Mapping[str, str], **variables: Any) -> Agent[Any]:
@@ -185,7 +190,7 @@ async def test_the_ledger_holds_no_value_unless_it_keeps_text(tmp_path: Path):
 
     await ran_twice(url, *(desk(tmp_path / "p", files, user=name) for name in ("Annabella-Maria", "Bo")))
 
-    written = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    written = await asyncio.to_thread(lambda: b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*")))
     assert b"user" in written
     assert b"Annabella" not in written
     assert b"Sentence 7" not in written
@@ -212,7 +217,7 @@ async def test_the_apis_diagnosis_stands_beside_ours(url: str, tmp_path: Path):
             await runtime.run(agent, "What is new?", session={"now": now}, conversation="c")
             await clock.advance(30)
 
-    (found,) = await ledger_findings(url)
+    found = await found_of(url)
 
     assert (found["api"]["verdict"], found["api"]["reason"]) == ("agrees", "system_changed")
     assert (found["code"], found["variables"]) == ("PC057", ["now"])
@@ -226,7 +231,7 @@ async def test_an_expiry_is_no_difference_to_the_api(url: str, tmp_path: Path):
             result = await runtime.run(agent, "What is new?", conversation="c")
             await clock.advance(2 * 3600)
 
-    (found,) = await ledger_findings(url, run=result.run_id)
+    found = await found_of(url, run=result.run_id)
 
     assert (found["cause"], found["api"]["verdict"], found["api"]["reason"]) == ("expired", "agrees", "no_difference")
 

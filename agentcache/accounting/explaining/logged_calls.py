@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from agentcache.accounting.logged_sections import LoggedSection
 from agentcache.prompt.blocks import COLLAPSED_KINDS, block_digest, is_markable
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.model_facts import TTL_SECONDS, ModelFacts, Ttl, facts_for
@@ -61,6 +62,8 @@ class LoggedCall:
     written_tokens: int | None = None
     reply: str = ""
     """The text of the reply, where the log has it."""
+    sections: tuple[LoggedSection, ...] = ()
+    """Where the system prompt's blocks come from, where the log has it."""
 
     @cached_property
     def blocks(self) -> tuple[LoggedBlock, ...]:

@@ -46,11 +46,14 @@ def sections_from_json(told: JsonValue) -> tuple[LoggedSection, ...]:
 
 
 def _section(told: JsonValue) -> LoggedSection | None:
+    if not isinstance(told, dict):
+        return None
+    made_of = told.get("made_of")
     match told:
-        case {"where": str(where), "section": str(section), "layer": str(layer), **rest}:
+        case {"where": str(where), "section": str(section), "layer": str(layer)}:
             try:
-                made_of = None if rest.get("made_of") is None else provenance_from_json(rest.get("made_of"))
+                read = None if made_of is None else provenance_from_json(made_of)
             except ValueError:
                 return None  # of another version, which is no reason to refuse the log
-            return LoggedSection(where=where, section=section, layer=layer, made_of=made_of)
+            return LoggedSection(where=where, section=section, layer=layer, made_of=read)
     return None

@@ -66,7 +66,7 @@ def _part(draw, depth: int, includes: bool, names: _Names) -> str:
         inner = names
         for each in more:
             inner = inner.with_name(each)
-        return draw(templates(depth=depth - 1, includes=includes, names=inner))
+        return str(draw(templates(depth=depth - 1, includes=includes, names=inner)))
 
     if kind in _NESTED:
         return _nested(kind, name, made, tag, inside, draw(st.sampled_from(["{m}({n})", "{m}({n}) | upper"])), names)
@@ -74,8 +74,8 @@ def _part(draw, depth: int, includes: bool, names: _Names) -> str:
     filters = draw(st.sampled_from(["upper", "trim", "length", "tojson", "indent(2)"]))
     if kind == "set":
         names.printable.append(made)
-    return {
-        "text": draw(_words),
+    statements = {
+        "text": str(draw(_words)),
         "print": f"{{{{ {name} }}}}",
         "filtered": f"{{{{ {name} | {filters} }}}}",
         "joined": f"{{{{ {shown} }}}}",
@@ -85,7 +85,8 @@ def _part(draw, depth: int, includes: bool, names: _Names) -> str:
         "include": tag("include 'part.j2'"),
         "import": f"{tag(f'import {MACROS} as {made} with context')}{{{{ {made}.show({name}) }}}}",
         "from": f"{tag(f'from {MACROS} import show as {made}')}{{{{ {made}({name}) }}}}",
-    }[kind]
+    }
+    return statements[kind]
 
 
 def _nested(
@@ -97,26 +98,36 @@ def _nested(
     call: str,
     names: _Names,
 ) -> str:
-    """Return a statement with a body."""
-    macro = f"{tag(f'macro {made}(p)')}{inside('p')}{tag('endmacro')}"
+    """Return a statement with a body; only what is chosen is drawn."""
+
+    def macro() -> str:
+        return f"{tag(f'macro {made}(p)')}{inside('p')}{tag('endmacro')}"
+
+    def captured() -> str:
+        body = inside()
+        names.printable.append(made)
+        return f"{tag(f'set {made}')}{body}{tag('endset')}{{{{ {made} }}}}"
+
     block = f"{tag(f'macro {made}()')}<{{{{ caller({name}) }}}}>{tag('endmacro')}"
     again = f"{{{{ loop([{made}]) if loop.depth == 1 else {made} }}}}"
-    captured = f"{tag(f'set {made}')}{inside()}{tag('endset')}{{{{ {made} }}}}"
-    if kind == "set block":
-        names.printable.append(made)
-    numbered = f"{{{{ loop.index }}}}{inside(made)}"
-    return {
-        "if": f"{tag('if flag')}{inside()}{tag('else')}{inside()}{tag('endif')}",
-        "elif": f"{tag(f'if {name}')}{inside()}{tag('elif flag')}{inside()}{tag('endif')}",
-        "for": f"{tag(f'for {made} in items if {made}')}{numbered}{tag('else')}{inside()}{tag('endfor')}",
-        "recursive": f"{tag(f'for {made} in items recursive')}{inside(made)}{again}{tag('endfor')}",
+    statements: dict[str, Callable[[], str]] = {
+        "if": lambda: f"{tag('if flag')}{inside()}{tag('else')}{inside()}{tag('endif')}",
+        "elif": lambda: f"{tag(f'if {name}')}{inside()}{tag('elif flag')}{inside()}{tag('endif')}",
+        "for": lambda: (
+            f"{tag(f'for {made} in items if {made}')}{{{{ loop.index }}}}{inside(made)}"
+            f"{tag('else')}{inside()}{tag('endfor')}"
+        ),
+        "recursive": lambda: f"{tag(f'for {made} in items recursive')}{inside(made)}{again}{tag('endfor')}",
         "set block": captured,
-        "filter": f"{tag('filter upper')}{inside()}{tag('endfilter')}",
-        "with": f"{tag(f'with {made} = {name}')}{inside(made)}{tag('endwith')}",
-        "macro": f"{macro}{{{{ {call.format(m=made, n=name)} }}}}",
-        "call": f"{macro}{tag(f'set {made}_t = {made}({name})')}{tag(f'if {made}_t')}{inside()}{tag('endif')}",
-        "call block": f"{block}{tag(f'call(q) {made}()')}{inside('q')}{tag('endcall')}",
-    }[kind]
+        "filter": lambda: f"{tag('filter upper')}{inside()}{tag('endfilter')}",
+        "with": lambda: f"{tag(f'with {made} = {name}')}{inside(made)}{tag('endwith')}",
+        "macro": lambda: f"{macro()}{{{{ {call.format(m=made, n=name)} }}}}",
+        "call": lambda: (
+            f"{macro()}{tag(f'set {made}_t = {made}({name})')}{tag(f'if {made}_t')}{inside()}{tag('endif')}"
+        ),
+        "call block": lambda: f"{block}{tag(f'call(q) {made}()')}{inside('q')}{tag('endcall')}",
+    }
+    return statements[kind]()
 
 
 @st.composite

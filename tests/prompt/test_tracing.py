@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agentcache.errors import TemplateError
@@ -65,6 +65,7 @@ def renderer_of(template: str, includes: Mapping[str, str]) -> Renderer:
         raise
 
 
+@settings(max_examples=40)
 @given(prompt=prompts(), values=variables())
 def test_the_pieces_are_the_text(prompt: tuple[str, dict[str, str]], values: dict[str, object]):
     section, provenance = traced(renderer_of(*prompt), values)
@@ -76,6 +77,7 @@ def test_the_pieces_are_the_text(prompt: tuple[str, dict[str, str]], values: dic
     assert all(each.site.line is not None for each in provenance.segments)  # nowhere is the template all that is known
 
 
+@settings(max_examples=40)
 @given(prompt=prompts(), values=variables(WHOLE), name=st.sampled_from([*TEXTS, "flag", "items"]), data=st.data())
 def test_a_change_is_named_by_the_variable_that_made_it(
     prompt: tuple[str, dict[str, str]], values: dict[str, object], name: str, data: st.DataObject
@@ -93,6 +95,7 @@ def test_a_change_is_named_by_the_variable_that_made_it(
     assert name in change.variables
 
 
+@settings(max_examples=40)
 @given(prompt=prompts(), values=variables())
 def test_equal_renderings_part_nowhere_and_json_keeps_all(
     prompt: tuple[str, dict[str, str]], values: dict[str, object]

@@ -86,7 +86,8 @@ def test_a_change_is_named_by_the_variable_that_made_it(
     with digests_that_never_collide():
         renderer = renderer_of(*prompt)
         (one, before), (other, now) = traced(renderer, values), traced(renderer, changed)
-        assume(one is not None and other is not None and one.text != other.text)
+        # Blanks alone are told apart by their number only.
+        assume(one is not None and other is not None and one.text.split() != other.text.split())
         assert before is not None
         assert now is not None
         change = first_change(before, now)

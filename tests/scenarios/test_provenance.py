@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import make_url
+from typer.testing import CliRunner
 
 from agentcache import Agent, Prompt, Runtime
+from agentcache.cli.app import app
 from agentcache.cli.explain_ledger import findings_text, ledger_findings
 from agentcache.emulator.clock import VirtualClock
 from agentcache.emulator.server import serve
@@ -182,6 +185,40 @@ async def test_where_text_is_kept_it_is_told_from_what_to_what(url: str, tmp_pat
     page = findings_text([found]).plain
     assert "static.j2:2 prints {{ now }}" in page
     assert f"- {found['before']}" in page
+
+
+async def test_a_request_log_of_ours_names_the_place_too(tmp_path: Path):
+    (found,) = await _explained(await _logged(tmp_path))
+
+    assert (found["code"], found["path"], found["line"]) == ("PC001", f"{tmp_path}/p/static.j2", 2)
+    assert (found["layer"], found["variables"], found["where"]) == ("static", ["now"], "system[0]")
+    assert "clock in prefix at system[0]: " in found["message"]
+    assert "static.j2:2 prints {{ now }}" in found["message"]
+
+
+async def test_a_log_of_another_version_is_read_all_the_same(tmp_path: Path):
+    log = await _logged(tmp_path)
+    lines = [json.loads(line) for line in (await asyncio.to_thread(log.read_text)).splitlines()]
+    changed = [{**line, "sections": [{**line["sections"][0], "made_of": {"sites": 7}}, "what"]} for line in lines]
+    await asyncio.to_thread(log.write_text, "\n".join(map(json.dumps, changed)))
+
+    (found,) = await _explained(log)
+
+    assert (found["code"], found["path"], found["layer"]) == ("PC001", str(log), None)
+
+
+async def _logged(tmp_path: Path) -> Path:
+    """Record two calls of an agent with a clock in its static layer."""
+    log, files = tmp_path / "log.jsonl", {"static.j2": f"{RULES}\nThe time is {{{{ now }}}}."}
+    agents = [desk(tmp_path / "p", files, now=f"2026-11-28 {time}") for time in ("10:20", "10:21")]
+    await ran_twice(f"sqlite:///{tmp_path}/ledger.db", *agents, record_requests=log)
+    return log
+
+
+async def _explained(log: Path) -> list[dict[str, Any]]:
+    told = await asyncio.to_thread(CliRunner().invoke, app, ["explain", "--log", str(log), "--format", "json"])
+    findings: list[dict[str, Any]] = json.loads(told.stdout)["findings"]
+    return findings
 
 
 async def test_the_ledger_holds_no_value_unless_it_keeps_text(tmp_path: Path):

@@ -183,6 +183,8 @@ class Tracer:
     ) -> list[tuple[Site, str]]:
         """Return the innermost pieces of a piece where they are all of it, else the piece itself."""
         site = _resolved(self._sites.places[piece.site], called_with, called_under)
+        if not piece.parts:
+            return [(site, piece.text)]
         inner = [each for part in piece.parts for each in self._flat(part, site.variables, site.under)]
         if inner and "".join(text for _, text in inner) == piece.text:
             return inner

@@ -102,19 +102,21 @@ def _explain_ledger(run: str | None, call: str | None, db: str | None, format_: 
 
 
 def _finding(item: Explanation, log: Path) -> JsonObject:
+    change = item.change
     return {
         "code": item.code,
         "name": item.name,
         "severity": item.severity,
-        "path": str(log),
-        "line": item.call + 1,
+        "path": change.template if change else str(log),
+        "line": change.line if change else item.call + 1,
         "column": 1,
         "agent": item.agent,
-        "layer": None,
+        "layer": item.layer,
         "message": item.message,
         "fix": item.fix,
         "call": item.call,
         "continues": item.continues,
+        "variables": list(change.variables) if change else [],
         "calls": item.calls,
         "where": item.where,
         "cause": item.cause,

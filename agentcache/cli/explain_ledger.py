@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from agentcache.accounting.ledger_findings import explain_ledger
+from agentcache.accounting.api_diagnosis import diagnosis_words
+from agentcache.accounting.ledger_findings import Kept, finding
+from agentcache.accounting.misses import misses
+from agentcache.accounting.section_changes import EXPLAINED_BEFORE_S, provenance_of, requests_of
+from agentcache.accounting.usage import CallRecord
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject
+
+if TYPE_CHECKING:
+    from agentcache.stores.protocols import Ledger
 
 
 async def ledger_findings(url: str | None, *, run: str | None = None, call: str | None = None) -> list[JsonObject]:
@@ -23,33 +31,47 @@ async def ledger_findings(url: str | None, *, run: str | None = None, call: str 
     refuse_absent(url)
     ledger = await open_ledger(url)
     try:
-        calls = await ledger.calls(text=False)
-        of_run = None if run is None else {item.call_id for item in await ledger.calls(run_id=run, text=False)}
-        if run is not None and not await ledger.runs(run_id=run):
-            raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
+        return await _findings(ledger, run, call)
     finally:
         await ledger.close()
+
+
+async def _findings(ledger: Ledger, run: str | None, call: str | None) -> list[JsonObject]:
+    if run is None and call is None:
+        calls = await ledger.calls(text=False)
+    else:
+        calls = await ledger.calls_to_explain(run_id=run, call_id=call, before_s=EXPLAINED_BEFORE_S)
+    runs = None if run is None else {item.run_id for item in await ledger.runs(run_id=run)}
+    if runs is not None and not runs:
+        raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
     if call is not None and all(item.call_id != call for item in calls):
         raise TargetError(f"the ledger has no call {call!r}; `agentcache explain --run ID` names a run's calls")
-    return explain_ledger(
-        calls,
-        only=lambda item: (of_run is None or item.call_id in of_run) and call in (None, item.call_id),
+    asked = [item for item in misses(calls) if _is_asked(item.call, runs, call)]
+    kept = Kept(
+        provenance=await ledger.provenance(provenance_of(asked)),
+        requests=await ledger.requests(requests_of(asked)),
     )
+    return [finding(item, kept) for item in asked]
+
+
+def _is_asked(item: CallRecord, runs: Collection[str] | None, call: str | None) -> bool:
+    return (runs is None or item.run_id in runs) and call in (None, item.call_id)
 
 
 def findings_text(findings: Sequence[JsonObject]) -> Text:
     """Return findings for a terminal, a paragraph each, and a sentence when there are none."""
     if not findings:
         return Text("No call read less than it could have, as far as the ledger tells.")
-    return Text("\n\n").join(_paragraph(finding) for finding in findings)
+    return Text("\n\n").join(_paragraph(each) for each in findings)
 
 
-def _paragraph(finding: JsonObject) -> Text:
-    code = f" {finding['code']}" if finding["code"] else ""
-    dollars = "unpriced" if finding["lost_usd"] is None else f"${finding['lost_usd']}"
-    text = Text(
-        f"{finding['call']} ({finding['agent']}, turn {finding['turn']}): {finding['cause']}{code}", style="bold"
-    )
-    text.append(f"\n  {finding['message']}", style="not bold")
-    text.append(f"\n  lost: {finding['lost_tokens']:,} tokens, {dollars}", style="not bold")
-    return text.append(f"\n  fix: {finding['fix']}", style="not bold")
+def _paragraph(found: JsonObject) -> Text:
+    code = f" {found['code']}" if found["code"] else ""
+    dollars = "unpriced" if found["lost_usd"] is None else f"${found['lost_usd']}"
+    text = Text(f"{found['call']} ({found['agent']}, turn {found['turn']}): {found['cause']}{code}", style="bold")
+    text.append(f"\n  {found['message']}", style="not bold")
+    if found["before"] or found["after"]:
+        text.append(f"\n  - {found['before']}\n  + {found['after']}", style="not bold")
+    text.append(f"\n  lost: {found['lost_tokens']:,} tokens, {dollars}", style="not bold")
+    text.append(f"\n  API: {diagnosis_words(found['api'])}", style="not bold")
+    return text.append(f"\n  fix: {found['fix']}", style="not bold")

@@ -18,8 +18,10 @@ from rich.table import Table
 
 from agentcache.accounting.alerts import Thresholds, broken_thresholds, unchecked_agents
 from agentcache.accounting.layers import LayerSummary, summarise_layers
+from agentcache.accounting.misses import Miss, misses
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
+from agentcache.accounting.section_changes import provenance_of
 from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
@@ -29,6 +31,7 @@ from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of,
 from agentcache.cli.reprice import repricing_json, repricing_text
 from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
+from agentcache.prompt.provenance import Provenance
 from agentcache.report.delimited import to_csv, to_markdown
 from agentcache.report.formats import to_json
 from agentcache.report.layer_tables import to_layer_table
@@ -84,6 +87,9 @@ class _Rows:
     calls: Sequence[CallRecord]
     tool_calls: Sequence[ToolCallRecord]
     only: Selection
+    missed: Sequence[Miss]
+    provenance: Mapping[str, Provenance]
+    """What calls missed, and what their sections are made of: for the page, and empty for all else."""
 
     def summary(self, by: By) -> _Summed:
         """Return the rows summed up."""
@@ -111,7 +117,15 @@ class _Rows:
         # Start-up time: templates and pictures are for this format only.
         from agentcache.report.page import to_html
 
-        return to_html(self.calls, self.tool_calls, self.runs, made_at=made_at, only=self.only)
+        return to_html(
+            self.calls,
+            self.tool_calls,
+            self.runs,
+            made_at=made_at,
+            only=self.only,
+            missed=self.missed,
+            provenance=self.provenance,
+        )
 
 
 def report(
@@ -165,7 +179,7 @@ def report(
         _put(told(repricing, written), output)
         return
     with _uncollected():
-        rows = asyncio.run(_rows(question))
+        rows = asyncio.run(_rows(question, places=format_ is ReportFormat.HTML))
         if thresholds is not None:
             _check(rows, thresholds, output)
             return
@@ -240,7 +254,7 @@ def _table(summary: _Summed, width: int) -> Table:
     return to_table(summary, width=width)
 
 
-async def _rows(question: _Question) -> _Rows:
+async def _rows(question: _Question, *, places: bool) -> _Rows:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
@@ -251,11 +265,15 @@ async def _rows(question: _Question) -> _Rows:
         runs = await ledger.runs(run_id=run)
         if run is not None and not runs:
             raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
+        calls = await ledger.calls(run_id=run, since=since, text=False)
+        missed = misses(calls) if places else ()
         return _Rows(
             runs=runs,
-            calls=await ledger.calls(run_id=run, since=since, text=False),
+            calls=calls,
             tool_calls=await ledger.tool_calls(run_id=run, since=since),
             only=question.only,
+            missed=missed,
+            provenance=await ledger.provenance(provenance_of(missed)),
         )
     finally:
         await ledger.close()

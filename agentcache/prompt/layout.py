@@ -102,6 +102,12 @@ class Layout:
             return self.tools
         return self.system if level == "system" else self.messages
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Digests of what sections are made of, by section name; without those that no template made."""
+        sections = (item for item in self.sources.values["system"] if isinstance(item, RenderedSection))
+        return {section.name: section.provenance for section in sections if section.provenance is not None}
+
     def section_tokens(self) -> dict[str, int]:
         """Return estimated tokens per section name; `tools` and `messages` count what belongs to no section."""
         counts: dict[str, int] = {}

@@ -8,15 +8,17 @@ in variables.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jinja2 import Environment, Template, meta, nodes
 
 from agentcache.prompt.canonical import JsonValue, canonical_text
 from agentcache.prompt.model_facts import Ttl
 from agentcache.prompt.plain_values import plain_variables
+from agentcache.prompt.provenance import Provenance
 from agentcache.prompt.sandbox import compiled, jinja_errors, parse, template_environment
 from agentcache.prompt.sections import Prompt, Section, Stability
+from agentcache.prompt.tracing import Tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +32,12 @@ class RenderedSection:
     """The author's explicit mark behind this section; `None` leaves it to the planner."""
     parting: bool = False
     """Whether other agents send the same bytes up to here, and others behind it."""
+    provenance: str | None = field(default=None, compare=False)
+    """Digest of what the text is made of, which `Renderer.provenance` has; `None` for text from no template."""
 
 
 class Renderer:
-    """Renders the sections of one prompt; compiled once, no state between calls."""
+    """Renders the sections of one prompt; compiled once. What it remembers is where newest texts came from."""
 
     def __init__(self, prompt: Prompt) -> None:
         """Compile `prompt` and every template that it includes.
@@ -41,6 +45,7 @@ class Renderer:
         Raises `TemplateError` for a template that does not parse or uses a filter or test that is not offered.
         """
         self._environment = template_environment(prompt.includes)
+        self._tracer = Tracer(prompt.includes)
         self._layers: dict[Stability, tuple[tuple[Section, Template], ...]] = {}
         self._names: dict[Stability, frozenset[str] | None] = {}
         for layer in Stability:
@@ -68,10 +73,22 @@ class Renderer:
                 text=text,
                 breakpoint=section.breakpoint,
                 parting=section.parting,
+                provenance=self._tracer.note(section, plain, text) if stability in _TRACED else None,
             )
             for section, template in self._layers[stability]
             if (text := _text_of(template, plain, section, stability))
         )
+
+    def provenance(self, digests: Iterable[str]) -> tuple[Provenance, ...]:
+        """Return what sections that were rendered here are made of, by the digests they came with.
+
+        The newest texts of each section are remembered; one that was rendered elsewhere, or long ago, is left out.
+        """
+        return self._tracer.provenance(digests)
+
+
+_TRACED = frozenset(Stability) - {Stability.TURN}
+"""A turn's text is new with every call and stands behind all that a cache could have kept."""
 
 
 def _text_of(template: Template, variables: Mapping[str, JsonValue], section: Section, stability: Stability) -> str:

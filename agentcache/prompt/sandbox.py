@@ -9,7 +9,7 @@ is escaped for HTML: a prompt is text.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, MutableMapping, ValuesView
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -93,6 +93,24 @@ class _Texts(BaseLoader):
         if template not in self._texts:
             raise TemplateNotFound(template)
         return self._texts[template], template, lambda: True
+
+
+class MarkedTexts(_Texts):
+    """Included templates, each with its syntax as `mark` leaves it; `mark` gets the tree and the template's name."""
+
+    def __init__(self, texts: Mapping[str, str], mark: Callable[[nodes.Template, str], nodes.Template]) -> None:
+        super().__init__(texts)
+        self._mark = mark
+
+    def load(
+        self,
+        environment: Environment,
+        name: str,
+        globals: MutableMapping[str, object] | None = None,  # noqa: A002  # Jinja's own word
+    ) -> Template:
+        """Return the marked template of a name, compiled. Raises Jinja's `TemplateNotFound` for a name of none."""
+        text, _, _ = self.get_source(environment, name)
+        return compiled(environment, self._mark(parse(environment, text, name), name), name)
 
 
 def template_environment(includes: Mapping[str, str]) -> Environment:

@@ -43,18 +43,27 @@ class Span:
     """Shortened digest of the whole prefix that ends with the run."""
     parted: bool = False
     """Whether the last call of the conversation, as this process knows it, went on differently from here."""
+    provenance: str | None = None
+    """Digest of what a section's text is made of (`provenance.py`); `None` where no template made it, and in a run from
+    before this was kept."""
 
     def to_json(self) -> JsonValue:
         """Return the fields as a list, which takes less room than their names would."""
-        return [self.layer, self.section, self.where, self.tokens, self.digest, self.parted]
+        told: list[JsonValue] = [self.layer, self.section, self.where, self.tokens, self.digest, self.parted]
+        return told if self.provenance is None else [*told, self.provenance]
 
 
 def span_from_json(told: JsonValue) -> Span:
     """Return the span that `Span.to_json` was given. Raises `ValueError` for anything else."""
     match told:
-        case [str(layer), None | str() as section, str(where), int(tokens), str(digest), bool(parted)]:
-            return Span(layer=layer, section=section, where=where, tokens=tokens, digest=digest, parted=parted)
-    raise ValueError(f"{told!r} is no run of a prompt: [layer, section, where, tokens, digest, parted]")
+        case [str(layer), None | str() as section, str(where), int(tokens), str(digest), bool(parted), *more]:
+            span = Span(layer=layer, section=section, where=where, tokens=tokens, digest=digest, parted=parted)
+            match more:
+                case []:
+                    return span
+                case [str(provenance)]:
+                    return replace(span, provenance=provenance)
+    raise ValueError(f"{told!r} is no run of a prompt: [layer, section, where, tokens, digest, parted, provenance?]")
 
 
 def short_digest(digest: str) -> str:
@@ -70,14 +79,17 @@ def spans_of(layout: Layout, *, cuts: Collection[str], previous: Layout | None =
     parting = None if previous is None else _parting(layout, previous)
     starts = layout.sources.starts
     ahead = [block for block in layout.blocks[: layout.messages_start] if block.tokens]
+    made_of = layout.provenance
     spans = [_ahead_span(block, parting) for block in ahead if block.level == "tools"]
     spans.append(_settings_span("system", starts["system"][0]))
-    spans += [_ahead_span(block, parting) for block in ahead if block.level == "system"]
+    spans += [
+        _ahead_span(block, parting, made_of.get(block.section or "")) for block in ahead if block.level == "system"
+    ]
     spans.append(_settings_span("messages", starts["messages"][0]))
     return (*spans, *_message_spans(layout, cuts, parting))
 
 
-def _ahead_span(block: Block, parting: str | None) -> Span:
+def _ahead_span(block: Block, parting: str | None, provenance: str | None = None) -> Span:
     return Span(
         layer=TOOLS if block.level == "tools" else block.stability.value,
         section=block.section,
@@ -85,6 +97,7 @@ def _ahead_span(block: Block, parting: str | None) -> Span:
         tokens=block.tokens,
         digest=short_digest(block.prefix_digest),
         parted=block.prefix_digest == parting,
+        provenance=provenance,
     )
 
 

@@ -6,16 +6,23 @@ the first and are left out of the second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 
+from agentcache.accounting.api_diagnosis import api_diagnosis
 from agentcache.accounting.layers import LAYERS, LayerRow, LayerSummary
+from agentcache.accounting.ledger_findings import miss_fix
 from agentcache.accounting.misses import Cause, Miss
 from agentcache.accounting.pricing import plain_usd
+from agentcache.accounting.section_changes import section_change
 from agentcache.accounting.usage import Usage
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.provenance import Provenance, SectionChange
 from agentcache.report.drawing import Bars, Piece
-from agentcache.report.panels import Column, DataTable, Panel, dollars, name, percent, summary_table
+from agentcache.report.panels import NOBODY, Column, DataTable, Panel, dollars, name, percent, summary_table, words
+
+NO_PROVENANCE: Mapping[str, Provenance] = MappingProxyType({})
 
 _CAUSES: dict[Cause, str] = {
     Cause.EXPIRED: "expired",
@@ -92,6 +99,60 @@ def miss_panel(misses: Iterable[Miss]) -> Panel:
             ],
             axis="tokens lost",
         ),
+    )
+
+
+def miss_place_panel(misses: Iterable[Miss], provenance: Mapping[str, Provenance] = NO_PROVENANCE) -> Panel:
+    """Return what calls lost by place: section, template and line, variable, what the API says of it, and the fix.
+
+    provenance: what the sections of calls are made of, by digest; without it a place is a section.
+    """
+    found: dict[tuple[str, ...], list[Miss]] = {}
+    for miss in misses:
+        found.setdefault(_place(miss, section_change(miss, provenance)), []).append(miss)
+    ordered = sorted(found.items(), key=lambda item: (-sum(miss.lost_tokens for miss in item[1]), item[0]))
+    rows: list[JsonObject] = [
+        {**_row(place[0], each), **dict(zip(_PLACE, place, strict=True))} for place, each in ordered
+    ]
+    return Panel(
+        key="miss-places",
+        heading="Where calls missed, and what to do",
+        caption=f"The {_MOST_PLACES} dearest of {len(rows):,} places."
+        if len(rows) > _MOST_PLACES
+        else "Dearest first.",
+        table=DataTable(columns=_PLACE_COLUMNS, rows=rows[:_MOST_PLACES]),
+        folded=False,
+    )
+
+
+_PLACE = ("cause", "agent", "place", "template", "variables", "api", "fix")
+_MOST_PLACES = 50
+
+_PLACE_COLUMNS = (
+    Column(heading="Cause", field="cause", shown=name),
+    Column(heading="Agent", field="agent", shown=name),
+    Column(heading="Section", field="place", shown=words),
+    Column(heading="Template", field="template", shown=words),
+    Column(heading="Variable", field="variables", shown=words),
+    Column(heading="Calls", field="calls"),
+    Column(heading="Tokens lost", field="lost_tokens"),
+    Column(heading="Dollars lost", field="lost_usd", shown=dollars),
+    Column(heading="The API says", field="api", shown=words),
+    Column(heading="What to do", field="fix", shown=words),
+)
+
+
+def _place(miss: Miss, change: SectionChange | None) -> tuple[str, ...]:
+    """Return what one row stands for: all but the numbers."""
+    span, diagnosis = miss.span, api_diagnosis(miss)
+    return (
+        _CAUSES[miss.cause],
+        miss.call.agent or NOBODY,
+        f"{span.section}, {span.layer}" if span.section else span.layer,
+        change.place if change else "",
+        ", ".join(change.variables) if change else "",
+        diagnosis.verdict.value if diagnosis.reason is None else f"{diagnosis.verdict.value}: {diagnosis.reason}",
+        miss_fix(miss, change),
     )
 
 

@@ -6,7 +6,7 @@ Values in, text out. All text is escaped, whoever chose it; the page forbids its
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,7 +24,8 @@ from agentcache.accounting.summary import Grouping, Summary, SummaryRow, summari
 from agentcache.accounting.tool_summary import summarise_tools
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.prompt.canonical import JsonObject
-from agentcache.report.cache_panels import layer_panel, miss_panel
+from agentcache.prompt.provenance import Provenance
+from agentcache.report.cache_panels import NO_PROVENANCE, layer_panel, miss_panel, miss_place_panel
 from agentcache.report.drawing import NARROW, WIDE, Bars, draw
 from agentcache.report.formats import notes
 from agentcache.report.panels import Panel, dollars, percent
@@ -55,6 +56,8 @@ def to_html(
     made_at: float,
     only: Selection = EVERYTHING,
     further: Sequence[Panel] = (),
+    missed: Sequence[Miss] | None = None,
+    provenance: Mapping[str, Provenance] = NO_PROVENANCE,
     drawn: Callable[[Bars, int], str] = draw,
 ) -> str:
     """Return the page.
@@ -62,6 +65,8 @@ def to_html(
     made_at: Unix seconds; the page says when it was made.
     only: what is counted of the rows; the others tell still what was read again, and why calls missed.
     further: panels that come before the runs.
+    missed: what `misses(calls)` told; `None` asks it.
+    provenance: what sections of calls that missed are made of, by digest; it names templates, lines and variables.
     drawn: draws a chart as SVG of a width. The default raises `TargetError` where the extra `html` is not installed.
 
     The page holds what it shows as JSON, in the element of the id `report`: under `agent`, `model`, `run`, `tool`
@@ -79,8 +84,8 @@ def to_html(
         "tool": tools.to_json(),
         "layer": layers.to_json(),
     }
-    missed = [miss for miss in misses(calls) if only.has_call(miss.call)]
-    panels = (*usage_panels(by_agent, tools, counted), *_cache_panels(layers, missed), *further)
+    missed = [miss for miss in (misses(calls) if missed is None else missed) if only.has_call(miss.call)]
+    panels = (*usage_panels(by_agent, tools, counted), *_cache_panels(layers, missed, provenance), *further)
     trees = run_trees(runs, counted)
     return (
         _environment()
@@ -99,9 +104,14 @@ def to_html(
     )
 
 
-def _cache_panels(layers: LayerSummary, missed: Sequence[Miss]) -> tuple[Panel, ...]:
+def _cache_panels(
+    layers: LayerSummary, missed: Sequence[Miss], provenance: Mapping[str, Provenance]
+) -> tuple[Panel, ...]:
     """Return the panels on layers and misses; none where no row says what its prompt was made of."""
-    return (layer_panel(layers), miss_panel(missed)) if layers.rows else ()
+    if not layers.rows:
+        return ()
+    places = (miss_place_panel(missed, provenance),) if missed else ()
+    return (layer_panel(layers), miss_panel(missed), *places)
 
 
 def shown_run(tree: RunTree, *, most: int = _RUNS_OF_TREE) -> ShownRun:

@@ -43,6 +43,11 @@ def name(value: JsonValue) -> str:
     return "" if value is None else str(value)
 
 
+def words(value: JsonValue) -> str:
+    """Return a text of some length, which may be broken into lines; a dash where there is none."""
+    return str(value) if value else "–"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column of a table. `field` is where the value stands in a row of the report, with dots for what is nested."""
@@ -54,7 +59,12 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether it holds numbers rather than names."""
-        return self.shown is not name
+        return self.shown not in (name, words)
+
+    @property
+    def is_words(self) -> bool:
+        """Whether it holds texts that are broken into lines."""
+        return self.shown is words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,7 @@ class Cell:
     value: str
     field: str
     is_number: bool
+    is_words: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +118,13 @@ def summary_table(columns: tuple[Column, ...], told: JsonObject, has_unattribute
 
 def _cell(column: Column, value: JsonValue) -> Cell:
     exact = "" if value is None else str(value)
-    return Cell(text=column.shown(value), value=exact, field=column.field, is_number=column.is_number)
+    return Cell(
+        text=column.shown(value),
+        value=exact,
+        field=column.field,
+        is_number=column.is_number,
+        is_words=column.is_words,
+    )
 
 
 def _value(row: JsonObject, field: str) -> JsonValue:

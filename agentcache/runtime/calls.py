@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from agentcache.accounting.logged_sections import LoggedSection, logged_sections
 from agentcache.accounting.pricing import price_record
 from agentcache.accounting.reading import side_records
 from agentcache.accounting.usage import CallKind, CallRecord
@@ -28,6 +29,7 @@ from agentcache.runtime.events import CallFinished, CallStarted, EventSink
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
+from agentcache.runtime.section_sources import SectionSources
 from agentcache.runtime.turnstile import Turnstile
 from agentcache.stores.protocols import Ledger
 
@@ -55,7 +57,16 @@ class ModelClient(Protocol):
 class RequestRecorder(Protocol):
     """Keeps a request log (DESIGN section 7); `runtime/request_log.py` has it."""
 
-    def write(self, *, agent: str, run: str, conversation: str | None, request: JsonObject, reply: Reply) -> None:
+    def write(
+        self,
+        *,
+        agent: str,
+        run: str,
+        conversation: str | None,
+        request: JsonObject,
+        reply: Reply,
+        sections: Sequence[LoggedSection] = (),
+    ) -> None:
         """Append one call."""
         ...
 
@@ -136,6 +147,7 @@ class Caller:
     follower: CallFollower | None = None
     diagnostics: CacheDiagnostics | None = None
     written: WrittenPrefixes = field(default_factory=WrittenPrefixes)
+    sources: SectionSources = field(default_factory=SectionSources)
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Calls take turns at being written and sent: all that waited for one prefix wake up together."""
 
@@ -161,7 +173,7 @@ class Caller:
             except BaseException as error:
                 # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
                 end = _held(call_rows.unanswered(row, error, reason=_reason(error), at=self.clock()), admission)
-                await self._keep(self._ended(row, watch, end), watch, context)
+                await self._keep(self._ended(row, watch, end), watch, context, prepared)
                 raise
             final = _held(call_rows.answered(row, reply, keep_text=self.keep_text), admission)
             admission.answered(final.usage.output_tokens if final.usage else 0)
@@ -169,7 +181,7 @@ class Caller:
             final = diagnostics.answered(final, prepared, reply, thread)
         self.written.add(row.model, row.prefix_digests)
         self._record(prepared, context, reply)
-        kept = await self._keep([*self._broken(row, watch), final], watch, context)
+        kept = await self._keep([*self._broken(row, watch), final], watch, context, prepared)
         if follower is not None:
             follower.call_answered(prepared, context, kept[final.call_id])
         return Answer(call_id=row.call_id, reply=reply)
@@ -182,6 +194,7 @@ class Caller:
                 conversation=context.conversation,
                 request=prepared.request,
                 reply=reply,
+                sections=logged_sections(prepared.spans(), prepared.sources),
             )
 
     def _asking(self, prepared: PreparedCall, context: CallContext) -> CallToSend:
@@ -246,19 +259,29 @@ class Caller:
             return [*broken[:-1], last]
         return [*broken, end]
 
-    async def _keep(self, rows: list[CallRecord], watch: CallWatch, context: CallContext) -> dict[str, CallRecord]:
+    async def _keep(
+        self, rows: list[CallRecord], watch: CallWatch, context: CallContext, prepared: PreparedCall
+    ) -> dict[str, CallRecord]:
         """Charge, keep and tell rows with what the server billed beside them; return them priced, by id."""
         priced = [price_record(row) for main in rows for row in (main, *side_records(main, self.new_id))]
         for row in priced:
             context.charge(row)
         try:
-            await despite_cancellation(self._write(priced, context))
+            await despite_cancellation(self._write(priced, context, prepared))
         finally:
             for row in priced:
                 context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}
 
-    async def _write(self, rows: Sequence[CallRecord], context: CallContext) -> None:
+    async def _write(self, rows: Sequence[CallRecord], context: CallContext, prepared: PreparedCall) -> None:
+        new = self.sources.new_of(rows[0].prompt_spans or (), prepared.sources, at_s=rows[0].sent_at)
+        if new:
+            # Together with the rows, and so in one commit with the first of them.
+            await asyncio.gather(self.ledger.keep_provenance(new, used_at=rows[0].sent_at), self._add(rows, context))
+        else:
+            await self._add(rows, context)
+
+    async def _add(self, rows: Sequence[CallRecord], context: CallContext) -> None:
         for row in rows:
             if not context.announce:
                 await self.ledger.add_call(row)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, cast
 
+from agentcache.accounting.logged_sections import LoggedSection
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject, json_text
 from agentcache.runtime.replies import Reply
@@ -34,8 +35,17 @@ class RequestLog:
         with file:
             yield cls(file)
 
-    def write(self, *, agent: str, run: str, conversation: str | None, request: JsonObject, reply: Reply) -> None:
-        """Append one answered call."""
+    def write(
+        self,
+        *,
+        agent: str,
+        run: str,
+        conversation: str | None,
+        request: JsonObject,
+        reply: Reply,
+        sections: Sequence[LoggedSection] = (),
+    ) -> None:
+        """Append one answered call, with the sections of its system prompt for whoever can use them (`explain`)."""
         response: JsonObject = {
             "id": reply.message_id,
             "content": list(reply.content),
@@ -53,6 +63,8 @@ class RequestLog:
             "first_token_s": first,
             "end_s": round(reply.ended_at - reply.sent_at, 6),
         }
+        if sections:
+            line["sections"] = [section.to_json() for section in sections]
         self._file.write(json_text(line) + "\n")
         self._file.flush()
 

@@ -15,6 +15,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.compaction import betas_for
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.plans import Plan
+from agentcache.prompt.provenance import Provenance
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import NOTHING_KNOWN, Reuse
 from agentcache.prompt.sections import Stability
@@ -24,6 +25,10 @@ from agentcache.runtime.agent import Agent, OutputT
 from agentcache.runtime.output import OutputSpec
 
 _IN_SYSTEM = (Stability.STATIC, Stability.SEMI_STATIC, Stability.SESSION)
+
+
+def _from_nowhere(digests: Iterable[str]) -> tuple[Provenance, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class PreparedCall:
     """What else was decided about the prefix of this call, by name."""
     previous: Layout | None = field(default=None, repr=False)
     """The last layout of the conversation."""
+    sources: Callable[[Iterable[str]], tuple[Provenance, ...]] = field(default=_from_nowhere, repr=False)
+    """What sections are made of, by the digests that `spans` have; those that are not known here are left out."""
     betas: tuple[str, ...] = ()
     """Beta features that the request needs, for its `anthropic-beta` header."""
 
@@ -135,6 +142,7 @@ def prepare(
         plan=planned,
         reuse=reuse,
         previous=previous,
+        sources=agent.renderer.provenance,
         betas=betas_for(messages[:1], settings.extra),
     )
 

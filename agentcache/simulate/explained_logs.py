@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from agentcache.accounting.explaining.logged_calls import LoggedCall, content_blocks, text_of
+from agentcache.accounting.logged_sections import sections_from_json
 from agentcache.accounting.reading import usage_of
 from agentcache.accounting.usage import BilledPart
 from agentcache.errors import ReplyMalformed, TargetError
@@ -45,6 +46,7 @@ def _logged(call: TrafficCall, index: int) -> LoggedCall:
         request=call.request,
         headers=call.headers,
         reply="\n".join(text_of(block) for block in reply),
+        sections=sections_from_json(call.sections),
     )
     return replace(logged, bill=_bill(logged, call.response_usage, call.where)) if call.response_usage else logged
 

@@ -36,6 +36,7 @@ def log_call(line: JsonObject, *, where: str) -> TrafficCall:
         response=response if isinstance(response, dict) else None,
         headers={name.lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {},
         from_log=True,
+        sections=line.get("sections"),
     )
 
 

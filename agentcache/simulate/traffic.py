@@ -38,6 +38,8 @@ class TrafficCall:
     headers: Mapping[str, str]
     from_log: bool = False
     """Whether this is what was sent and billed; a transcript has no markers, and its `output_tokens` are too few."""
+    sections: JsonValue = None
+    """What a log of the runtime says of the sections of the system prompt; `None` in other logs."""
     lacks_prompt: bool = False
     """Whether the agent's system prompt and tools were not recorded and are missing from the request."""
 

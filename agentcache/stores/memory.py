@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
-from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
+from agentcache.accounting.usage import SIDE_KINDS, CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.provenance import Provenance
 from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.protocols import (
+    PROVENANCE_NOTED_S,
     ConversationRecord,
     EarlierHistory,
     LedgerRow,
@@ -28,6 +31,7 @@ class MemoryLedger:
         self._runs: dict[str, RunRecord] = {}
         self._calls: dict[str, CallRecord] = {}
         self._tool_calls: dict[str, ToolCallRecord] = {}
+        self._provenance: dict[str, tuple[float, Provenance]] = {}
         self._conversations = MemoryConversations()
         self._closed = False
 
@@ -104,7 +108,35 @@ class MemoryLedger:
             for rows, ids in ((self._runs, gone), (self._calls, calls), (self._tool_calls, tool_calls)):
                 for row_id in ids:
                     del rows[row_id]
+            self._prune_provenance(before)
         return PrunedRuns(runs=len(gone), calls=len(calls), tool_calls=len(tool_calls))
+
+    def _prune_provenance(self, before: float) -> None:
+        kept_from = min([before, *(call.sent_at for call in self._calls.values())]) - PROVENANCE_NOTED_S
+        self._provenance = {key: kept for key, kept in self._provenance.items() if kept[0] >= kept_from}
+
+    async def keep_provenance(self, sections: Sequence[Provenance], *, used_at: float) -> None:
+        """Keep what sections are made of, and note when they were sent."""
+        self._check_open()
+        self._provenance |= {section.digest: (used_at, section) for section in sections}
+
+    async def provenance(self, digests: Collection[str]) -> dict[str, Provenance]:
+        """Return what sections are made of, by digest."""
+        self._check_open()
+        return {digest: self._provenance[digest][1] for digest in digests if digest in self._provenance}
+
+    async def calls_to_explain(
+        self, *, run_id: str | None = None, call_id: str | None = None, before_s: float
+    ) -> list[CallRecord]:
+        """Return the calls of a run, or one call, with those that may tell why they missed."""
+        own = [call for call in await self.calls(run_id=run_id, text=False) if call_id in (None, call.call_id)]
+        return _explaining(own, await self.calls(text=False), before_s=before_s)
+
+    async def requests(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
+        """Return the requests that were kept, by call."""
+        self._check_open()
+        found = {call_id: self._calls[call_id].request for call_id in call_ids if call_id in self._calls}
+        return {call_id: request for call_id, request in found.items() if request is not None}
 
     async def compact(self) -> None:
         """Do nothing: what is removed from a dictionary takes no room."""
@@ -212,6 +244,22 @@ class MemoryLedger:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("this ledger is closed; open it again to use it")
+
+
+def _explaining(own: Sequence[CallRecord], calls: Sequence[CallRecord], *, before_s: float) -> list[CallRecord]:
+    """Return of `calls` those that `LedgerReader.calls_to_explain` speaks of; both are in the order of time."""
+    if not own:
+        return []
+    models, first = {call.model for call in own}, own[0].sent_at - before_s
+    same = [call for call in calls if call.model in models and call.sent_at <= own[-1].sent_at]
+    earlier = [call for call in same if call.sent_at < first and call.usage is not None and call.kind not in SIDE_KINDS]
+    last_of: dict[tuple[str | None, ...], CallRecord] = {}
+    for call in earlier:
+        last_of["conversation", call.conversation] = last_of["agent", call.agent, call.model] = call
+    wanted = {("conversation", call.conversation) for call in own if call.conversation is not None}
+    agents = {("agent", call.agent, call.model) for call in own if call.agent is not None}
+    chosen = {last_of[key].call_id for key in (*wanted, *agents) if key in last_of}
+    return [call for call in same if call.sent_at >= first or call.call_id in chosen]
 
 
 def _billed(call: CallRecord) -> tuple[object, ...]:

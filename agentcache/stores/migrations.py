@@ -161,6 +161,20 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="0005_prompt_spans",
         statements=("ALTER TABLE calls ADD COLUMN prompt_spans TEXT",),
     ),
+    Migration(
+        name="0007_section_provenance",
+        statements=(
+            """
+            CREATE TABLE section_provenance (
+                digest TEXT NOT NULL PRIMARY KEY,
+                used_at DOUBLE PRECISION NOT NULL,
+                made_of TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX section_provenance_by_use ON section_provenance (used_at)",
+            "CREATE INDEX calls_by_conversation ON calls (conversation, sent_at)",
+        ),
+    ),
 )
 
 

@@ -5,7 +5,7 @@ Decides nothing. Every method raises `StoreError` when the database cannot do wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -13,8 +13,12 @@ from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCa
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.message_chain import MessageChain
+from agentcache.prompt.provenance import Provenance
 
 LedgerRow: TypeAlias = RunRecord | CallRecord | ToolCallRecord
+
+PROVENANCE_NOTED_S = 3600.0
+"""For how long a process that sends a section need not say again that it is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,14 @@ class LedgerWriter(Protocol):
         """
         ...
 
+    async def keep_provenance(self, sections: Sequence[Provenance], *, used_at: float) -> None:
+        """Keep what sections are made of, each once, and note when they were sent (Unix seconds).
+
+        Sections that no call has since then named can go with pruned runs: whoever sends one again for longer than
+        `PROVENANCE_NOTED_S` says so again.
+        """
+        ...
+
     async def compact(self) -> None:
         """Give the room of removed rows back, where the database does not do so by itself."""
         ...
@@ -104,6 +116,25 @@ class LedgerReader(Protocol):
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[ToolCallRecord]:
         """Return tool calls by their start."""
+        ...
+
+    async def provenance(self, digests: Collection[str]) -> dict[str, Provenance]:
+        """Return what sections are made of, by digest; those that are not kept are left out."""
+        ...
+
+    async def calls_to_explain(
+        self, *, run_id: str | None = None, call_id: str | None = None, before_s: float
+    ) -> list[CallRecord]:
+        """Return calls of a run with its nested ones, or one call, and those that may tell why they missed.
+
+        The latter are all calls of the same models from `before_s` seconds before the first of them to the last; and
+        of each conversation, and each agent on each model, the last one before that which is known to be billed.
+        By the time they were sent, without text. Empty for a run without calls, and for a call that is not there.
+        """
+        ...
+
+    async def requests(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
+        """Return the requests of calls, by their id; those whose text was not kept are left out."""
         ...
 
     async def visit(

@@ -178,6 +178,14 @@ earlier_histories = Table(
     Column("head", Text, ForeignKey("conversation_messages.digest")),
 )
 
+section_provenance = Table(
+    "section_provenance",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("used_at", Double, nullable=False),
+    Column("made_of", CanonicalJson, nullable=False),
+)
+
 schema_migrations = Table(
     "schema_migrations",
     metadata,

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby
 from typing import TypeVar
 
-from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
+from sqlalchemy import URL, Connection, Executable, Insert, RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import SchemaTooNew, StoreError
-from agentcache.stores import rows, schema, sql_conversations, sql_upkeep
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.provenance import Provenance
+from agentcache.stores import rows, schema, sql_conversations, sql_explaining, sql_provenance, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
@@ -33,10 +35,10 @@ from agentcache.stores.protocols import (
     StoredConversation,
     stale_version,
 )
+from agentcache.stores.sql_selection import WITHOUT_TEXT, conditions
 
 _T = TypeVar("_T")
 
-_WITHOUT_TEXT = tuple(column for column in schema.calls.columns if column.name not in {"request", "response"})
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
@@ -167,6 +169,14 @@ class SqlLedger:
         await self._change(prune)
         return pruned[-1]
 
+    async def keep_provenance(self, sections: Sequence[Provenance], *, used_at: float) -> None:
+        """Keep what sections are made of, and note when they were sent."""
+        await self._change(lambda connection: sql_provenance.keep(connection, sections, used_at))
+
+    async def provenance(self, digests: Collection[str]) -> dict[str, Provenance]:
+        """Return what sections are made of, by digest."""
+        return await self._look(lambda connection: sql_provenance.kept(connection, digests))
+
     async def compact(self) -> None:
         """Give the room of removed rows back."""
         self._check_open()
@@ -178,7 +188,7 @@ class SqlLedger:
     ) -> list[RunRecord]:
         """Return runs by their start."""
         column = schema.runs.c
-        chosen = _conditions(column.started_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
+        chosen = conditions(column.started_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
         found = await self._read(select(schema.runs).where(*chosen).order_by(column.started_at, column.run_id))
         return [rows.run_of(row) for row in found]
 
@@ -187,18 +197,28 @@ class SqlLedger:
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         column = schema.calls.c
-        chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
-        columns = schema.calls.columns if text else _WITHOUT_TEXT
+        chosen = conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
+        columns = schema.calls.columns if text else WITHOUT_TEXT
         asked = select(*columns).where(*chosen).order_by(column.sent_at, column.call_id)
         # Row by row, where the cursor is: a million rows are not held twice, and the event loop does not wait.
         return await self._look(lambda connection: [rows.call_of(row) for row in connection.execute(asked).mappings()])
+
+    async def calls_to_explain(
+        self, *, run_id: str | None = None, call_id: str | None = None, before_s: float
+    ) -> list[CallRecord]:
+        """Return the calls of a run, or one call, with those that may tell why they missed."""
+        return await self._look(lambda at: sql_explaining.calls_to_explain(at, run_id, call_id, before_s))
+
+    async def requests(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
+        """Return the requests that were kept, by call."""
+        return await self._look(lambda connection: sql_explaining.requests(connection, call_ids))
 
     async def tool_calls(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[ToolCallRecord]:
         """Return tool calls by their start."""
         column = schema.tool_calls.c
-        chosen = _conditions(column.started_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
+        chosen = conditions(column.started_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
         found = await self._read(
             select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
         )
@@ -209,7 +229,7 @@ class SqlLedger:
     ) -> None:
         """Hand every row to `take`, in the reader's own thread or task."""
         run, call, tool_call = schema.runs.c, schema.calls.c, schema.tool_calls.c
-        chosen = partial(_conditions, run_id=run_id, since=since, agent=None)
+        chosen = partial(conditions, run_id=run_id, since=since, agent=None)
         runs = select(schema.runs).where(*chosen(run.started_at, run.run_id, run.agent))
         calls = select(schema.calls).where(*chosen(call.sent_at, call.run_id, call.agent))
         tools = select(schema.tool_calls).where(*chosen(tool_call.started_at, tool_call.run_id, tool_call.agent))
@@ -355,28 +375,6 @@ def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
         else:
             results.extend(write.change(connection) for write in writes if write.change is not None)
     return results
-
-
-def _conditions(
-    began_at: Column[float],
-    its_run: Column[str],
-    its_agent: Column[str],
-    *,
-    run_id: str | None,
-    since: float | None,
-    agent: str | None,
-) -> list[ColumnElement[bool]]:
-    """Return the conditions of a question of `LedgerReader` on the columns of one table."""
-    conditions: list[ColumnElement[bool]] = []
-    if run_id is not None:
-        nested = select(schema.runs.c.run_id).where(schema.runs.c.run_id == run_id).cte("nested", recursive=True)
-        below = select(schema.runs.c.run_id).join(nested, schema.runs.c.parent_run_id == nested.c.run_id)
-        conditions.append(its_run.in_(select(nested.union(below).c.run_id)))
-    if since is not None:
-        conditions.append(began_at >= since)
-    if agent is not None:
-        conditions.append(its_agent == agent)
-    return conditions
 
 
 def _is_fault_of_a_row(error: BaseException | None) -> bool:

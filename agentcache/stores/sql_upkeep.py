@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, func, or_, select, update
 from sqlalchemy import delete as delete_from
 
 from agentcache.accounting.usage import CallRecord
-from agentcache.stores import rows
+from agentcache.stores import rows, sql_provenance
 from agentcache.stores.protocols import PrunedRuns
 from agentcache.stores.schema import calls, runs, tool_calls
 
@@ -48,6 +48,7 @@ def prune_runs(connection: Connection, before: float) -> PrunedRuns:
     gone, ended = prunable(connection, before), _ended_before(before)
     for table in (tool_calls, calls, runs):
         connection.execute(delete_from(table).where(table.c.run_id.in_(ended)))
+    sql_provenance.prune(connection, before)
     return gone
 
 

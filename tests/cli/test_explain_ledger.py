@@ -78,3 +78,25 @@ async def test_the_report_by_layer_has_a_row_for_each_layer(ledger: tuple[str, l
 
     assert result.exit_code == 0, result.output
     assert all(layer in result.output for layer in ("static", "session", "history", "turn"))
+
+
+async def test_a_run_is_explained_as_the_whole_ledger_explains_it(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    clock, runs = VirtualClock(), []
+    async with (
+        serve(lambda request: "ok", clock=clock) as emulator,
+        Runtime(url, base_url=emulator.base_url, clock=clock.now) as runtime,
+    ):
+        for pause, conversation in ((10, "a"), (10, "b"), (7_300, "a"), (10, "b"), (90_000, "c"), (400, "a")):
+            session = {"now": "noon" if pause < 100 else "one"}
+            result = await runtime.run(CLERK, "What is new?", session=session, conversation=conversation)
+            runs.append(result.run_id)
+            await clock.advance(pause)
+
+    whole = await ledger_findings(url)
+    apart = [found for run in runs for found in await ledger_findings(url, run=run)]
+
+    assert len(whole) >= 3
+    assert [(found["call"], found["cause"], found["lost_tokens"]) for found in apart] == [
+        (found["call"], found["cause"], found["lost_tokens"]) for found in whole
+    ]

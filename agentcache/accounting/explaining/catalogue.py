@@ -8,6 +8,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from agentcache.prompt.provenance import SectionChange
+
 Severity = Literal["error", "warning", "info"]
 
 
@@ -125,6 +127,10 @@ class Explanation:
     after: str
     lost_tokens: int | None
     lost_usd: Decimal | None
+    layer: str | None = None
+    """The layer of the section at `where`, in a log that the runtime wrote; `None` in others."""
+    change: SectionChange | None = None
+    """Where in its template the section parts, in such a log."""
 
     @property
     def name(self) -> str:
@@ -141,4 +147,5 @@ class Explanation:
         """One sentence for people."""
         since = "" if self.continues is None else f" and does not read what call {self.continues} left in the cache"
         again = "" if self.calls == 1 else f"; {self.calls} calls in all"
-        return f"call {self.call}: {self.name.replace('-', ' ')} at {self.where}{since}{again}"
+        words = "" if self.change is None else f": {self.change.words()}"
+        return f"call {self.call}: {self.name.replace('-', ' ')} at {self.where}{words}{since}{again}"

@@ -26,6 +26,7 @@ from agentcache.accounting.explaining.marker_faults import (
     unread_history,
 )
 from agentcache.accounting.explaining.message_changes import message_change
+from agentcache.accounting.explaining.section_partings import section_parting
 from agentcache.accounting.explaining.setting_changes import setting_changes
 from agentcache.accounting.explaining.text_changes import excerpt
 from agentcache.accounting.explaining.value_series import value_cause
@@ -253,6 +254,7 @@ def _lost_tokens(call: LoggedCall, descent: Descent) -> int | None:
 
 def _explanation(entry: _Found) -> Explanation:
     suspect, first = entry.suspect, entry.calls[0]
+    layer, change = section_parting(first, None if entry.descent is None else entry.descent.parent, suspect.where)
     known = [tokens for _, tokens in entry.lost if tokens is not None]
     usd = [lost_usd(call, tokens) for call, tokens in entry.lost if tokens is not None]
     return Explanation(
@@ -268,6 +270,8 @@ def _explanation(entry: _Found) -> Explanation:
         after=excerpt(suspect.after),
         lost_tokens=sum(known) if known else None,
         lost_usd=sum((amount for amount in usd if amount is not None), Decimal(0)) if usd and None not in usd else None,
+        layer=layer,
+        change=change,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from agentcache.accounting.logged_sections import LoggedSection
 from agentcache.accounting.usage import BilledPart
 from agentcache.prompt.blocks import COLLAPSED_KINDS, block_digest, is_markable
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
@@ -62,6 +63,8 @@ class LoggedCall:
     """What the reply says that it cost."""
     reply: str = ""
     """The text of the reply, where the log has it."""
+    sections: tuple[LoggedSection, ...] = ()
+    """Where the system prompt's blocks come from, where the log has it."""
 
     @property
     def read_tokens(self) -> int | None:

@@ -1,0 +1,90 @@
+"""Two renderings of a section held against each other, piece by piece."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentcache.prompt.provenance import ChangeKind, Provenance, first_change, provenance_from_json
+from agentcache.prompt.rendering import Renderer
+from agentcache.prompt.sections import Prompt, Stability
+
+
+def made_of(template: str, **variables: object) -> Provenance:
+    """Return what a section is made of."""
+    renderer = Renderer(Prompt(static=template))
+    (section,) = renderer.render(Stability.STATIC, variables)
+    (found,) = renderer.provenance([section.provenance or ""])
+    return found
+
+
+def change(template: str, before: dict[str, object], now: dict[str, object]) -> tuple[object, ...]:
+    """Return kind, place, variables and words of what parts two renderings of a template."""
+    found = first_change(made_of(template, **before), made_of(template, **now))
+    assert found is not None
+    return found.kind, found.place, found.variables, found.words()
+
+
+def test_a_value_is_named_by_its_variable():
+    assert change("Hi\n{{ who }}, it is {{ now }}.", {"who": "Ana", "now": 1}, {"who": "Ana", "now": 2}) == (
+        ChangeKind.VALUE,
+        "static:2",
+        ("now",),
+        "static:2 prints {{ now }}",
+    )
+
+
+def test_a_value_that_becomes_empty_is_still_named():
+    kind, place, variables, _ = change("a {{ x }} b", {"x": "1"}, {"x": ""})
+
+    assert (kind, place, variables) == (ChangeKind.VALUE, "static:1", ("x",))
+
+
+def test_a_filter_around_a_block_names_what_is_in_it():
+    template = "{% filter upper %}\nfor {{ who }}\n{% endfilter %}"
+
+    assert change(template, {"who": "Ana"}, {"who": "Bo"})[:3] == (ChangeKind.VALUE, "static:1", ("who",))
+
+
+def test_a_set_is_followed_to_where_it_comes_from():
+    template = "{% set name = user.first ~ user.last %}\n{{ name }}"
+
+    told = change(template, {"user": {"first": "A", "last": "B"}}, {"user": {"first": "A", "last": "C"}})
+
+    assert told == (ChangeKind.VALUE, "static:2", ("user",), "static:2 prints {{ name }} (from `user`)")
+
+
+def test_a_condition_is_named_where_it_decides():
+    template = "one\n{% if vip %}\ntwo\n{% else %}\nthree\n{% endif %}"
+
+    assert change(template, {"vip": True}, {"vip": False})[:3] == (ChangeKind.BRANCH, "static:5", ("vip",))
+
+
+def test_a_comment_above_moves_no_piece():
+    before, now = (
+        made_of("{# note #}\nBe {{ how }}.", how="kind"),
+        made_of("{# a\nlong\nnote #}\nBe {{ how }}.", how="kind"),
+    )
+
+    assert first_change(before, now) is None
+
+
+def test_text_of_the_template_is_no_variables_fault():
+    found = first_change(made_of("one\ntwo\n{{ a }}", a=1), made_of("one\nTWO\n{{ a }}", a=1))
+
+    assert found is not None
+    assert (found.kind, found.place, found.variables) == (ChangeKind.TEXT, "static:2", ())
+
+
+def test_a_section_of_very_many_pieces_keeps_its_beginning():
+    found = made_of("{% for x in xs %}{{ x }},{% endfor %}", xs=list(range(3_000)))
+
+    assert len(found.segments) == 2_001
+    assert sum(each.chars for each in found.segments) == len(",".join(map(str, range(3_000)))) + 1
+
+
+@pytest.mark.parametrize(
+    "told", [None, {}, {"digest": "p1:1", "templates": [], "sites": [[0, 1]], "segments": [0, 1, "a"]}]
+)
+def test_what_is_no_provenance_is_refused(told: object):
+    with pytest.raises(ValueError, match="no provenance"):
+        provenance_from_json(told)  # type: ignore[arg-type]  # whatever stands in a file

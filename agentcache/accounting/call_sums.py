@@ -228,7 +228,7 @@ def calls_to_json(table: CallTable) -> list[JsonValue]:
             sums.errors,
             sums.unnoted,
             None if sums.held is None else _held_to_json(sums.held),
-            sorted(sums.unpriced_models),
+            list[JsonValue](sorted(sums.unpriced_models)),
         ]
         for key, sums in table.items()
     ]

@@ -1,8 +1,8 @@
 """A ledger summed up while it is read: calls go in, in the order of time, and sums come out that can be added up.
 
 Reading a stretch of the ledger leaves sums by hour, run, agent and model, and what its calls wrote (`Writes`). Both can
-be kept as JSON and gone on with, so that a stretch is read once. What a summary is made of (`Rollup`) is the sums of all
-stretches added up, whatever the points at which they were cut.
+be kept as JSON and gone on with, so that a stretch is read once. What a summary is made of (`Rollup`) is the sums of
+all stretches added up, whatever the points at which they were cut.
 """
 
 from __future__ import annotations

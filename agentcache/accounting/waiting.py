@@ -108,7 +108,7 @@ def _median(counts: Counter[int]) -> float:
     """Return the median of values that occur so often."""
     total, seen = counts.total(), 0
     middle = ((total - 1) // 2, total // 2)
-    found = []
+    found: list[int] = []
     for value in sorted(counts):
         seen += counts[value]
         while len(found) < len(middle) and middle[len(found)] < seen:

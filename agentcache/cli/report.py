@@ -8,10 +8,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.table import Table
@@ -20,8 +20,9 @@ from agentcache.accounting.alerts import Thresholds, broken_thresholds
 from agentcache.accounting.layers import LayerSummary, summarise_layers
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
+from agentcache.accounting.rollup import rollup_of
 from agentcache.accounting.selection import Selection
-from agentcache.accounting.summary import Grouping, Summary, summarise
+from agentcache.accounting.summary import Grouping, Summary, summary_of
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.cli.arguments import moment
@@ -34,6 +35,9 @@ from agentcache.report.formats import to_json
 from agentcache.report.layer_tables import to_layer_table
 from agentcache.report.tables import to_table
 from agentcache.report.tool_tables import to_tool_table
+
+if TYPE_CHECKING:
+    from agentcache.stores.protocols import Ledger
 
 BROKEN = 1
 """Exit code of `--check` when a threshold is broken."""
@@ -86,15 +90,8 @@ class _Rows:
     only: Selection
 
     def summary(self, by: By) -> _Summed:
-        """Return the rows summed up."""
-        if by is By.LAYER:
-            return summarise_layers(self.calls, only=self.only)
-        grouping = _GROUPINGS.get(by)
-        return self.tools() if grouping is None else self.by(grouping)
-
-    def by(self, grouping: Grouping) -> Summary:
-        """Return the calls summed up."""
-        return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs, only=self.only)
+        """Return the rows summed up by layer or tool."""
+        return summarise_layers(self.calls, only=self.only) if by is By.LAYER else self.tools()
 
     def tools(self) -> ToolSummary:
         """Return the tool calls summed up."""
@@ -160,23 +157,27 @@ def report(
         _put(told(repricing, written), output)
         return
     with _uncollected():
-        rows = asyncio.run(_rows(question))
         if thresholds is not None:
-            _check(rows, thresholds, output)
+            _check(asyncio.run(_summaries(question, ("agent", "day"), now)), thresholds, output)
             return
         if format_ is ReportFormat.HTML:
-            _put(rows.html(now), output)
+            _put(asyncio.run(_rows(question)).html(now), output)
             return
-        summary = rows.summary(by)
+        grouping = _GROUPINGS.get(by)
+        if grouping is None:
+            summary = asyncio.run(_rows(question)).summary(by)
+        else:
+            (summary,) = asyncio.run(_summaries(question, (grouping,), now))
     if output is None and format_ is ReportFormat.TABLE:
         console().print(_table(summary, table_width()))
     else:
         _put(_text(summary, format_, REPORT_WIDTH), output)
 
 
-def _check(rows: _Rows, thresholds: Thresholds, output: Path | None) -> None:
+def _check(summaries: Sequence[Summary], thresholds: Thresholds, output: Path | None) -> None:
     """Tell what is broken, a sentence a line, and exit with 1 if anything is."""
-    broken = broken_thresholds(thresholds, by_agent=rows.by("agent"), by_day=rows.by("day"))
+    by_agent, by_day = summaries
+    broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=by_day)
     _put("".join(f"{sentence}\n" for sentence in broken), output)
     if broken:
         raise typer.Exit(BROKEN)
@@ -232,6 +233,38 @@ def _table(summary: _Summed, width: int) -> Table:
     return to_table(summary, width=width)
 
 
+async def _summaries(question: _Question, groupings: Sequence[Grouping], now: float) -> Sequence[Summary]:
+    """Return what a ledger comes to, a summary for each grouping.
+
+    What is old enough is summed up for good first, so that the next report need not read it. One run is summed up from
+    its rows: what others read of what it wrote is not looked at.
+    """
+    # Start-up time: the database is not needed for `--help`.
+    from agentcache.stores.opening import open_ledger
+
+    refuse_absent(question.url)
+    only = replace(question.only, since=question.since)
+    ledger = await open_ledger(question.url)
+    try:
+        runs = await _runs(ledger, question) if question.run is not None or "run" in groupings else ()
+        if question.run is not None:
+            calls = await ledger.calls(run_id=question.run, text=False)
+            rollup = rollup_of(calls, await ledger.tool_calls(run_id=question.run), only=only)
+        else:
+            await ledger.seal(now=now)
+            rollup = await ledger.rollup(only=only, by_run="run" in groupings)
+        return [summary_of(rollup, by=grouping, runs=runs) for grouping in groupings]
+    finally:
+        await ledger.close()
+
+
+async def _runs(ledger: Ledger, question: _Question) -> Sequence[RunRecord]:
+    runs = await ledger.runs(run_id=question.run)
+    if question.run is not None and not runs:
+        raise TargetError(f"the ledger has no run {question.run!r}; `agentcache report --by run` lists their ids")
+    return runs
+
+
 async def _rows(question: _Question) -> _Rows:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
@@ -240,11 +273,8 @@ async def _rows(question: _Question) -> _Rows:
     run, since = question.run, question.since
     ledger = await open_ledger(question.url)
     try:
-        runs = await ledger.runs(run_id=run)
-        if run is not None and not runs:
-            raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
         return _Rows(
-            runs=runs,
+            runs=await _runs(ledger, question),
             calls=await ledger.calls(run_id=run, since=since, text=False),
             tool_calls=await ledger.tool_calls(run_id=run, since=since),
             only=question.only,

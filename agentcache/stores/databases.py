@@ -164,6 +164,12 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
+def may_not_write(error: BaseException) -> bool:
+    """Tell whether a database refused to be written: a file without permission, a standby, a user who only reads."""
+    told = str(getattr(error, "orig", None) or error)
+    return any(fragment in told for fragment in ("readonly database", "read-only transaction", "permission denied"))
+
+
 def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:
     """Return the `StoreError` for a database's error: what failed, where, and what to do about it."""
     cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0] or type(error).__name__

@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
+from agentcache.accounting.rollup import Rollup, rollup_of
+from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.stores.memory_conversations import MemoryConversations
@@ -106,6 +108,11 @@ class MemoryLedger:
                     del rows[row_id]
         return PrunedRuns(runs=len(gone), calls=len(calls), tool_calls=len(tool_calls))
 
+    async def seal(self, *, now: float) -> bool:
+        """Do nothing: what is gone with the process is summed up when asked for."""
+        self._check_open()
+        return True
+
     async def compact(self) -> None:
         """Do nothing: what is removed from a dictionary takes no room."""
         self._check_open()
@@ -132,6 +139,11 @@ class MemoryLedger:
         """Return tool calls by their start."""
         rows = self._chosen(self._tool_calls.values(), lambda call: call.started_at, run_id, since, agent)
         return sorted(rows, key=lambda call: (call.started_at, call.tool_call_id))
+
+    async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
+        """Return the sums of what counts."""
+        self._check_open()
+        return rollup_of(self._calls.values(), self._tool_calls.values(), only=only)
 
     async def visit(
         self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from agentcache.accounting.rollup import Rollup
+from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
@@ -76,6 +78,14 @@ class LedgerWriter(Protocol):
         """
         ...
 
+    async def seal(self, *, now: float) -> bool:
+        """Keep the sums of what is old enough at `now` (Unix seconds), so that `rollup` need not read it again.
+
+        Returns whether that is done; false where the ledger may be read only. Sums are dropped by themselves when a
+        row that they are made of changes, or comes late.
+        """
+        ...
+
     async def compact(self) -> None:
         """Give the room of removed rows back, where the database does not do so by itself."""
         ...
@@ -104,6 +114,14 @@ class LedgerReader(Protocol):
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
     ) -> list[ToolCallRecord]:
         """Return tool calls by their start."""
+        ...
+
+    async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
+        """Return the sums of the rows that count, which `summary_of` makes a summary of, for `by="run"` if `by_run`.
+
+        They are what `rollup_of` makes of all rows: rows that do not count tell which tokens were read. Where the
+        ledger has kept sums (`seal`), they are read instead of their rows.
+        """
         ...
 
     async def visit(

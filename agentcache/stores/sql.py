@@ -12,18 +12,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
+from agentcache.accounting.rollup import Rollup
+from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import rows, schema, sql_conversations, sql_upkeep
-from agentcache.stores.databases import Database, database_at, store_error
+from agentcache.stores import rows, schema, seals, sql_conversations, sql_rollup, sql_upkeep
+from agentcache.stores.databases import Database, database_at, may_not_write, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
     ConversationRecord,
@@ -33,6 +34,7 @@ from agentcache.stores.protocols import (
     StoredConversation,
     stale_version,
 )
+from agentcache.stores.upserts import upserts
 
 _T = TypeVar("_T")
 
@@ -43,32 +45,6 @@ _ADD_TOOL_CALL = schema.tool_calls.insert()
 
 _ROWS_AT_ONCE = 1000
 """Rows that a visit fetches at a time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Upserts:
-    """Statements for rows that may be there already, in the words of one database."""
-
-    reopen_run: Insert
-    put_call: Insert
-    ensure_tool_call: Insert
-
-
-@cache
-def _upserts(dialect: str) -> _Upserts:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    run, call, tool_call = insert(schema.runs), insert(schema.calls), insert(schema.tool_calls)
-    again = ("ended_at", "status", "error")
-    replaced = [column.name for column in schema.calls.columns if column.name != "call_id"]
-    return _Upserts(
-        reopen_run=run.on_conflict_do_update(
-            index_elements=["run_id"], set_={name: run.excluded[name] for name in again}
-        ),
-        put_call=call.on_conflict_do_update(
-            index_elements=["call_id"], set_={name: call.excluded[name] for name in replaced}
-        ),
-        ensure_tool_call=tool_call.on_conflict_do_nothing(index_elements=["tool_call_id"]),
-    )
 
 
 async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
@@ -137,19 +113,19 @@ class SqlLedger:
 
     async def reopen_run(self, run: RunRecord) -> None:
         """Add a run, or mark the one of its id as running again."""
-        await self._insert(_upserts(self._database.dialect).reopen_run, rows.run_row(run))
+        await self._insert(upserts(self._database.dialect).reopen_run, rows.run_row(run))
 
     async def put_call(self, call: CallRecord) -> None:
         """Add a call, or put it in place of the one of its id."""
-        await self._insert(_upserts(self._database.dialect).put_call, rows.call_row(call))
+        await self._insert(upserts(self._database.dialect).put_call, rows.call_row(call))
 
     async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
         """Add a tool call unless one of its id is there."""
-        await self._insert(_upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
+        await self._insert(upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
 
     async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
         """Write the dollars of these calls into their rows."""
-        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls))
+        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls, now=time.time()))
 
     async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
         """Remove every top-level run that ended before, with all that is nested in it and its rows."""
@@ -158,7 +134,7 @@ class SqlLedger:
         pruned: list[PrunedRuns] = []
 
         def prune(connection: Connection) -> int:
-            pruned.append(sql_upkeep.prune_runs(connection, before))
+            pruned.append(sql_upkeep.prune_runs(connection, before, now=time.time()))
             return pruned[-1].runs
 
         await self._change(prune)
@@ -200,6 +176,22 @@ class SqlLedger:
             select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
         )
         return [rows.tool_call_of(row) for row in found]
+
+    async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
+        """Return sums, of seals where there are some."""
+        return await self._look(lambda connection: sql_rollup.rollup_of(connection, only, by_run=by_run))
+
+    async def seal(self, *, now: float) -> bool:
+        """Sum up what is old enough, for good, a share a transaction."""
+        self._check_open()
+        try:
+            while await self._database.write(lambda connection: seals.seal_next(connection, now=now)):
+                pass
+        except SQLAlchemyError as error:
+            if may_not_write(error):
+                return False
+            raise store_error(error, where=self._where, doing="seal") from error
+        return True
 
     async def visit(
         self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
@@ -342,6 +334,10 @@ class SqlLedger:
 
 def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
     """Do every write of a batch in order, neighbours that go into one table together."""
+    written = [(write.insert.table.name, write.row) for write in batch if write.insert is not None and write.row]
+    put = upserts(connection.dialect.name).put_call
+    replaced = [write.row["call_id"] for write in batch if write.insert is put and write.row]
+    seals.unseal(connection, seals.oldest_of(connection, written, replaced), now=time.time())
     results: list[int] = []
     for _, neighbours in groupby(batch, key=lambda write: id(write.insert)):
         writes = list(neighbours)

@@ -34,7 +34,7 @@ OPEN_S = 5400.0
 """How long a range stays open after a call of its prefix was sent: the longest lifetime of an entry (1 h), and half an
 hour for attempts after the first, whose time the ledger does not keep, and for clocks that disagree."""
 
-_SWEEP_S = 900.0
+_SWEEP_S = 3600.0
 """How often, in the calls' own time, closed ranges are put away."""
 
 _Place: TypeAlias = tuple[str | None, str, str]
@@ -110,17 +110,14 @@ class _Memory:
 
     def _touched(self, call: BilledCall) -> list[tuple[int, _Range]]:
         """Return the open ranges that a call's prompt contains a breakpoint of, which stay open for it."""
-        at, by_digest = call.sent_at, self.by_digest
+        by_digest, since = self.by_digest, call.sent_at - OPEN_S
         found = [by_digest[digest] for digest in call.found_digests if digest in by_digest]
         found += [by_digest[digest] for digest in call.prefix_digests if digest in by_digest]
         if self.by_place:
             found += self.by_place.get(_place(call), ())
-        touched = []
-        for candidate in found:
-            item = candidate[1]
-            if at - item.touched_at <= OPEN_S:
-                item.touched_at = at
-                touched.append(candidate)
+        touched = [candidate for candidate in found if candidate[1].touched_at >= since]
+        for candidate in touched:
+            candidate[1].touched_at = call.sent_at
         return touched
 
     def _write(self, call: BilledCall, start: int, tokens: int) -> _Range:
@@ -136,9 +133,10 @@ class _Memory:
 
     def sweep(self, at: float) -> None:
         """Forget the ranges that are closed at a time."""
-        self.by_digest = {digest: kept for digest, kept in self.by_digest.items() if at - kept[1].touched_at <= OPEN_S}
+        since = at - OPEN_S
+        self.by_digest = {digest: kept for digest, kept in self.by_digest.items() if kept[1].touched_at >= since}
         for place, items in list(self.by_place.items()):
-            items[:] = [kept for kept in items if at - kept[1].touched_at <= OPEN_S]
+            items[:] = [kept for kept in items if kept[1].touched_at >= since]
             if not items:
                 del self.by_place[place]
 
@@ -164,7 +162,7 @@ class Writes:
         """Close what no call from `at` (Unix seconds) on can read."""
         still_open = []
         for item in self._open:
-            if at - item.touched_at <= OPEN_S:
+            if item.touched_at >= at - OPEN_S:
                 still_open.append(item)
             else:
                 self._closed.append(item.told())

@@ -7,7 +7,7 @@ that has no price.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeAlias, cast
 
@@ -23,7 +23,7 @@ _CALLS = """
         cost_usd, counterfactual_usd, held_s, held_saved_usd, prefix_digests, found_digests,
         CASE WHEN cache_write_5m_tokens + cache_write_1h_tokens > 0 AND prefix_digests LIKE '%,%' THEN plan END,
         CASE WHEN cost_usd IS NULL AND uncached_input_tokens IS NOT NULL THEN parts END
-    FROM calls WHERE sent_at >= :since AND sent_at < :until ORDER BY sent_at
+    FROM calls WHERE sent_at >= :since AND sent_at < :until ORDER BY sent_at, call_id{binary}
 """
 
 _TOOL_CALLS = """
@@ -35,6 +35,12 @@ _TOOL_CALLS = """
 
 _BEGINNING, _END = -1e300, 1e300
 """Times before and after all others, as both databases take them."""
+
+_BINARY = {"postgresql": ' COLLATE "C"'}
+"""What makes a database sort texts as Python does. SQLite does so unless told otherwise."""
+
+_ROWS_AT_ONCE = 1000
+"""Rows that are fetched at a time."""
 
 _KEPT = '"kept":'
 """How the list of kept breakpoints begins in a plan. No text in it can: quotes in texts are escaped."""
@@ -50,12 +56,12 @@ _CallRow: TypeAlias = tuple[
 ]  # fmt: skip
 
 
-def billed_calls(connection: Connection, *, since: float | None, until: float | None) -> list[BilledCall]:
+def billed_calls(connection: Connection, *, since: float | None, until: float | None) -> Iterator[BilledCall]:
     """Return the calls that were sent from `since` on and before `until`, in the order of `(sent_at, call_id)`."""
-    found = connection.execute(text(_CALLS), _span(since, until))
-    calls = list(map(_call, cast("Iterable[_CallRow]", found)))
-    calls.sort(key=lambda call: (call.sent_at, call.call_id))
-    return calls
+    asked = text(_CALLS.format(binary=_BINARY.get(connection.dialect.name, "")))
+    found = connection.execute(asked.execution_options(yield_per=_ROWS_AT_ONCE), _span(since, until))
+    for rows in found.partitions(_ROWS_AT_ONCE):
+        yield from map(_call, cast("Sequence[_CallRow]", rows))
 
 
 def asked_tool_calls(connection: Connection, *, since: float | None, until: float | None) -> Iterator[AskedToolCall]:
@@ -102,7 +108,11 @@ def _held(told: str) -> Mapping[str, float]:
 
 
 def _digests(told: str) -> Sequence[str]:
-    return () if told == "[]" else cast("list[str]", json.loads(told))
+    if told == "[]":
+        return ()
+    if "\\" in told:
+        return cast("list[str]", json.loads(told))
+    return told[2:-2].split('","')  # canonical JSON of strings that need no escape, read in a sixth of the time
 
 
 def _kept(plan: str) -> dict[str, int]:
@@ -110,7 +120,10 @@ def _kept(plan: str) -> dict[str, int]:
     if start < 0:
         return {}
     kept, _ = _DECODER.raw_decode(plan, start + len(_KEPT))
-    return kept_tokens({"kept": kept})
+    try:
+        return {point["digest"]: point["tokens"] for point in kept}
+    except (KeyError, TypeError):
+        return kept_tokens({"kept": kept})  # of a plan of another shape, what can be told
 
 
 def _own_parts(told: str, kind: str) -> Sequence[BilledPart]:

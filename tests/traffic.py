@@ -41,7 +41,7 @@ _held = st.sampled_from([None, {}, {"prefix": 0.25}, {"prefix": 0.1, "rate": 2.0
 
 def _call(sent_at: float, marks: tuple[str, ...], **fields: object) -> CallRecord:
     kept = [{"digest": digest, "tokens": 1000 * (place + 1), "ttl": "5m"} for place, digest in enumerate(marks)]
-    record = CallRecord(call_id="", sent_at=sent_at, prefix_digests=marks, plan={"kept": kept}, **fields)  # type: ignore[arg-type]  # drawn by name
+    record = CallRecord(call_id="", sent_at=sent_at, prefix_digests=marks, plan={"kept": kept}, **fields)  # type: ignore[arg-type,dict-item]  # drawn by name
     return price_record(record)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -42,6 +42,9 @@ _WITHOUT_TEXT = tuple(column for column in schema.calls.columns if column.name n
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
+
+_SEAL_EVERY_S = 3600.0
+"""How often a ledger that is written to seals by itself."""
 
 _ROWS_AT_ONCE = 1000
 """Rows that a visit fetches at a time."""
@@ -82,6 +85,7 @@ class SqlLedger:
         self._waiting: list[_Write] = []
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._seal_at = time.time() + _SEAL_EVERY_S
         self._abandoned: set[asyncio.Future[int]] = set()
         """Writes whose waiter was cancelled, until they succeed; those that fail are told of when the ledger closes."""
 
@@ -288,12 +292,21 @@ class SqlLedger:
             batch, self._waiting = self._waiting, []
             try:
                 await self._commit(batch)
+                if time.time() >= self._seal_at:
+                    await self._seal_some()
             except BaseException as error:
                 # Nobody may wait for ever: whatever ended the writer ends everybody who waits for it.
                 unwritten, self._waiting, self._writer = [*batch, *self._waiting], [], None
                 _fail(unwritten, StoreError(f"{self._where}: the writer of the ledger ended: {error!r}"))
                 raise
         self._writer = None
+
+    async def _seal_some(self) -> None:
+        """Seal the hours that have become old enough, so that reports on the ledger of a long service stay quick."""
+        now = time.time()
+        self._seal_at = now + _SEAL_EVERY_S
+        with suppress(SQLAlchemyError, OSError):  # rows do not fail for it, and the next report tells what is wrong
+            await self._database.write(lambda connection: seals.seal_next(connection, now=now))
 
     async def _commit(self, batch: Sequence[_Write]) -> None:
         """Write a batch in one transaction. Where one row is at fault, the others are written without it."""

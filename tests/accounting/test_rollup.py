@@ -40,7 +40,8 @@ SELECTIONS = st.builds(
 def in_stretches(calls: Sequence[CallRecord], cuts: Sequence[float], only: Selection) -> Rollup:
     """Sum calls up a stretch at a time, with nothing but JSON from one to the next."""
     ordered = sorted(map(billed_call, calls), key=lambda call: (call.sent_at, call.call_id))
-    whole, told, closed = Rollup(), json.dumps(Writes().to_json()), []
+    whole, told = Rollup(), json.dumps(Writes().to_json())
+    closed: list[WrittenRange] = []
     for start, end in zip((-1e300, *sorted(cuts)), (*sorted(cuts), 1e300), strict=True):
         stretch: list[BilledCall] = [call for call in ordered if start <= call.sent_at < end]
         rollup, writes = Rollup(), Writes.from_json(json.loads(told))

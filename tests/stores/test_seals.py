@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -74,7 +75,7 @@ async def of_rows(ledger: Ledger, by: Grouping = "agent", only: Selection = EVER
     return summarise(await ledger.calls(), await ledger.tool_calls(), by=by, runs=await ledger.runs(), only=only)
 
 
-# --- what is sealed comes to what its rows come to ---------------------------------------------------------------------
+# --- what is sealed comes to what its rows come to --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", GROUPINGS)
@@ -195,7 +196,20 @@ async def test_the_last_hours_are_left_for_rows_that_come_late(tmp_path: Path):
     await ledger.close()
 
 
-# --- what breaks seals -------------------------------------------------------------------------------------------------
+async def test_a_ledger_that_is_written_to_seals_once_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ledger = await open_ledger(f"{tmp_path}/ledger.db")
+    await fill(ledger, [WRITTEN])
+    assert _sealed_until(tmp_path) == []
+
+    hour_later = time.time() + HOUR_S
+    monkeypatch.setattr(time, "time", lambda: hour_later)
+    await ledger.add_call(replace(READ, sent_at=hour_later))
+    await ledger.close()
+
+    assert _sealed_until(tmp_path) == [BEGAN + DAY_S]
+
+
+# --- what breaks seals ------------------------------------------------------------------------------------------------
 
 
 async def _add_late(ledger: Ledger) -> None:
@@ -258,7 +272,7 @@ async def test_seals_of_another_agentcache_are_not_believed(tmp_path: Path):
     await ledger.close()
 
 
-# --- several at once, and none -----------------------------------------------------------------------------------------
+# --- several at once, and none ----------------------------------------------------------------------------------------
 
 
 async def test_two_who_seal_and_one_who_writes_leave_what_the_rows_say(ledger_url: str):

@@ -43,6 +43,18 @@ class BilledCall(NamedTuple):
     """Models that it lacks a price for; empty when it is priced, or of unknown usage."""
 
 
+class SentCall(NamedTuple):
+    """A call, as far as pauses between calls and what was spent when depend on it."""
+
+    sent_at: float
+    run_id: str
+    kind: str
+    agent: str | None
+    model: str
+    conversation: str | None
+    cost_usd: Decimal | None
+
+
 class AskedToolCall(NamedTuple):
     """A tool call with what is known of the model call that asked for it."""
 
@@ -90,6 +102,13 @@ def billed_call(call: CallRecord) -> BilledCall:
         call.found_digests,
         kept_tokens(call.plan),
         unpriced_models(call.model, call.own_parts) if usage is not None and call.cost_usd is None else (),
+    )
+
+
+def sent_call(call: CallRecord) -> SentCall:
+    """Return what pauses and spans of time need of a record."""
+    return SentCall(
+        call.sent_at, call.run_id, call.kind.value, call.agent, call.model, call.conversation, call.cost_usd
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+from agentcache.accounting.billed_calls import SentCall
 from agentcache.accounting.usage import SIDE_KINDS, CallRecord
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.model_facts import Ttl
@@ -45,7 +46,7 @@ class GapCount:
         return {"span": self.span, "gaps": self.gaps, "outlasted_by": self.outlasted_by}
 
 
-def gap_histogram(calls: Iterable[CallRecord]) -> tuple[GapCount, ...]:
+def gap_histogram(calls: Iterable[CallRecord | SentCall]) -> tuple[GapCount, ...]:
     """Return the gaps of all lines, a count for every span, shortest first. Calls come in any order."""
     lines: dict[_Line, list[float]] = defaultdict(list)
     for call in calls:
@@ -61,7 +62,7 @@ def _span(gap_s: float) -> str:
     return next((span for span, upto_s, _ in _UPTO_S if gap_s <= upto_s), _LONGER)
 
 
-def _line(call: CallRecord) -> _Line:
+def _line(call: CallRecord | SentCall) -> _Line:
     if call.conversation is not None:
         return (call.agent, call.model, "conversation", call.conversation)
     return (call.agent, call.model, "run", call.run_id)

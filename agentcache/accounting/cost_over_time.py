@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from agentcache.accounting.billed_calls import SentCall
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.usage import CallRecord
 from agentcache.prompt.canonical import JsonObject
@@ -52,13 +53,13 @@ class CostSeries:
     """Sorted by time and agent; nothing for a span in which an agent made no call."""
 
 
-def cost_over_time(calls: Iterable[CallRecord]) -> CostSeries:
+def cost_over_time(calls: Iterable[CallRecord | SentCall]) -> CostSeries:
     """Return what the calls cost per agent, in at most 48 spans where they are a week or shorter."""
     calls = list(calls)
     first = min((call.sent_at for call in calls), default=0.0)
     last = max((call.sent_at for call in calls), default=0.0)
     step_s = next((step for step in _STEPS_S if (last - first) / step < _AT_MOST - 1), _STEPS_S[-1])
-    groups: dict[tuple[int, str], list[CallRecord]] = defaultdict(list)
+    groups: dict[tuple[int, str], list[CallRecord | SentCall]] = defaultdict(list)
     for call in calls:
         groups[int(call.sent_at // step_s), call.agent or ""].append(call)
     numbers = range(int(first // step_s), int(last // step_s) + 1) if calls else range(0)
@@ -69,7 +70,7 @@ def cost_over_time(calls: Iterable[CallRecord]) -> CostSeries:
     )
 
 
-def _spent(calls: Sequence[CallRecord], since: float) -> SpentInSpan:
+def _spent(calls: Sequence[CallRecord | SentCall], since: float) -> SpentInSpan:
     costs = [call.cost_usd for call in calls if call.cost_usd is not None]
     return SpentInSpan(
         since=float(since),

@@ -6,8 +6,8 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,8 +24,9 @@ from agentcache.accounting.rollup import rollup_of
 from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summary_of
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
-from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
+from agentcache.accounting.usage import RunRecord
 from agentcache.cli.arguments import moment
+from agentcache.cli.page_content import ledger_content
 from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
 from agentcache.cli.reprice import repricing_json, repricing_text
 from agentcache.cli.settings import read_settings, read_thresholds
@@ -78,32 +79,6 @@ class _Question:
     run: str | None
     since: float | None
     only: Selection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """What a ledger answers: more than is counted, for `only` is applied where it is summed up."""
-
-    runs: Sequence[RunRecord]
-    calls: Sequence[CallRecord]
-    tool_calls: Sequence[ToolCallRecord]
-    only: Selection
-
-    def summary(self, by: By) -> _Summed:
-        """Return the rows summed up by layer or tool."""
-        return summarise_layers(self.calls, only=self.only) if by is By.LAYER else self.tools()
-
-    def tools(self) -> ToolSummary:
-        """Return the tool calls summed up."""
-        known = {call.call_id: call for call in self.calls}
-        return summarise_tools(call for call in self.tool_calls if self.only.has_tool_call(call, known))
-
-    def html(self, made_at: float) -> str:
-        """Return the page with everything."""
-        # Start-up time: templates and pictures are for this format only.
-        from agentcache.report.page import to_html
-
-        return to_html(self.calls, self.tool_calls, self.runs, made_at=made_at, only=self.only)
 
 
 def report(
@@ -161,13 +136,9 @@ def report(
             _check(asyncio.run(_summaries(question, ("agent", "day"), now)), thresholds, output)
             return
         if format_ is ReportFormat.HTML:
-            _put(asyncio.run(_rows(question)).html(now), output)
+            _put(asyncio.run(_page(question, now)), output)
             return
-        grouping = _GROUPINGS.get(by)
-        if grouping is None:
-            summary = asyncio.run(_rows(question)).summary(by)
-        else:
-            (summary,) = asyncio.run(_summaries(question, (grouping,), now))
+        summary = asyncio.run(_summary(question, by, now))
     if output is None and format_ is ReportFormat.TABLE:
         console().print(_table(summary, table_width()))
     else:
@@ -239,13 +210,8 @@ async def _summaries(question: _Question, groupings: Sequence[Grouping], now: fl
     What is old enough is summed up for good first, so that the next report need not read it. One run is summed up from
     its rows: what others read of what it wrote is not looked at.
     """
-    # Start-up time: the database is not needed for `--help`.
-    from agentcache.stores.opening import open_ledger
-
-    refuse_absent(question.url)
     only = replace(question.only, since=question.since)
-    ledger = await open_ledger(question.url)
-    try:
+    async with _opened(question) as ledger:
         runs = await _runs(ledger, question) if question.run is not None or "run" in groupings else ()
         if question.run is not None:
             calls = await ledger.calls(run_id=question.run, text=False)
@@ -254,8 +220,6 @@ async def _summaries(question: _Question, groupings: Sequence[Grouping], now: fl
             await ledger.seal(now=now)
             rollup = await ledger.rollup(only=only, by_run="run" in groupings)
         return [summary_of(rollup, by=grouping, runs=runs) for grouping in groupings]
-    finally:
-        await ledger.close()
 
 
 async def _runs(ledger: Ledger, question: _Question) -> Sequence[RunRecord]:
@@ -265,36 +229,59 @@ async def _runs(ledger: Ledger, question: _Question) -> Sequence[RunRecord]:
     return runs
 
 
-async def _rows(question: _Question) -> _Rows:
+async def _summary(question: _Question, by: By, now: float) -> _Summed:
+    """Return the ledger summed up: from what it has summed up itself or, by layer and by tool, from rows."""
+    grouping = _GROUPINGS.get(by)
+    if grouping is not None:
+        (summary,) = await _summaries(question, (grouping,), now)
+        return summary
+    async with _opened(question) as ledger:
+        run, since = question.run, question.since
+        if run is not None:
+            await _runs(ledger, question)
+        if by is By.LAYER:
+            return summarise_layers(await ledger.calls(run_id=run, since=since, text=False), only=question.only)
+        if run is None:
+            return summarise_tools(await ledger.tool_results(only=replace(question.only, since=since)))
+        known = {call.call_id: call for call in await ledger.calls(run_id=run, text=False)}
+        tool_calls = await ledger.tool_calls(run_id=run, since=since)
+        return summarise_tools(call for call in tool_calls if question.only.has_tool_call(call, known))
+
+
+async def _page(question: _Question, now: float) -> str:
+    """Return the page with everything. Of a ledger with many calls, the prompts of the newest are looked at."""
+    # Start-up time: templates and pictures are for this format only.
+    from agentcache.report.page import drawn_page, to_html
+
+    async with _opened(question) as ledger:
+        if question.run is None:
+            await ledger.seal(now=now)
+            content = await ledger_content(ledger, replace(question.only, since=question.since))
+            return drawn_page(content, made_at=now)
+        runs, run, since = await _runs(ledger, question), question.run, question.since
+        calls = await ledger.calls(run_id=run, since=since, text=False)
+        tool_calls = await ledger.tool_calls(run_id=run, since=since)
+        return to_html(calls, tool_calls, runs, made_at=now, only=question.only)
+
+
+@asynccontextmanager
+async def _opened(question: _Question) -> AsyncIterator[Ledger]:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
     refuse_absent(question.url)
-    run, since = question.run, question.since
     ledger = await open_ledger(question.url)
     try:
-        return _Rows(
-            runs=await _runs(ledger, question),
-            calls=await ledger.calls(run_id=run, since=since, text=False),
-            tool_calls=await ledger.tool_calls(run_id=run, since=since),
-            only=question.only,
-        )
+        yield ledger
     finally:
         await ledger.close()
 
 
 async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int | None]:
-    # Start-up time, as above.
-    from agentcache.stores.opening import open_ledger
-
-    refuse_absent(question.url)
-    ledger = await open_ledger(question.url)
-    try:
+    async with _opened(question) as ledger:
         calls = await ledger.calls(run_id=question.run, since=question.since, text=False)
         repricing = reprice_calls(call for call in calls if question.only.has_call(call))
         return repricing, await ledger.reprice_calls(repricing.calls) if write else None
-    finally:
-        await ledger.close()
 
 
 def refuse_absent(url: str | None) -> None:

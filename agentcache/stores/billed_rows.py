@@ -13,7 +13,9 @@ from typing import TypeAlias, cast
 
 from sqlalchemy import Connection, text
 
-from agentcache.accounting.billed_calls import AskedToolCall, BilledCall, kept_tokens, unpriced_models
+from agentcache.accounting.billed_calls import AskedToolCall, BilledCall, SentCall, kept_tokens, unpriced_models
+from agentcache.accounting.selection import Selection
+from agentcache.accounting.tool_summary import ToolResult
 from agentcache.accounting.usage import SIDE_KINDS, BilledPart
 from agentcache.stores.rows import part_of
 
@@ -31,6 +33,17 @@ _TOOL_CALLS = """
         calls.call_id IS NOT NULL, calls.uncached_input_tokens IS NOT NULL, calls.agent, COALESCE(calls.model, '')
     FROM tool_calls LEFT JOIN calls ON calls.call_id = tool_calls.call_id
     WHERE tool_calls.started_at >= :since AND tool_calls.started_at < :until
+"""
+
+_SENT = """
+    SELECT sent_at, run_id, kind, agent, model, conversation, cost_usd
+    FROM calls WHERE sent_at >= :since AND sent_at < :until ORDER BY sent_at
+"""
+
+_RESULTS = """
+    SELECT tool_call_id, tool, tool_calls.agent, started_at, tool_calls.ended_at, outcome, memo_hit,
+        memo_tier, memo_saved_s, result_bytes, result_tokens, result_digest
+    FROM tool_calls{asked} WHERE started_at >= :since AND started_at < :until{conditions}
 """
 
 _BEGINNING, _END = -1e300, 1e300
@@ -70,6 +83,25 @@ def asked_tool_calls(connection: Connection, *, since: float | None, until: floa
         text(_TOOL_CALLS), _span(since, until)
     ):
         yield AskedToolCall(at, run_id, agent, bool(memo_hit), bool(is_known), bool(is_billed), asked_by, model)
+
+
+def sent_calls(connection: Connection, *, since: float | None, until: float | None) -> list[SentCall]:
+    """Return the calls that were sent from `since` on and before `until`, by the time they were sent."""
+    rows = connection.execute(text(_SENT), _span(since, until))
+    return [
+        SentCall(at, run_id, kind, agent, model, conversation, None if cost is None else Decimal(cost))
+        for at, run_id, kind, agent, model, conversation, cost in rows
+    ]
+
+
+def tool_results(connection: Connection, only: Selection) -> list[ToolResult]:
+    """Return the tool calls that count, in any order."""
+    asked = "" if only.model is None else " JOIN calls ON calls.call_id = tool_calls.call_id"
+    conditions = "" if only.model is None else " AND calls.model = :model"
+    conditions += "" if only.agent is None else " AND tool_calls.agent = :agent"
+    named = {name: value for name, value in (("model", only.model), ("agent", only.agent)) if value is not None}
+    statement = text(_RESULTS.format(asked=asked, conditions=conditions))
+    return list(map(ToolResult._make, connection.execute(statement, {**_span(only.since, only.until), **named})))
 
 
 def _span(since: float | None, until: float | None) -> dict[str, float]:

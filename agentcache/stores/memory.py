@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
+from agentcache.accounting.billed_calls import SentCall, sent_call
 from agentcache.accounting.rollup import Rollup, rollup_of
 from agentcache.accounting.selection import EVERYTHING, Selection
+from agentcache.accounting.tool_summary import ToolResult, tool_result
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.stores.memory_conversations import MemoryConversations
@@ -144,6 +146,15 @@ class MemoryLedger:
         """Return the sums of what counts."""
         self._check_open()
         return rollup_of(self._calls.values(), self._tool_calls.values(), only=only)
+
+    async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
+        """Return when calls were sent."""
+        only = Selection(since=since, until=until)
+        return [sent_call(call) for call in await self.calls() if only.has_call(call)]
+
+    async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
+        """Return the tool calls that count."""
+        return [tool_result(call) for call in await self.tool_calls() if only.has_tool_call(call, self._calls)]
 
     async def visit(
         self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from agentcache.accounting.billed_calls import SentCall
 from agentcache.accounting.rollup import Rollup
 from agentcache.accounting.selection import EVERYTHING, Selection
+from agentcache.accounting.tool_summary import ToolResult
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
@@ -122,6 +124,14 @@ class LedgerReader(Protocol):
         They are what `rollup_of` makes of all rows: rows that do not count tell which tokens were read. Where the
         ledger has kept sums (`seal`), they are read instead of their rows.
         """
+        ...
+
+    async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
+        """Return the calls that were sent from `since` on and before `until`, without what pauses do not depend on."""
+        ...
+
+    async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
+        """Return the tool calls that count, in any order, without what no sum depends on."""
         ...
 
     async def visit(

@@ -19,11 +19,13 @@ from typing import TypeVar
 from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
+from agentcache.accounting.billed_calls import SentCall
 from agentcache.accounting.rollup import Rollup
 from agentcache.accounting.selection import EVERYTHING, Selection
+from agentcache.accounting.tool_summary import ToolResult
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import rows, schema, seals, sql_conversations, sql_rollup, sql_upkeep
+from agentcache.stores import billed_rows, rows, schema, seals, sql_conversations, sql_rollup, sql_upkeep
 from agentcache.stores.databases import Database, database_at, may_not_write, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
@@ -184,6 +186,14 @@ class SqlLedger:
     async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
         """Return sums, of seals where there are some."""
         return await self._look(lambda connection: sql_rollup.rollup_of(connection, only, by_run=by_run))
+
+    async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
+        """Return when calls were sent."""
+        return await self._look(lambda connection: billed_rows.sent_calls(connection, since=since, until=until))
+
+    async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
+        """Return the tool calls that count."""
+        return await self._look(lambda connection: billed_rows.tool_results(connection, only))
 
     async def seal(self, *, now: float) -> bool:
         """Sum up what is old enough, for good, a share a transaction."""

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentcache.accounting.billed_calls import sent_call
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise, summary_of
 from agentcache.accounting.usage import CallRecord, RunStatus, ToolCallRecord, Usage
@@ -331,3 +332,23 @@ async def test_a_ledger_that_refuses_to_be_written_is_read_without_seals(ledger_
 def _sealed_until(folder: Path) -> list[float]:
     with closing(sqlite3.connect(folder / "ledger.db")) as raw:
         return [until for (until,) in raw.execute("SELECT until FROM seals ORDER BY until")]
+
+
+# --- what else is read without whole rows -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("only", [EVERYTHING, Selection(agent="a"), Selection(model="acme-9"), Selection(until=BEGAN)])
+async def test_rows_in_part_are_the_rows(ledger: Ledger, only: Selection):
+    unpriced = replace(READ, model="acme-9", cost_usd=None)
+    tools = [ASKED, replace(ASKED, tool_call_id="tool_2", agent="b", call_id="call_2", memo_hit=False)]
+    await fill(ledger, [WRITTEN, unpriced], tools)
+
+    sent = await ledger.sent_calls(since=only.since, until=only.until)
+    results = await ledger.tool_results(only=only)
+
+    calls = await ledger.calls()
+    known = {call.call_id: call for call in calls}
+    window = Selection(since=only.since, until=only.until)
+    assert sent == [sent_call(call) for call in calls if window.has_call(call)]
+    counted = [tool_result(call) for call in await ledger.tool_calls() if only.has_tool_call(call, known)]
+    assert sorted(results) == sorted(counted)

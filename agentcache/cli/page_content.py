@@ -42,7 +42,7 @@ async def ledger_content(ledger: Ledger, only: Selection, *, prompts_looked_at: 
         tools=summarise_tools(await ledger.tool_results(only=only)),
         sent=sent_sums([call for call in sent if only.has(call.agent, call.model, call.sent_at)]),
         prompts=await _prompts(ledger, sent, only, prompts_looked_at),
-        trees=[tree for run in dearest[:SHOWN_TREES] for tree in await _tree(ledger, run, only)],
+        trees=tuple([tree for run in dearest[:SHOWN_TREES] for tree in await _tree(ledger, run, only)]),
         all_runs=len(dearest),
     )
 

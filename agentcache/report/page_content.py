@@ -51,7 +51,7 @@ class PageContent:
     tools: ToolSummary
     sent: SentSums
     prompts: PromptSums
-    trees: Sequence[RunTree]
+    trees: tuple[RunTree, ...]
     all_runs: int
 
 

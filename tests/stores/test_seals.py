@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from agentcache.accounting.billed_calls import sent_call
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise, summary_of
+from agentcache.accounting.tool_summary import tool_result
 from agentcache.accounting.usage import CallRecord, RunStatus, ToolCallRecord, Usage
 from agentcache.errors import StoreError
 from agentcache.stores import seals

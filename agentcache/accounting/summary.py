@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
@@ -173,20 +173,19 @@ def summary_of(rollup: Rollup, *, by: Grouping = "agent", runs: Iterable[RunReco
     groups: dict[_Key, CallSums] = defaultdict(CallSums)
     for key, calls in rollup.calls.items():
         groups[_key_of_calls(key, by, tops)].add(calls)
-    sums = {name: _row(calls) for name, calls in groups.items()}
-    for name, counts in _grouped_tools(rollup, by, tops, groups).items():
-        row = SummaryRow(tool_calls=counts.calls, memo_hits=counts.memo_hits)
-        sums[name] = sums.get(name, SummaryRow()) + row
-    unattributed = sums.pop(_UNATTRIBUTED, SummaryRow())
-    rows = tuple(_named(sums[key], key, by) for key in sorted(sums))
-    whole = CallSums()
+    tools = _grouped_tools(rollup, by, tops, groups)
+    whole, whole_tools = CallSums(), ToolSums()
     for calls in groups.values():
         whole.add(calls)
+    for counts in tools.values():
+        whole_tools.add(counts)
+    none, no_tools = CallSums(), ToolSums()
+    named = sorted({*groups, *tools} - {_UNATTRIBUTED})
     return Summary(
         by=by,
-        rows=rows,
-        total=sum(rows, unattributed),
-        unattributed=unattributed,
+        rows=tuple(_row(groups.get(key, none), tools.get(key, no_tools), key, by) for key in named),
+        total=_row(whole, whole_tools),
+        unattributed=_row(groups.get(_UNATTRIBUTED, none), tools.get(_UNATTRIBUTED, no_tools)),
         unpriced_models=tuple(sorted(whole.unpriced_models)),
         unknown_usage_calls=sum(calls.calls for key, calls in rollup.calls.items() if not key.is_billed),
         waiting=waiting_of(whole.held or HeldSums(), whole.unnoted),
@@ -255,8 +254,14 @@ def _day(hour: int) -> str:
     return utc_day(hour * HOUR_S)
 
 
-def _row(sums: CallSums) -> SummaryRow:
+def _row(sums: CallSums, tools: ToolSums, key: _Key = _UNATTRIBUTED, by: Grouping | None = None) -> SummaryRow:
+    """Return the row of sums; without `by` it stands for nobody's names."""
     return SummaryRow(
+        run=key[1] if by == "run" else None,
+        name=key[0] or None if by == "run" else None,
+        day=key[0] if by == "day" else None,
+        agent=key[0] if by == "agent" else None,
+        model={"agent": key[1], "model": key[0]}.get(by or ""),
         calls=sums.calls,
         usage=Usage(
             uncached_input_tokens=sums.uncached,
@@ -269,16 +274,10 @@ def _row(sums: CallSums) -> SummaryRow:
         priced_counterfactual_usd=sums.priced_counterfactual_usd,
         unpriced_calls=sums.unpriced,
         wasted_write_tokens=sums.wasted_tokens,
+        memo_hits=tools.memo_hits,
+        tool_calls=tools.calls,
         errors=sums.errors,
     )
-
-
-def _named(row: SummaryRow, key: _Key, by: Grouping) -> SummaryRow:
-    if by == "run":
-        return replace(row, run=key[1], name=key[0] or None)
-    if by == "day":
-        return replace(row, day=key[0])
-    return replace(row, agent=key[0], model=key[1]) if by == "agent" else replace(row, model=key[0])
 
 
 def _usd_text(amount: Decimal | None) -> str | None:

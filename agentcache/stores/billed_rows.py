@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 from sqlalchemy import Connection, text
 
 from agentcache.accounting.billed_calls import AskedToolCall, BilledCall, SentCall, kept_tokens, unpriced_models
+from agentcache.accounting.call_gaps import GAP_SPANS, LONGER, GapCount, gap_counts
 from agentcache.accounting.selection import Selection
 from agentcache.accounting.tool_summary import ToolResult
 from agentcache.accounting.usage import SIDE_KINDS, BilledPart
@@ -38,6 +39,15 @@ _TOOL_CALLS = """
 _SENT = """
     SELECT sent_at, run_id, kind, agent, model, conversation, cost_usd
     FROM calls WHERE sent_at >= :since AND sent_at < :until ORDER BY sent_at
+"""
+
+_PAUSES = """
+    SELECT CASE {spans} ELSE '{longer}' END, COUNT(*) FROM (
+        SELECT sent_at - LAG(sent_at) OVER (
+            PARTITION BY agent, model, conversation, CASE WHEN conversation IS NULL THEN run_id END ORDER BY sent_at
+        ) AS gap_s
+        FROM calls WHERE kind NOT IN ('compaction', 'advisor') AND sent_at >= :since AND sent_at < :until{conditions}
+    ) AS gaps WHERE gap_s IS NOT NULL GROUP BY 1
 """
 
 _RESULTS = """
@@ -94,14 +104,39 @@ def sent_calls(connection: Connection, *, since: float | None, until: float | No
     ]
 
 
+def sent_span(connection: Connection, only: Selection) -> tuple[float, float] | None:
+    """Return when the first and the last call that count were sent; `None` without any."""
+    conditions, named = _conditions(only, "agent", "model")
+    asked = "SELECT MIN(sent_at), MAX(sent_at) FROM calls WHERE sent_at >= :since AND sent_at < :until"
+    first, last = connection.execute(text(asked + conditions), named).one()
+    return None if first is None else (first, last)
+
+
+def pauses(connection: Connection, only: Selection) -> tuple[GapCount, ...]:
+    """Return the gaps between the calls that count, as `gap_histogram` does, counted by the database."""
+    conditions, named = _conditions(only, "agent", "model")
+    spans = " ".join(f"WHEN gap_s <= {upto_s} THEN '{span}'" for span, upto_s in GAP_SPANS.items())
+    found = connection.execute(text(_PAUSES.format(spans=spans, longer=LONGER, conditions=conditions)), named)
+    return gap_counts({span: int(gaps) for span, gaps in found})
+
+
+def _conditions(only: Selection, agent: str, model: str) -> tuple[str, dict[str, float | str]]:
+    """Return the conditions of a selection on these columns, and their values; times are `_span`'s."""
+    named: dict[str, float | str] = {**_span(only.since, only.until)}
+    if only.agent is not None:
+        named["agent"] = only.agent
+    if only.model is not None:
+        named["model"] = only.model
+    told = ((column, name) for column, name in ((agent, "agent"), (model, "model")) if name in named)
+    return "".join(f" AND {column} = :{name}" for column, name in told), named
+
+
 def tool_results(connection: Connection, only: Selection) -> list[ToolResult]:
     """Return the tool calls that count, in any order."""
     asked = "" if only.model is None else " JOIN calls ON calls.call_id = tool_calls.call_id"
-    conditions = "" if only.model is None else " AND calls.model = :model"
-    conditions += "" if only.agent is None else " AND tool_calls.agent = :agent"
-    named = {name: value for name, value in (("model", only.model), ("agent", only.agent)) if value is not None}
+    conditions, named = _conditions(only, "tool_calls.agent", "calls.model")
     statement = text(_RESULTS.format(asked=asked, conditions=conditions))
-    return list(map(ToolResult._make, connection.execute(statement, {**_span(only.since, only.until), **named})))
+    return list(map(ToolResult._make, connection.execute(statement, named)))
 
 
 def _span(since: float | None, until: float | None) -> dict[str, float]:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TypeVar
 
 from agentcache.accounting.billed_calls import SentCall, sent_call
+from agentcache.accounting.call_gaps import GapCount, gap_histogram
 from agentcache.accounting.rollup import Rollup, rollup_of
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.tool_summary import ToolResult, tool_result
@@ -127,13 +128,20 @@ class MemoryLedger:
         return sorted(rows, key=lambda run: (run.started_at, run.run_id))
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
+        self,
+        *,
+        run_id: str | None = None,
+        since: float | None = None,
+        agent: str | None = None,
+        text: bool = True,
+        newest: int | None = None,
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         rows = self._chosen(self._calls.values(), lambda call: call.sent_at, run_id, since, agent)
         if not text:
             rows = [replace(call, request=None, response=None) for call in rows]
-        return sorted(rows, key=lambda call: (call.sent_at, call.call_id))
+        ordered = sorted(rows, key=lambda call: (call.sent_at, call.call_id))
+        return ordered if newest is None else ordered[max(0, len(ordered) - newest) :]
 
     async def tool_calls(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
@@ -151,6 +159,15 @@ class MemoryLedger:
         """Return when calls were sent."""
         only = Selection(since=since, until=until)
         return [sent_call(call) for call in await self.calls() if only.has_call(call)]
+
+    async def sent_span(self, *, only: Selection = EVERYTHING) -> tuple[float, float] | None:
+        """Return when the first and the last call were sent."""
+        times = [call.sent_at for call in await self.calls() if only.has_call(call)]
+        return (times[0], times[-1]) if times else None
+
+    async def pauses(self, *, only: Selection = EVERYTHING) -> tuple[GapCount, ...]:
+        """Return the gaps between calls."""
+        return gap_histogram(call for call in await self.calls() if only.has_call(call))
 
     async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
         """Return the tool calls that count."""

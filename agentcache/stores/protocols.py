@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from agentcache.accounting.billed_calls import SentCall
+from agentcache.accounting.call_gaps import GapCount
 from agentcache.accounting.rollup import Rollup
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.tool_summary import ToolResult
@@ -107,9 +108,18 @@ class LedgerReader(Protocol):
         ...
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
+        self,
+        *,
+        run_id: str | None = None,
+        since: float | None = None,
+        agent: str | None = None,
+        text: bool = True,
+        newest: int | None = None,
     ) -> list[CallRecord]:
-        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread."""
+        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread.
+
+        newest: so many of them at most, the last ones.
+        """
         ...
 
     async def tool_calls(
@@ -128,6 +138,14 @@ class LedgerReader(Protocol):
 
     async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
         """Return the calls that were sent from `since` on and before `until`, without what pauses do not depend on."""
+        ...
+
+    async def sent_span(self, *, only: Selection = EVERYTHING) -> tuple[float, float] | None:
+        """Return when the first and the last of the calls that count were sent (Unix seconds); `None` without any."""
+        ...
+
+    async def pauses(self, *, only: Selection = EVERYTHING) -> tuple[GapCount, ...]:
+        """Return what `gap_histogram` tells of the calls that count."""
         ...
 
     async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:

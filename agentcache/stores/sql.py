@@ -19,13 +19,9 @@ from typing import TypeVar
 from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Insert, RowMapping, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from agentcache.accounting.billed_calls import SentCall
-from agentcache.accounting.rollup import Rollup
-from agentcache.accounting.selection import EVERYTHING, Selection
-from agentcache.accounting.tool_summary import ToolResult
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
-from agentcache.stores import billed_rows, rows, schema, seals, sql_conversations, sql_rollup, sql_upkeep
+from agentcache.stores import rows, schema, seals, sql_conversations, sql_upkeep
 from agentcache.stores.databases import Database, database_at, may_not_write, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
@@ -36,6 +32,7 @@ from agentcache.stores.protocols import (
     StoredConversation,
     stale_version,
 )
+from agentcache.stores.sql_sums import SqlSums
 from agentcache.stores.upserts import upserts
 
 _T = TypeVar("_T")
@@ -79,7 +76,7 @@ class _Write:
     done: asyncio.Future[int]
 
 
-class SqlLedger:
+class SqlLedger(SqlSums):
     """A `Ledger` in a database. It belongs to the event loop that opened it."""
 
     def __init__(self, database: Database, *, where: str) -> None:
@@ -162,13 +159,22 @@ class SqlLedger:
         return [rows.run_of(row) for row in found]
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
+        self,
+        *,
+        run_id: str | None = None,
+        since: float | None = None,
+        agent: str | None = None,
+        text: bool = True,
+        newest: int | None = None,
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         column = schema.calls.c
         chosen = _conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
         columns = schema.calls.columns if text else _WITHOUT_TEXT
         asked = select(*columns).where(*chosen).order_by(column.sent_at, column.call_id)
+        if newest is not None:
+            last = select(column.call_id).where(*chosen).order_by(column.sent_at.desc(), column.call_id.desc())
+            asked = asked.where(column.call_id.in_(last.limit(newest)))
         # Row by row, where the cursor is: a million rows are not held twice, and the event loop does not wait.
         return await self._look(lambda connection: [rows.call_of(row) for row in connection.execute(asked).mappings()])
 
@@ -182,18 +188,6 @@ class SqlLedger:
             select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
         )
         return [rows.tool_call_of(row) for row in found]
-
-    async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
-        """Return sums, of seals where there are some."""
-        return await self._look(lambda connection: sql_rollup.rollup_of(connection, only, by_run=by_run))
-
-    async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
-        """Return when calls were sent."""
-        return await self._look(lambda connection: billed_rows.sent_calls(connection, since=since, until=until))
-
-    async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
-        """Return the tool calls that count."""
-        return await self._look(lambda connection: billed_rows.tool_results(connection, only))
 
     async def seal(self, *, now: float) -> bool:
         """Sum up what is old enough, for good, a share a transaction."""

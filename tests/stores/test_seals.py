@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentcache.accounting.billed_calls import sent_call
+from agentcache.accounting.call_gaps import gap_histogram
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.summary import Grouping, Summary, summarise, summary_of
 from agentcache.accounting.tool_summary import tool_result
@@ -342,12 +343,17 @@ def _sealed_until(folder: Path) -> list[float]:
 async def test_rows_in_part_are_the_rows(ledger: Ledger, only: Selection):
     unpriced = replace(READ, model="acme-9", cost_usd=None)
     tools = [ASKED, replace(ASKED, tool_call_id="tool_2", agent="b", call_id="call_2", memo_hit=False)]
-    await fill(ledger, [WRITTEN, unpriced], tools)
+    later = [replace(WRITTEN, call_id=f"later_{n}", sent_at=WRITTEN.sent_at + n * 400.0) for n in range(1, 12)]
+    await fill(ledger, [WRITTEN, unpriced, *later], tools)
 
     sent = await ledger.sent_calls(since=only.since, until=only.until)
     results = await ledger.tool_results(only=only)
 
     calls = await ledger.calls()
+    chosen = [call for call in calls if only.has_call(call)]
+    assert await ledger.pauses(only=only) == gap_histogram(chosen)
+    assert await ledger.sent_span(only=only) == ((chosen[0].sent_at, chosen[-1].sent_at) if chosen else None)
+    assert await ledger.calls(newest=1) == calls[-1:]
     known = {call.call_id: call for call in calls}
     window = Selection(since=only.since, until=only.until)
     assert sent == [sent_call(call) for call in calls if window.has_call(call)]

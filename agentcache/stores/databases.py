@@ -165,9 +165,10 @@ class PostgresDatabase:
 
 
 def may_not_write(error: BaseException) -> bool:
-    """Tell whether a database refused to be written: a file without permission, a standby, a user who only reads."""
+    """Tell whether a database refused to be written: a user who only reads, a standby, a file that others lock."""
     told = str(getattr(error, "orig", None) or error)
-    return any(fragment in told for fragment in ("readonly database", "read-only transaction", "permission denied"))
+    refusals = ("readonly database", "read-only transaction", "permission denied", "database is locked")
+    return any(fragment in told for fragment in refusals)
 
 
 def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:

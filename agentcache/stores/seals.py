@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from agentcache.accounting.call_sums import (
     HOUR_S,
@@ -40,6 +41,7 @@ from agentcache.accounting.selection import EVERYTHING
 from agentcache.accounting.wasted_writes import Writes
 from agentcache.prompt.model_facts import facts_digest
 from agentcache.stores.billed_rows import asked_tool_calls, billed_calls
+from agentcache.stores.databases import Database, may_not_write
 from agentcache.stores.schema import calls, seals, tool_calls, wasted_writes
 
 LAG_S = 7200.0
@@ -101,8 +103,29 @@ def sums_of(connection: Connection, stretches: Iterable[Stretch], *, by_run: boo
     return rollup
 
 
+async def seal_all(database: Database, *, now: float) -> bool:
+    """Seal what is due, a stretch a transaction, and return whether that is done: not where nobody may write now.
+
+    Nothing is written, and no lock is taken, where nothing is due.
+    """
+    try:
+        while await database.read(lambda connection: is_due(connection, now=now)):
+            await database.write(lambda connection: seal_next(connection, now=now))
+    except DBAPIError as error:
+        if may_not_write(error):
+            return False
+        raise
+    return True
+
+
+def is_due(connection: Connection, *, now: float) -> bool:
+    """Return whether there is something to seal at a time (Unix seconds)."""
+    stretches = valid_seals(connection)
+    return _next_end(connection, stretches[-1] if stretches else None, now) is not None
+
+
 def seal_next(connection: Connection, *, now: float) -> bool:
-    """Seal the next stretch and return whether there was one. Call it in a transaction that writes, until it is false.
+    """Seal the next stretch and return whether there was one. Call it in a transaction that writes.
 
     now: Unix seconds.
     """

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.stores import rows, schema, seals, sql_conversations, sql_upkeep
-from agentcache.stores.databases import Database, database_at, may_not_write, store_error
+from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
     ConversationRecord,
@@ -192,14 +192,8 @@ class SqlLedger(SqlSums):
     async def seal(self, *, now: float) -> bool:
         """Sum up what is old enough, for good, a share a transaction."""
         self._check_open()
-        try:
-            while await self._database.write(lambda connection: seals.seal_next(connection, now=now)):
-                pass
-        except SQLAlchemyError as error:
-            if may_not_write(error):
-                return False
-            raise store_error(error, where=self._where, doing="seal") from error
-        return True
+        with self._told("sum up"):
+            return await seals.seal_all(self._database, now=now)
 
     async def visit(
         self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None

@@ -18,7 +18,7 @@ pico-dollars, so that they are exact.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -192,14 +192,6 @@ class InputBound:
             pico += segment.paid * (segment.ends[-1] - segment.begin)
             stack.extend(segment.children.values())
         return Decimal(pico) / Decimal(_PICO_PER_USD)
-
-
-def input_bound_usd(calls: Iterable[BoundCall]) -> Decimal:
-    """Return the bound for the input of `calls`, given in the order of their start, in US dollars."""
-    bound = InputBound()
-    for call in calls:
-        bound.add(call)
-    return bound.usd
 
 
 def _shared(segment: Sequence[bytes], digests: Sequence[bytes], at: int) -> int:

@@ -11,6 +11,9 @@ here follows public descriptions of real files (looked up on 2026-11-28): ticpu/
 - an answer is one line of type `assistant` a content block, each with the same `message.id` and `requestId`, and with
   `message.usage` as it was known then: the same call, so it counts once, with the fullest usage that it was given;
 - a session that was resumed or forked repeats earlier lines under a new `sessionId`, with the same message ids;
+- a compaction is a `system` line `compact_boundary` whose `parentUuid` is null and whose `logicalParentUuid` names the
+  line before it, and a `user` line with `isCompactSummary` behind it; `microcompact_boundary` tells that old tool
+  results were cleared; `attachment` lines tell of tools and MCP servers that came or went;
 - the model `<synthetic>` stands for messages that the client wrote itself, which are no calls.
 
 `message.usage.output_tokens` is often what was known when the answer began, so output is understated. The system
@@ -24,7 +27,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from agentcache.accounting.imported import ImportedRows, NamedRun, imported_id, imported_rows, message_call_id
+from agentcache.accounting.observed import RECORDED, Observed
 from agentcache.accounting.reading import usage_of
+from agentcache.accounting.transcript_lines import TranscriptLines
 from agentcache.accounting.usage import CallRecord, ToolCallRecord
 from agentcache.errors import ReplyMalformed
 from agentcache.prompt.canonical import JsonObject, JsonValue
@@ -47,6 +52,8 @@ class _Answer:
     session: str
     subagent: str | None
     uuid: str
+    above: str | None
+    """The line above its first one."""
     message_id: str | None
     request_id: str | None
     model: str
@@ -70,6 +77,7 @@ class Transcripts:
     _answers: dict[str, _Answer] = field(default_factory=dict)
     _above: dict[str, tuple[str | None, float | None]] = field(default_factory=dict)
     """Of each line by its uuid: the line before it, and when it was written."""
+    _lines: TranscriptLines = field(default_factory=TranscriptLines)
     _tool_uses: dict[str, _ToolUse] = field(default_factory=dict)
     _tool_calls: dict[str, ToolCallRecord] = field(default_factory=dict)
     _spawns: dict[str, str] = field(default_factory=dict)
@@ -83,6 +91,7 @@ class Transcripts:
         uuid, above = _text(line.get("uuid")), _text(line.get("parentUuid"))
         if uuid is not None:
             self._above.setdefault(uuid, (above, at))
+            self._lines.take(line)
         message = line.get("message")
         if not isinstance(message, dict):
             return "it has no message" if line.get("type") == "assistant" else None
@@ -96,12 +105,18 @@ class Transcripts:
         calls = []
         for answer in self._answers.values():
             name = self._add_run(runs, answer.session, answer.subagent)
-            calls.append(_call(answer, name))
+            calls.append(replace(_call(answer, name), plan={RECORDED: self._observed(answer).to_json()}))
         tool_calls = []
         for use_id, row in self._tool_calls.items():
             answer = self._tool_uses[use_id].answer
             tool_calls.append(replace(row, agent=self._name_of(answer.session, answer.subagent)))
         return imported_rows(runs, calls, tool_calls)
+
+    def _observed(self, answer: _Answer) -> Observed:
+        def call_id(key: str) -> str | None:
+            return _call_id(self._answers[key]) if key in self._answers else None
+
+        return self._lines.observed(answer.uuid, answer.above, call_id)
 
     def _take_answer(self, line: JsonObject, message: JsonObject, at: float | None) -> str | None:
         session, model = _text(line.get("sessionId")), _text(message.get("model"))
@@ -117,6 +132,7 @@ class Transcripts:
                 session=session,
                 subagent=self._subagent_of(line),
                 uuid=key,
+                above=_text(line.get("parentUuid")),
                 message_id=message_id,
                 request_id=request_id,
                 model=model,
@@ -128,6 +144,7 @@ class Transcripts:
         usage = message.get("usage")
         if isinstance(usage, dict) and _output(usage) >= _output(answer.usage):
             answer.usage = usage
+        self._lines.take_answer(line, key, _content(message))
         self._take_tool_uses(answer, message, at)
         return None
 
@@ -248,9 +265,13 @@ def _conversation(session: str, subagent: str | None) -> str:
 
 
 def _blocks(message: JsonObject, kind: str) -> Iterator[JsonObject]:
+    return (block for block in _content(message) if block.get("type") == kind)
+
+
+def _content(message: JsonObject) -> Iterator[JsonObject]:
     content = message.get("content")
     for block in content if isinstance(content, list) else ():
-        if isinstance(block, dict) and block.get("type") == kind:
+        if isinstance(block, dict):
             yield block
 
 

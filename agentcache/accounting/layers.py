@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import TypeAlias
 
-from agentcache.accounting.pricing import plain_usd, priced_on, token_prices
+from agentcache.accounting.pricing import plain_usd, priced_on, token_prices, utc_day
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import BilledPart, CallRecord, Usage
 from agentcache.prompt.canonical import JsonObject
@@ -30,6 +30,7 @@ LIFETIME_S: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}
 """Seconds from the start of the request that wrote or last read an entry (spec section 5)."""
 
 _ZERO = Decimal(0)
+_PICO = Decimal("1e-12")
 _Key: TypeAlias = tuple[str, str]
 
 
@@ -52,6 +53,8 @@ class SpanShare:
     usage: Usage
     cost_usd: Decimal | None
     """`None` when the model has no known price."""
+    write_usd: Decimal | None
+    """What of that was paid for writes."""
 
 
 def ends_of(spans: Sequence[Span], total: int) -> tuple[int, ...]:
@@ -87,7 +90,7 @@ def split_call(call: CallRecord) -> tuple[SpanShare, ...]:
     spans = call.prompt_spans
     if call.usage is None or not spans:
         return ()
-    usages, costs = [Usage()] * len(spans), [_ZERO] * len(spans)
+    usages, costs, writes = [Usage()] * len(spans), [_ZERO] * len(spans), [_ZERO] * len(spans)
     priced = True
     for part in call.own_parts:
         prices = _prices(part, call)
@@ -96,9 +99,13 @@ def split_call(call: CallRecord) -> tuple[SpanShare, ...]:
         for place, (start, end) in enumerate(zip((0, *ends), ends, strict=False)):
             share = between(part.usage, start, end)
             usages[place] += share
-            costs[place] += _ZERO if prices is None else _usd(share, prices)
-    told = zip(spans, usages, costs, strict=True)
-    return tuple(SpanShare(span=span, usage=usage, cost_usd=cost if priced else None) for span, usage, cost in told)
+            if prices is not None:
+                costs[place] += _usd(share, prices)
+                writes[place] += _write_usd(share, prices)
+    return tuple(
+        SpanShare(span=span, usage=usage, cost_usd=cost if priced else None, write_usd=write if priced else None)
+        for span, usage, cost, write in zip(spans, usages, costs, writes, strict=True)
+    )
 
 
 def input_usd(call: CallRecord) -> Decimal | None:
@@ -126,6 +133,8 @@ class LayerRow:
     rewritten_tokens: int = 0
     """Written although the same prefix had been written, and should have lived."""
     priced_usd: Decimal = _ZERO
+    priced_rewritten_usd: Decimal = _ZERO
+    """What of that was paid for the rewritten tokens."""
     unpriced_calls: int = 0
     """Calls whose cost is not known: no price for the model, or no usage from the server."""
 
@@ -134,6 +143,11 @@ class LayerRow:
         """What the prompts' tokens cost; `None` when a call is unpriced."""
         return None if self.unpriced_calls else self.priced_usd
 
+    @property
+    def rewritten_usd(self) -> Decimal | None:
+        """What writing them again cost, which is part of `cost_usd`; `None` when a call is unpriced."""
+        return None if self.unpriced_calls else self.priced_rewritten_usd
+
     def __add__(self, other: LayerRow) -> LayerRow:
         """Return both rows as one that stands for neither's names; `calls` counts a call once for each row."""
         return LayerRow(
@@ -141,13 +155,13 @@ class LayerRow:
             usage=self.usage + other.usage,
             rewritten_tokens=self.rewritten_tokens + other.rewritten_tokens,
             priced_usd=self.priced_usd + other.priced_usd,
+            priced_rewritten_usd=self.priced_rewritten_usd + other.priced_rewritten_usd,
             unpriced_calls=self.unpriced_calls + other.unpriced_calls,
         )
 
-    def to_json(self, days: float | None = None) -> JsonObject:
-        """Return the row; dollars are decimal text, `None` where they are not known. `days` adds what a day costs."""
-        cost = self.cost_usd
-        told: JsonObject = {
+    def to_json(self, days: int) -> JsonObject:
+        """Return the row; dollars are decimal text, `None` where they are not known, of a day the mean over `days`."""
+        return {
             "agent": self.agent,
             "layer": self.layer,
             "calls": self.calls,
@@ -157,11 +171,11 @@ class LayerRow:
             "cache_read_tokens": self.usage.cache_read_tokens,
             "read_share": self.usage.read_share,
             "rewritten_tokens": self.rewritten_tokens,
-            "cost_usd": None if cost is None else plain_usd(cost),
+            "cost_usd": _usd_text(self.cost_usd),
+            "rewritten_usd": _usd_text(self.rewritten_usd),
+            "cost_per_day_usd": _usd_text(self.cost_usd, days),
+            "rewritten_per_day_usd": _usd_text(self.rewritten_usd, days),
         }
-        if days is not None:
-            told["cost_per_day_usd"] = None if cost is None or days <= 0 else plain_usd(cost / Decimal(str(days)))
-        return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,47 +189,52 @@ class LayerSummary:
     total: LayerRow
     unattributed: LayerRow
     """Calls without an agent, without usage, or of whose prompt the ledger kept no runs (rows of an older version)."""
-    days: float | None = None
-    """Length of the time that was asked about; `None` when costs per day were not asked for."""
+    days: int
+    """On how many days (UTC) the calls that count were sent; costs per day are the mean over these."""
 
     def to_json(self) -> JsonObject:
-        """Return `rows`, `total` and `unattributed`, each row as `LayerRow.to_json` has it."""
+        """Return `rows`, `total` and `unattributed`, each row as `LayerRow.to_json` has it, and `days`."""
         return {
             "rows": [row.to_json(self.days) for row in self.rows],
             "total": self.total.to_json(self.days),
             "unattributed": self.unattributed.to_json(self.days),
+            "days": self.days,
         }
 
 
-def summarise_layers(
-    calls: Iterable[CallRecord], *, days: float | None = None, only: Selection = EVERYTHING
-) -> LayerSummary:
+def summarise_layers(calls: Iterable[CallRecord], *, only: Selection = EVERYTHING) -> LayerSummary:
     """Return what each layer of each agent's prompts was billed.
 
-    calls: in any order. days: how long the time is that they are from, to tell what a day costs. only: what counts;
-    what others had written is looked at all the same.
+    calls: in any order. only: what counts; what others had written is looked at all the same.
     """
     rows: dict[_Key, LayerRow] = defaultdict(LayerRow)
     unattributed = LayerRow()
     cached: dict[str, dict[str, _Life]] = defaultdict(dict)
-    count = 0
+    count, days = 0, set[str]()
     for call in sorted(calls, key=lambda call: (call.sent_at, call.call_id)):
         shares = split_call(call)
         rewritten = _rewritten(call, shares, cached[call.model])
         if not only.has_call(call):
             continue
         count += 1
+        days.add(utc_day(call.sent_at))
+        layers = _by_layer(shares, rewritten)
         if call.agent is None or not shares:
-            unattributed += replace(_whole(call), rewritten_tokens=sum(rewritten))
+            again = sum(layers.values(), LayerRow())
+            unattributed += replace(
+                _whole(call),
+                rewritten_tokens=again.rewritten_tokens,
+                priced_rewritten_usd=again.priced_rewritten_usd,
+            )
             continue
-        for layer, row in _by_layer(shares, rewritten).items():
+        for layer, row in layers.items():
             rows[call.agent, layer] += row
     named = [
         replace(rows[key], agent=key[0], layer=key[1])
         for key in sorted(rows, key=lambda key: (key[0], LAYERS.index(key[1])))
     ]
     total = replace(sum(named, LayerRow()) + unattributed, calls=count)
-    return LayerSummary(rows=tuple(named), total=total, unattributed=unattributed, days=days)
+    return LayerSummary(rows=tuple(named), total=total, unattributed=unattributed, days=len(days))
 
 
 def _by_layer(shares: Sequence[SpanShare], rewritten: Sequence[int]) -> dict[str, LayerRow]:
@@ -225,7 +244,11 @@ def _by_layer(shares: Sequence[SpanShare], rewritten: Sequence[int]) -> dict[str
         if share.span.layer == SETTINGS:
             continue
         row = rows.get(share.span.layer, LayerRow()) + LayerRow(
-            usage=share.usage, rewritten_tokens=again, priced_usd=share.cost_usd or _ZERO
+            usage=share.usage,
+            rewritten_tokens=again,
+            priced_usd=share.cost_usd or _ZERO,
+            # What is written again in a run is all that it wrote.
+            priced_rewritten_usd=(share.write_usd or _ZERO) if again else _ZERO,
         )
         rows[share.span.layer] = replace(row, calls=1, unpriced_calls=int(share.cost_usd is None))
     return rows
@@ -266,10 +289,20 @@ def _prices(part: BilledPart, call: CallRecord) -> Prices | None:
 def _usd(usage: Usage, prices: Prices) -> Decimal:
     return (
         usage.uncached_input_tokens * prices.input_usd
-        + usage.cache_write_5m_tokens * prices.write_5m_usd
-        + usage.cache_write_1h_tokens * prices.write_1h_usd
+        + _write_usd(usage, prices)
         + usage.cache_read_tokens * prices.read_usd
     )
+
+
+def _write_usd(usage: Usage, prices: Prices) -> Decimal:
+    return usage.cache_write_5m_tokens * prices.write_5m_usd + usage.cache_write_1h_tokens * prices.write_1h_usd
+
+
+def _usd_text(amount: Decimal | None, days: int = 1) -> str | None:
+    """Return dollars, or the mean of so many days to the pico-dollar."""
+    if amount is None or not days:
+        return None
+    return plain_usd(amount if days == 1 else (amount / days).quantize(_PICO))
 
 
 def _overlap(start: int, end: int, first: int, last: int) -> int:

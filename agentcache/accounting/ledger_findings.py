@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from agentcache.accounting.misses import Cause, Miss, misses
 from agentcache.accounting.pricing import plain_usd
+from agentcache.accounting.shortfall_findings import explain_recorded
 from agentcache.accounting.usage import CallRecord
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.sections import Stability
@@ -51,8 +52,17 @@ def explain_ledger(
     Each finding has `call`, `run`, `agent`, `model`, `conversation`, `turn`, `sent_at`, `earlier_call`, `cause`, `code`
     (of the catalogue of mistakes; `None` where digests do not suffice), `where`, `section`, `layer`,
     `available_tokens`, `read_tokens`, `lost_tokens`, `lost_usd` (decimal text), `gap_s`, `ttl_s`, `message` and `fix`.
+    Calls that were imported have no digests; `explain_recorded` finds what their bills, times and marks tell.
     """
-    return [finding(miss) for miss in misses(calls) if only is None or only(miss.call)]
+    rows = list(calls)
+    known = [finding(miss) for miss in misses(rows) if only is None or only(miss.call)]
+    recorded = explain_recorded(rows, only=only)
+    return sorted([*known, *recorded], key=_sent_at) if recorded else known
+
+
+def _sent_at(told: JsonObject) -> float:
+    at = told["sent_at"]
+    return at if isinstance(at, float | int) else 0.0
 
 
 def finding(miss: Miss) -> JsonObject:

@@ -18,8 +18,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from agentcache.accounting.layers import LIFETIME_S, between, ends_of
-from agentcache.accounting.pricing import priced_on, token_prices
+from agentcache.accounting.layers import LIFETIME_S, ends_of
+from agentcache.accounting.losses import lost_usd
 from agentcache.accounting.usage import SIDE_KINDS, CallKind, CallRecord, Usage
 from agentcache.prompt.model_facts import Ttl, facts_for
 from agentcache.prompt.sections import Stability
@@ -267,7 +267,7 @@ def _miss(
         cause=cause,
         available_tokens=available,
         lost_tokens=lost,
-        lost_usd=_lost_usd(prompt, lost),
+        lost_usd=lost_usd(prompt.call, lost),
         span=_rendered(prompt.spans, place) if cause is not Cause.MOVED else prompt.spans[place],
         gap_s=gap_s,
         ttl_s=ttl_s,
@@ -277,23 +277,6 @@ def _miss(
 def _rendered(spans: Sequence[Span], place: int) -> Span:
     """Return the first run from `place` on that has tokens; the last one when none has."""
     return next((span for span in spans[place:] if span.tokens), spans[-1])
-
-
-def _lost_usd(prompt: _Prompt, lost: int) -> Decimal | None:
-    """Return what the first `lost` tokens behind the read ones cost, less what reading them would have."""
-    parts = prompt.call.own_parts
-    if not lost:
-        return Decimal(0)
-    prices = token_prices(parts[0], on=priced_on(prompt.call)) if len(parts) == 1 else None
-    if prices is None:
-        return None
-    start = prompt.usage.cache_read_tokens
-    paid = between(prompt.usage, start, start + lost)
-    return (
-        paid.uncached_input_tokens * (prices.input_usd - prices.read_usd)
-        + paid.cache_write_5m_tokens * (prices.write_5m_usd - prices.read_usd)
-        + paid.cache_write_1h_tokens * (prices.write_1h_usd - prices.read_usd)
-    )
 
 
 def _within_error(available: int, read: int) -> bool:

@@ -34,7 +34,11 @@ class ExplainFormat(StrEnum):
 
 def explain(
     log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A request log, one call a line; .gz and .xz too.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A request log, a trace file, a Claude Code session or a directory of them; .gz and .xz.",
+        ),
     ] = None,
     run: Annotated[str | None, typer.Option(metavar="ID", help="A run of the ledger, with all nested in it.")] = None,
     call: Annotated[str | None, typer.Option(metavar="ID", help="One call of the ledger.")] = None,
@@ -46,8 +50,9 @@ def explain(
     """Tell why calls missed the cache: which call, which block, what changed, and the fix.
 
     Of a request log (`--log`), whoever wrote it: no conversation ids are needed, which earlier call each should have
-    continued is found in it. Or of the ledger (`--run`, `--call`). Exit code 0 without findings, 1 with, 2 when it
-    could not be read.
+    continued is found in it. Traces and Claude Code sessions have bills and no requests; what those prove is told, and
+    what stays open is told as such. Or of the ledger (`--run`, `--call`). Exit code 0 without findings, 1 with, 2 when
+    it could not be read.
     """
     if [log, run, call].count(None) != 2 or (log is not None and db is not None):  # one of three
         raise TargetError("explain what? give one of --log FILE, --run ID and --call ID (the last two with --db URL)")
@@ -59,8 +64,11 @@ def explain(
 def _explain_log(log: Path, format_: ExplainFormat) -> bool:
     # Imported here, for the start-up of every other command.
     from agentcache.accounting.explaining.explanation import explain_calls
+    from agentcache.cli.explain_recorded import is_recorded
     from agentcache.simulate.explained_logs import logged_calls
 
+    if is_recorded(log):
+        return _explain_sessions(log, format_)
     calls = logged_calls(log)
     findings = explain_calls(calls)
     if format_ is ExplainFormat.JSON:
@@ -68,6 +76,19 @@ def _explain_log(log: Path, format_: ExplainFormat) -> bool:
     else:
         typer.echo(_text(findings, len(calls)))
     return bool(findings)
+
+
+def _explain_sessions(log: Path, format_: ExplainFormat) -> bool:
+    from agentcache.cli.explain_recorded import recorded_findings, shares_table  # start-up time, as above
+
+    told = recorded_findings(log)
+    if format_ is ExplainFormat.JSON:
+        typer.echo(as_json(told.to_json()))
+    else:
+        console().print(findings_text(told.findings))
+        if told.findings:
+            console().print(shares_table(told))
+    return bool(told.findings)
 
 
 def _explain_ledger(run: str | None, call: str | None, db: str | None, format_: ExplainFormat) -> bool:

@@ -58,22 +58,22 @@ def import_(
     from agentcache.simulate.traffic import text_lines
 
     settings = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db)
-    reading = _Reading.begin(format_, keep_text=keep_text)
-    for path in _files(files):
+    reading = ForeignLines.begin(format_, keep_text=keep_text)
+    for path in files_of(files):
         for number, text in text_lines(path):
             reading.take(text, f"{path}, line {number}")
     rows = reading.rows()
     if not any(part.calls for part in rows):
-        _tell_left_out(reading)
+        tell_left_out(reading)
         raise TargetError("there is no call in these files; give request logs, Claude Code sessions or traces")
     added = asyncio.run(_write(settings.db_url, rows))
     _tell(rows, added)
-    _tell_left_out(reading)
+    tell_left_out(reading)
 
 
 @dataclass(slots=True)
-class _Reading:
-    """What has been read of all files, and what could not be."""
+class ForeignLines:
+    """What has been read of files that others wrote, and what could not be."""
 
     wanted: LogFormat
     transcripts: Transcripts
@@ -83,16 +83,19 @@ class _Reading:
     first: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, wanted: LogFormat, *, keep_text: bool) -> _Reading:
+    def begin(cls, wanted: LogFormat, *, keep_text: bool) -> ForeignLines:
+        """Return a reading of nothing yet. keep_text: whether requests of request logs go into the rows."""
         from agentcache.accounting.claude_code import Transcripts  # start-up time, as above
         from agentcache.simulate.log_rows import LoggedCalls, TracedCalls
 
         return cls(wanted, Transcripts(), LoggedCalls(keep_text=keep_text), TracedCalls())
 
     def rows(self) -> list[ImportedRows]:
+        """Return what was read, a part for each format."""
         return [self.transcripts.rows(), self.logged.rows(), self.traced.rows()]
 
     def take(self, text: str, where: str) -> None:
+        """Take in a line; one that cannot be read is counted."""
         from agentcache.simulate.traffic import json_object  # start-up time, as above
 
         try:
@@ -131,7 +134,7 @@ class _Reading:
         self.first.setdefault(what, example)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def files_of(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield files, and those of directories in the order of their names."""
     for path in paths:
         if path.is_dir():
@@ -182,7 +185,8 @@ def _tell(parts: Sequence[ImportedRows], added: int) -> None:
         typer.echo(f"{unknown:,} calls have no recorded usage; reports show them as unattributed.")
 
 
-def _tell_left_out(reading: _Reading) -> None:
+def tell_left_out(reading: ForeignLines) -> None:
+    """Say on stderr how many lines could not be read, by reason, each with the first."""
     for what, count in reading.left_out.items():
         lines = "1 line" if count == 1 else f"{count:,} lines"
         typer.echo(f"agentcache: {lines} left out: {what} (the first: {reading.first[what]})", err=True)

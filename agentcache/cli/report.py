@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 from rich.table import Table
 
-from agentcache.accounting.alerts import Thresholds, broken_thresholds
+from agentcache.accounting.alerts import Thresholds, broken_thresholds, unchecked_agents
 from agentcache.accounting.layers import LayerSummary, summarise_layers
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
-from agentcache.accounting.rollup import rollup_of
+from agentcache.accounting.rollup import Rollup, rollup_of
 from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summary_of
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
@@ -133,7 +133,8 @@ def report(
         return
     with _uncollected():
         if thresholds is not None:
-            _check(asyncio.run(_summaries(question, ("agent", "day"), now)), thresholds, output)
+            rollup, _ = asyncio.run(_rollup(question, now, by_run=False))
+            _check(rollup, thresholds, question.only, output)
             return
         if format_ is ReportFormat.HTML:
             _put(asyncio.run(_page(question, now)), output)
@@ -145,13 +146,22 @@ def report(
         _put(_text(summary, format_, REPORT_WIDTH), output)
 
 
-def _check(summaries: Sequence[Summary], thresholds: Thresholds, output: Path | None) -> None:
-    """Tell what is broken, a sentence a line, and exit with 1 if anything is."""
-    by_agent, by_day = summaries
-    broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=by_day)
+def _check(rollup: Rollup, thresholds: Thresholds, only: Selection, output: Path | None) -> None:
+    """Tell what is broken, a sentence a line, and exit with 1 if anything is; tell on stderr what was not checked."""
+    by_agent, agents = summary_of(rollup), _days_of(rollup, thresholds.agents, only)
+    broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=summary_of(rollup, by="day"), agents=agents)
+    for sentence in unchecked_agents(agents, {row.agent for row in by_agent.rows if row.agent}):
+        typer.echo(f"warning: {sentence}", err=True)
     _put("".join(f"{sentence}\n" for sentence in broken), output)
     if broken:
         raise typer.Exit(BROKEN)
+
+
+def _days_of(rollup: Rollup, agents: Iterable[str], only: Selection) -> dict[str, Summary]:
+    """Return the calls of each of these agents that is asked about, by day."""
+    asked = [name for name in agents if only.agent in {None, name}]
+    own = {name: {key: sums for key, sums in rollup.calls.items() if key.agent == name} for name in asked}
+    return {name: summary_of(Rollup(calls=calls), by="day") for name, calls in own.items()}
 
 
 def _check_modes(format_: ReportFormat, *, check: bool, reprice: bool, write: bool) -> None:
@@ -204,22 +214,21 @@ def _table(summary: _Summed, width: int) -> Table:
     return to_table(summary, width=width)
 
 
-async def _summaries(question: _Question, groupings: Sequence[Grouping], now: float) -> Sequence[Summary]:
-    """Return what a ledger comes to, a summary for each grouping.
+async def _rollup(question: _Question, now: float, *, by_run: bool) -> tuple[Rollup, Sequence[RunRecord]]:
+    """Return what a ledger comes to, and its runs if they are asked for.
 
     What is old enough is summed up for good first, so that the next report need not read it. One run is summed up from
     its rows: what others read of what it wrote is not looked at.
     """
     only = replace(question.only, since=question.since)
     async with _opened(question) as ledger:
-        runs = await _runs(ledger, question) if question.run is not None or "run" in groupings else ()
         if question.run is not None:
+            runs = await _runs(ledger, question)
             calls = await ledger.calls(run_id=question.run, text=False)
-            rollup = rollup_of(calls, await ledger.tool_calls(run_id=question.run), only=only)
-        else:
-            await ledger.seal(now=now)
-            rollup = await ledger.rollup(only=only, by_run="run" in groupings)
-        return [summary_of(rollup, by=grouping, runs=runs) for grouping in groupings]
+            return rollup_of(calls, await ledger.tool_calls(run_id=question.run), only=only), runs
+        await ledger.seal(now=now)
+        rollup = await ledger.rollup(only=only, by_run=by_run)
+        return rollup, await ledger.runs() if by_run else ()
 
 
 async def _runs(ledger: Ledger, question: _Question) -> Sequence[RunRecord]:
@@ -233,8 +242,8 @@ async def _summary(question: _Question, by: By, now: float) -> _Summed:
     """Return the ledger summed up: from what it has summed up itself or, by layer and by tool, from rows."""
     grouping = _GROUPINGS.get(by)
     if grouping is not None:
-        (summary,) = await _summaries(question, (grouping,), now)
-        return summary
+        rollup, runs = await _rollup(question, now, by_run=grouping == "run")
+        return summary_of(rollup, by=grouping, runs=runs)
     async with _opened(question) as ledger:
         run, since = question.run, question.since
         if run is not None:
@@ -284,11 +293,12 @@ async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int
         return repricing, await ledger.reprice_calls(repricing.calls) if write else None
 
 
-def refuse_absent(url: str | None) -> None:
-    """Refuse a file that is not there: opening would make it, and its report would say that nothing was ever spent."""
+def refuse_absent(url: str | None, what: str = "ledger") -> None:
+    """Refuse a file that is not there, or empty: opening would make it, and tell that nothing was ever spent."""
     # Start-up time, as above.
     from agentcache.stores.opening import normal_url
 
     place = normal_url(url)
-    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
-        raise StoreError(f"there is no ledger at {place.database}; run something first, or name another with --db")
+    path = Path(place.database or "")
+    if place.get_backend_name() == "sqlite" and not (path.is_file() and path.stat().st_size):
+        raise StoreError(f"there is no {what} at {path}; run something first, or name another database")

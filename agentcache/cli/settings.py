@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from agentcache.accounting.alerts import Thresholds
+from agentcache.accounting.alerts import AgentThresholds, Thresholds
 from agentcache.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "AGENTCACHE_"
@@ -51,6 +51,9 @@ _SETTINGS = TypeAdapter(Settings)
 _ALERTS = "alerts"
 """The table within ours that has settings of its own."""
 _THRESHOLDS = TypeAdapter(Thresholds)
+_AGENT_THRESHOLDS = TypeAdapter(AgentThresholds)
+_AGENTS = "agents"
+"""The table within that of thresholds that has some for agents by their names."""
 
 
 def read_settings(*, environment: Mapping[str, str], folder: Path) -> Settings:
@@ -72,14 +75,31 @@ def read_thresholds(folder: Path) -> Thresholds:
     Raises `SettingsError` for a file that is no TOML, a threshold that does not exist or has no meaning, and for none.
     """
     path = folder / "pyproject.toml"
-    where = f"[tool.agentcache.alerts] in {path}"
-    names = [item.name for item in fields(Thresholds)]
-    table = _table(path).get(_ALERTS)
+    place = f"tool.agentcache.{_ALERTS}"
+    table = _thresholds_at(place, _table(path).get(_ALERTS), path, [item.name for item in fields(Thresholds)])
+    general = {name: value for name, value in table.items() if name != _AGENTS}
+    names = [item.name for item in fields(AgentThresholds)]
+    thresholds = _checked(_THRESHOLDS, general, f"[{place}] in {path}", [*names, _AGENTS])
+    if _AGENTS not in table:
+        return thresholds
+    agents = {}
+    for agent, value in _thresholds_at(f"{place}.{_AGENTS}", table[_AGENTS], path, ["a table for each agent"]).items():
+        own = f"{place}.{_AGENTS}.{agent}"
+        agents[agent] = _checked(
+            _AGENT_THRESHOLDS, _thresholds_at(own, value, path, names), f"[{own}] in {path}", names
+        )
+    return replace(thresholds, agents=agents)
+
+
+def _thresholds_at(place: str, table: object, path: Path, names: Sequence[str]) -> Mapping[str, object]:
+    """Return a table that is there and has something in it."""
     if table is None or table == {}:
-        raise SettingsError(f"{where} has no threshold to check against; set one or more of: {', '.join(names)}")
+        raise SettingsError(
+            f"[{place}] in {path} has no threshold to check against; set one or more of: {', '.join(names)}"
+        )
     if not isinstance(table, dict):
-        raise SettingsError(f"{path}: `tool.agentcache.alerts` is not a table; write [tool.agentcache.alerts]")
-    return _checked(_THRESHOLDS, table, where, names)
+        raise SettingsError(f"{path}: `{place}` is not a table; write [{place}]")
+    return table
 
 
 def _table(path: Path) -> Mapping[str, object]:

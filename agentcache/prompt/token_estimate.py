@@ -24,11 +24,7 @@ from agentcache.prompt.model_facts import ModelFacts, Tokenizer
 
 
 class TokenCounter(Protocol):
-    """Whatever can say how long a text or a block is; the seam for an exact tokenizer."""
-
-    def text_tokens(self, text: str, facts: ModelFacts) -> int:
-        """Return the tokens of `text`."""
-        ...
+    """Whatever can say how long a block is; the seam for an exact tokenizer."""
 
     def block_tokens(self, block: Mapping[str, object], facts: ModelFacts) -> int:
         """Return the tokens of one tool definition, system block or message content block."""
@@ -99,23 +95,6 @@ def output_format_tokens(schema: Mapping[str, object], facts: ModelFacts) -> int
     return base + round(factor * text_tokens(_json(schema), facts))
 
 
-def request_tokens(request: Mapping[str, object], facts: ModelFacts, counter: TokenCounter | None = None) -> int:
-    """Return the estimated prompt tokens of a whole Messages request."""
-    counted = counter or TokenEstimator()
-    total = closing_tokens(facts) + settings_tokens(request, facts)
-    tools = [tool for tool in _objects(request.get("tools")) if tool.get("defer_loading") is not True]
-    if tools:
-        choice = request.get("tool_choice")
-        forced = isinstance(choice, Mapping) and choice.get("type") in {"any", "tool"}
-        total += tool_prompt_tokens(facts, forced=forced)
-        total += sum(counted.block_tokens(tool, facts) for tool in tools)
-    total += _counted_content(request.get("system"), facts, counted)
-    for message in _objects(request.get("messages")):
-        total += message_tokens(_text(message.get("role")), facts)
-        total += _counted_content(message.get("content"), facts, counted)
-    return total
-
-
 def settings_tokens(request: Mapping[str, object], facts: ModelFacts) -> int:
     """Return what thinking and output format add to the prompt of a request, beside its blocks."""
     total = 0
@@ -133,10 +112,6 @@ class TokenEstimator:
     """The estimate as a `TokenCounter`."""
 
     __slots__ = ()
-
-    def text_tokens(self, text: str, facts: ModelFacts) -> int:
-        """See `text_tokens`."""
-        return text_tokens(text, facts)
 
     def block_tokens(self, block: Mapping[str, object], facts: ModelFacts) -> int:
         """See `block_tokens`."""
@@ -289,14 +264,9 @@ def _other_tokens(block: Mapping[str, object], facts: ModelFacts) -> int:
 
 
 def _content_tokens(content: object, facts: ModelFacts) -> int:
-    return _counted_content(content, facts, None)
-
-
-def _counted_content(content: object, facts: ModelFacts, counter: TokenCounter | None) -> int:
     if isinstance(content, str):
-        return counter.text_tokens(content, facts) if counter else text_tokens(content, facts)
-    count = counter.block_tokens if counter else block_tokens
-    return sum(count(block, facts) for block in _objects(content))
+        return text_tokens(content, facts)
+    return sum(block_tokens(block, facts) for block in _objects(content))
 
 
 def _value_tokens(value: object, facts: ModelFacts) -> int:

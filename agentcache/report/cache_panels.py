@@ -42,12 +42,15 @@ def layer_panel(layers: LayerSummary) -> Panel:
         Column(heading="Read share", field="read_share", shown=percent),
         Column(heading="Written again", field="rewritten_tokens"),
         Column(heading="Cost", field="cost_usd", shown=dollars),
+        Column(heading="Cost per day", field="cost_per_day_usd", shown=dollars),
+        Column(heading="Written again, cost per day", field="rewritten_per_day_usd", shown=dollars),
     )
     return Panel(
         key="layers",
         heading="Layers of the prompts",
         caption="How the tokens of each layer were billed. A layer that should stay the same is read, not written. "
-        "Where two layers meet is as good as the estimate of their lengths; the sums are exact.",
+        "Where two layers meet is as good as the estimate of their lengths; the sums are exact. "
+        "Costs per day are the mean over the days (UTC) on which calls were sent.",
         table=summary_table(columns, layers.to_json(), layers.unattributed.calls > 0),
         bars=Bars(
             label="Stacked bars: the tokens of each layer of the prompts, divided by how they were billed. "

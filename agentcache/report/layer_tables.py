@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import TypeAlias
 
 from rich import box
@@ -30,6 +31,10 @@ def layer_notes(summary: LayerSummary) -> tuple[str, ...]:
     told = ["tokens per layer: the billed ones, split where the estimate of each layer's length puts them."]
     if summary.total.rewritten_tokens:
         told.append("rewritten: written although the same prefix had been written and should have lived.")
+    if summary.days > 1:
+        told.append(
+            f"rewrites per day: what they cost, the mean of the {summary.days:,} days (UTC) on which calls were sent."
+        )
     if summary.unattributed.calls:
         told.append(f"{summary.unattributed.calls:,} calls cannot be split: of unknown usage, of no agent, or too old.")
     if summary.total.unpriced_calls:
@@ -39,7 +44,7 @@ def layer_notes(summary: LayerSummary) -> tuple[str, ...]:
 
 def _drawn(summary: LayerSummary, tokens: Callable[[int], str], gap: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, show_edge=False, padding=(0, gap, 0, 0), pad_edge=False)
-    numbers = _numbers(tokens)
+    numbers = _numbers(tokens, summary.days)
     for heading, footer in (("\nagent", "total"), ("\nlayer", "")):
         table.add_column(heading, footer=footer, overflow="fold")
     for heading, cell in numbers:
@@ -52,17 +57,29 @@ def _drawn(summary: LayerSummary, tokens: Callable[[int], str], gap: int) -> Tab
     return table
 
 
-def _numbers(tokens: Callable[[int], str]) -> Sequence[_Number]:
+def _numbers(tokens: Callable[[int], str], days: int) -> Sequence[_Number]:
     return (
         ("\ncalls", lambda row: f"{row.calls:,}"),
         ("\nread", lambda row: tokens(row.usage.cache_read_tokens)),
         ("write\n5m", lambda row: tokens(row.usage.cache_write_5m_tokens)),
         ("write\n1h", lambda row: tokens(row.usage.cache_write_1h_tokens)),
         ("\nuncached", lambda row: tokens(row.usage.uncached_input_tokens)),
-        ("re-\nwritten", lambda row: tokens(row.rewritten_tokens)),
         ("read\nshare", lambda row: "-" if row.usage.read_share is None else f"{row.usage.read_share:.1%}"),
-        ("\ncost", lambda row: f"{'≥' if row.unpriced_calls else ''}${row.priced_usd:.4f}"),
+        ("\ncost", lambda row: _dollars(row, row.priced_usd)),
+        ("re-\nwritten", lambda row: tokens(row.rewritten_tokens)),
+        *_rewriting(days),
     )
+
+
+def _rewriting(days: int) -> Sequence[_Number]:
+    """Return what the rewritten tokens cost, of a day where there are several."""
+    if days > 1:
+        return (("rewrites\nper day", lambda row: _dollars(row, row.priced_rewritten_usd / days)),)
+    return (("rewrites\ncost", lambda row: _dollars(row, row.priced_rewritten_usd)),)
+
+
+def _dollars(row: LayerRow, amount: Decimal) -> str:
+    return f"{'≥' if row.unpriced_calls else ''}${amount:.4f}"
 
 
 def _exact(count: int) -> str:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from agentcache.accounting.imported import ImportedRows, NamedRun, imported_id, imported_rows, message_call_id
+from agentcache.accounting.observed import RECORDED
 from agentcache.accounting.reading import side_records, usage_of
 from agentcache.accounting.usage import CallRecord
 from agentcache.errors import ReplyMalformed, TargetError
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json, digest
 from agentcache.prompt.model_facts import Ttl
 from agentcache.simulate.request_logs import log_call
+from agentcache.simulate.trace_threads import observed_calls
 from agentcache.simulate.traffic import TrafficCall
 
 UNKNOWN_AGENT = "unknown"
@@ -99,6 +101,7 @@ class TracedCalls:
         agents = {str(agent["name"]): agent for agent in _objects(trace["agents"])}
         reasons = {str(thread["id"]): thread.get("reason") for thread in _objects(trace["threads"])}
         main, untimed = next(iter(agents)), 0
+        seen = observed_calls(trace, lambda place: imported_id("call", "trace", name, str(place)))
         for place, call in enumerate(_objects(trace["calls"])):
             sent = call.get("t_req")
             if not isinstance(begun, str) or not isinstance(sent, (int, float)):
@@ -116,6 +119,7 @@ class TracedCalls:
                 sent_at=_epoch(begun) + sent,
                 ended_at=_later(_epoch(begun), sent, call.get("t_end")),
                 usage=None,
+                plan={RECORDED: seen[place].to_json()},
             )
             row = _with_usage(row, _api_usage(call.get("usage")), ttl="5m")
             self._calls.setdefault(row.call_id, row)

@@ -81,13 +81,21 @@ def text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     name = os.fspath(path)
     opener = gzip.open if name.endswith(".gz") else lzma.open if name.endswith(".xz") else open
     try:
-        with opener(name, "rt", encoding="utf-8-sig") as file:
+        with opener(name, "rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield number, line
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
+                    yield number, _text_of(line, where=f"{name}, line {number}", marked=number == 1)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise TargetError(f"cannot read {name}: {reason}") from error
+
+
+def _text_of(line: bytes, *, where: str, marked: bool) -> str:
+    """Return a line as text. marked: it may begin with a byte-order mark."""
+    try:
+        return line.decode("utf-8-sig" if marked else "utf-8")
+    except UnicodeDecodeError as error:
+        raise TargetError(f"{where}: not UTF-8 text ({error.reason}, byte {error.start} of the line)") from error
 
 
 def json_object(line: str, *, where: str) -> JsonObject:

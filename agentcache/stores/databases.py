@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -27,7 +27,7 @@ from agentcache.errors import StoreError
 _T = TypeVar("_T")
 
 BUSY_TIMEOUT_S = 30.0
-"""How long a SQLite connection waits for the writer of another process."""
+"""How long a SQLite connection waits for the writer of another process, and who reads PostgreSQL for a locked table."""
 
 _ADVICE = (
     ("not a database", "it is no SQLite database; move it away, or name another file"),
@@ -35,6 +35,7 @@ _ADVICE = (
     ("unable to open", "check that its directory exists and can be written"),
     ("readonly", "it cannot be written; check its permissions, or name another file"),
     ("locked", f"another program has kept it locked for more than {BUSY_TIMEOUT_S:.0f} s; end that one first"),
+    ("lock timeout", f"another program has kept it locked for more than {BUSY_TIMEOUT_S:.0f} s; end that one first"),
     ("disk is full", "make room on the disk"),
     ("already exists", "it has tables of another program with our names; name a database of its own"),
     ("does not exist", "make it on the server first, or name another one in the URL"),
@@ -149,7 +150,13 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` on a connection of the pool."""
-        return await self.write(work)
+
+        def bounded(connection: Connection) -> _T:
+            # A report would hang for ever on a table that somebody keeps; whoever writes has to wait.
+            connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_S * 1000:.0f}"))
+            return work(connection)
+
+        return await self.write(bounded)
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` on a connection of the pool."""
@@ -174,7 +181,7 @@ def may_not_write(error: BaseException) -> bool:
 def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:
     """Return the `StoreError` for a database's error: what failed, where, and what to do about it."""
     cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0] or type(error).__name__
-    advice = next((text for fragment, text in _ADVICE if fragment in cause), None)
+    advice = next((told for fragment, told in _ADVICE if fragment in cause), None)
     return StoreError(f"{where}: cannot {doing}: {cause}" + (f"; {advice}" if advice else ""))
 
 

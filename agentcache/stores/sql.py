@@ -20,7 +20,7 @@ from sqlalchemy import URL, Column, ColumnElement, Connection, Executable, Inser
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
-from agentcache.errors import StoreError
+from agentcache.errors import SchemaTooNew, StoreError
 from agentcache.stores import rows, schema, seals, sql_conversations, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
@@ -60,6 +60,9 @@ async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
     except (TypeError, ValueError) as error:  # the drivers' answer to options of the URL that they do not know
         await ledger.close()
         raise store_error(error, where=where, doing="open the ledger") from error
+    except SchemaTooNew as error:
+        await ledger.close()
+        raise SchemaTooNew(f"{where}: {error}") from error
     except BaseException:
         await ledger.close()
         raise

@@ -1,4 +1,4 @@
-"""The engine of durable runs: DBOS Transact. Nothing but this file and `durable_database.py` knows it.
+"""The engine of durable runs: DBOS Transact. Only this file and two beside it know it.
 
 A task of ours is a workflow of DBOS, and what a run keeps are its steps. How we use it, and why:
 
@@ -23,19 +23,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from dbos import DBOS, SetWorkflowID, StepReservation, WorkflowStatus
+from dbos import DBOS, DBOSConfig, SetWorkflowID, StepReservation, WorkflowStatus
 from dbos import error as engine_error
 
 from agentcache.errors import RunError, SettingsError, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.stores.liveness import Liveness, liveness_at
-from agentcache.workflow.durable_database import config_of
+from agentcache.workflow.durable_database import TASK, config_of
 from agentcache.workflow.durable_runs import Body, Durable, Found, Performed, Task, queue_of
 from agentcache.workflow.unserved import UnservedQueues
 
 _OWN_QUEUE = "agentcache process "
-_TASK = "agentcache.task"
 _LOST = (engine_error.DBOSWorkflowCancelledError, engine_error.DBOSWorkflowConflictIDError)
 """What DBOS raises in a step of a task that was cancelled, or taken over by another process."""
 
@@ -120,6 +119,7 @@ class DbosEngine:
         self._waiting: dict[asyncio.Future[WorkflowStatus], Task] = {}
         self._poller: asyncio.Task[None] | None = None
         self._unserved = UnservedQueues()
+        self._config: DBOSConfig | None = None
 
     @classmethod
     async def open(cls, settings: Durable, *, url: str, name: str, serve: Callable[[JsonObject], Body]) -> DbosEngine:
@@ -128,7 +128,8 @@ class DbosEngine:
         Raises `SettingsError` when this process has one open already, `StoreError` when the database cannot be used.
         """
         engine = cls(settings, liveness_at(url), name, serve)
-        dbos = DBOS(config=config_of(url, name, settings))
+        engine._config = config_of(url, name, settings)
+        dbos = DBOS(config=engine._config)
         if dbos._launched:  # noqa: SLF001  # nothing public tells; DBOS hands out the one that there is
             raise SettingsError("this process has a durable runtime (or a DBOS of its own) open; it can have one")
         try:
@@ -144,7 +145,7 @@ class DbosEngine:
         register = dbos._registry._register_internal_queue  # noqa: SLF001
         register(self._queue, polling_interval_sec=self._settings.poll_s)
 
-        @DBOS.workflow(name=_TASK, max_recovery_attempts=None)
+        @DBOS.workflow(name=TASK, max_recovery_attempts=None)
         async def performed(task_id: str, spec: JsonObject) -> JsonValue:
             return await self._performed_by_dbos(task_id, spec)
 
@@ -166,8 +167,14 @@ class DbosEngine:
             self._poller.cancel()
         # DBOS has made its own threads those of the loop, and takes them along.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
-        await asyncio.to_thread(lambda: DBOS.destroy(destroy_registry=True))
+        await asyncio.to_thread(self._destroy)
         await self._liveness.release()
+
+    def _destroy(self) -> None:
+        DBOS.destroy(destroy_registry=True)
+        given = self._config.get("system_database_engine") if self._config else None
+        if given is not None:
+            given.dispose()  # DBOS does not close what it was given
 
     async def perform(self, task: Task, body: Body) -> Performed:
         """Return the task's outcome, performing it with `body` if nobody else does; raise what it failed with."""
@@ -195,8 +202,9 @@ class DbosEngine:
         left = await DBOS.list_workflows_async(
             workflow_id_prefix=prefix, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
         )
-        if left:
-            await DBOS.cancel_workflows_async([status.workflow_id for status in left])
+        # SQLite finds them whatever their case.
+        if ids := [status.workflow_id for status in left if status.workflow_id.startswith(prefix)]:
+            await DBOS.cancel_workflows_async(ids)
 
     # --- performing ---------------------------------------------------------------------------------------------------
 

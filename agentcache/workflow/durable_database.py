@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from dbos import DBOSConfig, Serializer
+from dbos import DBOSClient, DBOSConfig, Serializer
 
 from agentcache.errors import SettingsError
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
@@ -18,6 +20,9 @@ from agentcache.workflow.durable_runs import Durable
 
 FORMAT = "agentcache-1"
 """The application version under which DBOS keeps our tasks: they go on under any version of the author's code."""
+
+TASK = "agentcache.task"
+"""The name of the one workflow of DBOS that all our tasks are."""
 
 SCHEMA = "agentcache_durable"
 """The PostgreSQL schema of DBOS's tables."""
@@ -65,9 +70,8 @@ class JsonSerializer(Serializer):
 
 def config_of(url: str, name: str, settings: Durable) -> DBOSConfig:
     """Return the settings of DBOS for the database at `url`, and a process of this name."""
-    normal, logger = normal_url(url), logging.getLogger("dbos")
-    if not logger.handlers:  # else it makes one that holds on to the standard error stream of this moment
-        logger.addHandler(logging.NullHandler())
+    normal = normal_url(url)
+    _silence()
     config: DBOSConfig = {
         "name": "agentcache",
         "application_version": FORMAT,
@@ -83,3 +87,33 @@ def config_of(url: str, name: str, settings: Durable) -> DBOSConfig:
         config["system_database_url"] = normal.set(drivername="postgresql").render_as_string(hide_password=False)
         config["dbos_system_schema"] = SCHEMA
     return config
+
+
+@contextmanager
+def opened_from_outside(url: str) -> Iterator[DBOSClient]:
+    """Open the database at `url` to look at what it keeps and to remove it; nothing is made, migrated or performed."""
+    normal = normal_url(url)
+    _silence()
+    if normal.get_backend_name() == "sqlite":
+        engine = blocking_sqlite_engine(str(normal.database))
+        client = DBOSClient(system_database_engine=engine, serializer=JsonSerializer(), retry_connection_errors=False)
+    else:
+        engine = None
+        client = DBOSClient(
+            system_database_url=normal.set(drivername="postgresql").render_as_string(hide_password=False),
+            dbos_system_schema=SCHEMA,
+            serializer=JsonSerializer(),
+            retry_connection_errors=False,
+        )
+    try:
+        yield client
+    finally:
+        client.destroy()
+        if engine is not None:
+            engine.dispose()
+
+
+def _silence() -> None:
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:  # else it makes one that holds on to the standard error stream of this moment
+        logger.addHandler(logging.NullHandler())

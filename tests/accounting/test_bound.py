@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +11,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcache.accounting.bound import BoundCall, InputBound, input_bound_usd
+from agentcache.accounting.bound import BoundCall, InputBound
 from agentcache.prompt.model_facts import TTL_SECONDS, Prices
 
 PRICES = Prices(
@@ -34,6 +35,13 @@ def call(at_s: float, *blocks: str, first_token_s: float = 1.0, minimum_tokens: 
         first_token_at_s=at_s + first_token_s,
         prices=PRICES,
     )
+
+
+def input_bound_usd(calls: Iterable[BoundCall]) -> Decimal:
+    bound = InputBound()
+    for each in calls:
+        bound.add(each)
+    return bound.usd
 
 
 def test_a_prompt_that_never_comes_back_is_paid_at_full_price():

@@ -194,3 +194,70 @@ def test_interleaved_conversations_without_names_are_told_apart() -> None:
         request(other, system="You plan routes.\n" + RULES[::-1]),
     ]
     assert told(*requests) == [("PC001", 2, "system[0]")]
+
+
+def test_a_picture_that_comes_first_is_told_without_a_bill() -> None:
+    seen = [*TURNS[:4], user(picture("aa"), "And this one?")]
+    assert told(request(TURNS[:3]), request(seen)) == [("PC033", 1, "messages[4].content[0]")]
+
+
+def test_a_stock_reply_that_comes_again_after_a_rewind_is_no_edit() -> None:
+    before = [*TURNS[:4], user("When will it come?")]
+    after = [*TURNS[:4], user("Who carries it?"), TURNS[3], user("When will it come?")]
+    assert told(request(before), request(after)) == []
+
+
+def test_a_tool_that_waits_to_be_found_is_no_part_of_the_prompt() -> None:
+    more: list[JsonValue] = [*TOOLS, {**LATE, "defer_loading": True}]
+    assert told(request(TURNS[:3]), request(TURNS[:5], tools=more)) == []
+
+
+def test_of_a_fan_out_after_a_warm_call_each_reads_the_warm_one() -> None:
+    requests = [request([user(f"Part {number}, please.")]) for number in range(4)]
+    calls = [
+        LoggedCall(index=index, at_s=at_s, first_token_at_s=at_s + 1, request=sent)
+        for index, (at_s, sent) in enumerate(zip((0, 9, 9.1, 9.2), requests, strict=True))
+    ]
+    assert explain_calls(calls) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "values"),
+    [("PC008", ("depth 3", "depth 7", "depth 11")), ("PC009", ("depth 3", "depth 70", "depth 11"))],
+    ids=["equal steps", "to and fro"],
+)
+def test_a_number_that_steps_counts_and_one_that_wanders_is_data(code: str, values: tuple[str, ...]) -> None:
+    requests = [request(TURNS[: 1 + 2 * n], system=f"{value}\n{RULES}") for n, value in enumerate(values)]
+    assert told(*requests) == [(code, 1, "system[0]")]
+
+
+def test_a_value_in_a_shared_prompt_is_told_and_not_the_marker_behind_it() -> None:
+    customers = [
+        request([user(f"Question {n}?")], system=[{"type": "text", "text": f"Customer: {name}\n{RULES}"}])
+        for n, name in enumerate(("Ana Bell", "Tom Reed"))
+    ]
+    assert told(*customers) == [("PC004", 1, "system[0]")]
+
+
+def test_a_marker_on_a_turn_that_is_carried_on_is_none_on_a_varying_block() -> None:
+    one = [user("What is in stock?"), assistant("Boots."), user("Which sizes?")]
+    other = [user("Who sold most?"), assistant("The shop in Leeds."), user("And least?")]
+    bare = {"system": RULES}
+    requests = [request(turns, **bare) for turns in (one[:1], other[:1], one, other)]
+    assert told(*requests) == []
+
+
+def test_history_that_is_unread_after_markers_were_lost_is_the_same_cause() -> None:
+    marked: JsonObject = {"type": "text", "text": RULES, "cache_control": {"type": "ephemeral"}}
+    bare = {key: value for key, value in request(TURNS).items() if key != "cache_control"}
+    lost = [bare | {"messages": list[JsonValue](TURNS[:count]), "system": [marked]} for count in (5, 7)]
+    assert told(request(TURNS[:3]), *lost) == [("PC045", 1, "cache_control")]
+
+
+def test_two_sessions_with_a_long_text_of_their_own_are_two_prompts() -> None:
+    own = ["\n".join(f"{word} {number}: {word} is kept." for number in range(20)) for word in ("Malt", "Wool")]
+    requests = [
+        request([user(f"Question {n}?")], system=[{"type": "text", "text": f"{RULES}\n{text}\n{RULES}"}])
+        for n, text in enumerate(own)
+    ]
+    assert told(*requests) == []

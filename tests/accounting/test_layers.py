@@ -141,10 +141,83 @@ def test_what_nobody_can_split_is_unattributed_and_in_the_total():
     assert summary.total.calls == 3
 
 
-def test_a_day_costs_the_sum_over_the_days_that_were_asked_about():
-    usage = Usage(uncached_input_tokens=1_000_000)
+# --- rewriting, and what it costs -------------------------------------------------------------------------------------
 
-    told: Any = summarise_layers([call("a", 0, usage, spans(1, 0, 0, 0, 0, 0))], days=4).to_json()
+CALLS = st.lists(
+    st.builds(
+        lambda at, parts, tokens, agent, known: replace(
+            BASE,
+            agent=agent,
+            sent_at=BASE.sent_at + at,
+            usage=sum((part.usage for part in parts), Usage()) if known else None,
+            parts=tuple(parts) if known else (),
+            prompt_spans=spans(*tokens) if tokens else None,
+        ),
+        at=st.integers(0, 3 * 86_400),
+        parts=PARTS,
+        tokens=st.none() | st.lists(st.integers(0, 5000), min_size=6, max_size=6),
+        agent=st.sampled_from(["clerk", "editor", None]),
+        known=st.booleans(),
+    ),
+    max_size=8,
+).map(lambda calls: [replace(each, call_id=f"call_{place}") for place, each in enumerate(calls)])
 
-    row = told["rows"][0]
-    assert (row["layer"], Decimal(row["cost_usd"])) == ("tools", Decimal(row["cost_per_day_usd"]) * 4)
+
+@given(CALLS)
+def test_layers_add_up_to_the_calls_to_the_token_and_the_dollar(calls: list[CallRecord]):
+    summary = summarise_layers(calls)
+
+    rows = [*summary.rows, summary.unattributed]
+    billed = sum((each.usage for each in calls if each.usage is not None), Usage())
+    assert sum((row.usage for row in rows), Usage()) == summary.total.usage == replace(billed, output_tokens=0)
+    dollars = sum((input_usd(each) or Decimal(0) for each in calls), Decimal(0))
+    assert sum((row.priced_usd for row in rows), Decimal(0)) == summary.total.priced_usd == dollars
+    again = sum((row.priced_rewritten_usd for row in rows), Decimal(0))
+    assert again == summary.total.priced_rewritten_usd
+
+
+@given(CALLS)
+def test_what_is_written_again_is_part_of_what_was_written_in_tokens_and_in_dollars(calls: list[CallRecord]):
+    for row in summarise_layers(calls).rows:
+        assert 0 <= row.rewritten_tokens <= row.usage.cache_write_tokens
+        assert 0 <= row.priced_rewritten_usd <= row.priced_usd
+        assert bool(row.rewritten_tokens) == bool(row.priced_rewritten_usd)
+
+
+@given(CALLS)
+def test_a_day_is_the_mean_of_the_days_with_calls(calls: list[CallRecord]):
+    told: Any = summarise_layers(calls).to_json()
+
+    assert told["days"] == len({int(each.sent_at) // 86_400 for each in calls})
+    for row in (*told["rows"], told["total"]):
+        for name in ("cost", "rewritten"):
+            whole, mean = row[f"{name}_usd"], row[f"{name}_per_day_usd"]
+            if whole is None or not told["days"]:
+                assert mean is None
+            else:
+                assert abs(Decimal(mean) * told["days"] - Decimal(whole)) < Decimal("1e-9")
+
+
+def test_rewriting_costs_what_those_writes_cost():
+    usage = Usage(cache_write_1h_tokens=1_000_000, cache_write_5m_tokens=500_000, uncached_input_tokens=10)
+    runs = spans(500_000, 500_000, 0, 500_000, 0, 10)
+
+    summary = summarise_layers([call("a", 0, usage, runs), call("b", 1, usage, runs)])
+
+    # Two dollars per million tokens in full; twice that for an hour, 1.25 times for five minutes.
+    assert {row.layer: row.rewritten_usd for row in summary.rows if row.rewritten_tokens} == {
+        "tools": Decimal(2),
+        "static": Decimal(2),
+        "session": Decimal("1.25"),
+    }
+    assert summary.total.rewritten_usd == Decimal("5.25")
+
+
+def test_what_rewriting_cost_is_not_known_where_the_price_is_not():
+    usage = Usage(cache_write_5m_tokens=1500, uncached_input_tokens=10)
+    runs = spans(500, 500, 0, 500, 0, 10)
+    calls = [replace(call(each, at, usage, runs), model="acme-9") for at, each in enumerate("ab")]
+
+    row = summarise_layers(calls).rows[0]
+
+    assert (row.rewritten_tokens, row.rewritten_usd, row.cost_usd) == (500, None, None)

@@ -24,8 +24,8 @@ from agentcache.prompt.model_facts import Ttl, all_facts, facts_for
 from agentcache.prompt.plans import Plan, Policy
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
-from agentcache.prompt.token_estimate import request_tokens
 from tests.prompt.test_token_estimate import RECORDED, recorded_requests
+from tests.prompt.whole_requests import request_tokens
 
 MODELS = [facts.model for facts in all_facts() if facts.prices]
 

@@ -295,6 +295,32 @@ def test_what_is_left_out_breaks_nothing(tmp_path: Path) -> None:
     assert (result.exit_code, len(result.stdout.splitlines())) == (1, 1)
 
 
+def test_an_agent_may_have_thresholds_of_its_own(tmp_path: Path) -> None:
+    general = "[tool.agentcache.alerts]\nread_share = 0.95\n"
+    own = "[tool.agentcache.alerts.agents.planner]\nread_share = 0.1\nusd_per_day = 0\n"
+    result = _checked(tmp_path, general + own)
+
+    assert result.exit_code == 1
+    broken = [line.split("; ")[1].split()[0] for line in result.stdout.splitlines()]
+    assert broken == ["read_share", "agents.planner.usd_per_day"]
+
+
+def test_an_agent_of_no_call_is_a_warning_and_not_broken(tmp_path: Path) -> None:
+    result = _checked(tmp_path, "[tool.agentcache.alerts.agents.plannr]\nread_share = 1\n")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        "warning: agent 'plannr' has thresholds and no call among those looked at, so none was checked; "
+        "did you mean 'planner'?\n"
+    )
+
+
+def test_an_agent_that_was_left_out_by_name_is_no_warning(tmp_path: Path) -> None:
+    result = _checked(tmp_path, "[tool.agentcache.alerts.agents.planner]\nread_share = 1\n", "--agent", "reviewer")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize(
     ("alerts", "told"),
     [
@@ -306,6 +332,26 @@ def test_what_is_left_out_breaks_nothing(tmp_path: Path) -> None:
         ("[tool.agentcache.alerts]\nusd_per_day = nan\n", "'usd_per_day' is nan"),
         ("[tool.agentcache.alerts]\nwasted_write_tokens = -1\n", "'wasted_write_tokens' is -1"),
         ("[tool.agentcache.alerts]\nunknown_usage_calls = true\n", "'unknown_usage_calls' is True"),
+        ("[tool.agentcache.alerts]\nagent = 3\n", "no setting is called 'agent'; did you mean 'agents'?"),
+        ("[tool.agentcache.alerts]\nagents = 3\n", "`tool.agentcache.alerts.agents` is not a table"),
+        ("[tool.agentcache.alerts.agents]\n", "[tool.agentcache.alerts.agents] in "),
+        ("[tool.agentcache.alerts.agents]\nplanner = 0.5\n", "`tool.agentcache.alerts.agents.planner` is not a table"),
+        (
+            "[tool.agentcache.alerts.agents.planner]\n",
+            "has no threshold to check against; set one or more of: read_sha",
+        ),
+        (
+            "[tool.agentcache.alerts.agents.planner]\nread_shar = 0.5\n",
+            "pyproject.toml: no setting is called 'read_shar'; did you mean 'read_share'?",
+        ),
+        (
+            "[tool.agentcache.alerts.agents.planner]\nagents = 0.5\n",
+            "no setting is called 'agents'; there are: read_share, usd_per_day",
+        ),
+        (
+            "[tool.agentcache.alerts.agents.planner]\nusd_per_day = -1\n",
+            "[tool.agentcache.alerts.agents.planner] in ",
+        ),
     ],
 )
 def test_thresholds_without_meaning_are_exit_code_2(tmp_path: Path, alerts: str, told: str) -> None:

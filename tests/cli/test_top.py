@@ -19,6 +19,7 @@ from agentcache.accounting.live import LiveRuns
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, Usage
 from agentcache.cli.top import look
 from agentcache.stores.opening import open_ledger
+from tests.stores.conftest import POSTGRES_URL, need_postgresql
 
 Cli = Callable[..., Result]
 
@@ -42,12 +43,12 @@ async def write(url: str, *rows: RunRecord | CallRecord) -> None:
 
 
 @pytest.fixture
-def ledger_db(tmp_path: Path) -> str:
+def ledger_db(database_url: str) -> str:
     """A ledger in which a workflow has been under way for half a minute."""
-    path, now = str(tmp_path / "ledger.db"), time.time()
+    now = time.time()
     rows = run("top", "review", None, now - 30), run("below", "clerk\x1b[2J", "top", now - 30)
-    asyncio.run(write(path, *rows, call("call_1", "below", now - 2)))
-    return path
+    asyncio.run(write(database_url, *rows, call("call_1", "below", now - 2)))
+    return database_url
 
 
 def test_in_a_pipe_it_is_one_plain_table(cli: Cli, ledger_db: str) -> None:
@@ -66,11 +67,11 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(cli: Cli, tmp_path: Pat
     assert not (tmp_path / "none.db").exists()
 
 
-async def test_each_look_adds_what_came_and_a_run_from_before_the_window_is_whole(tmp_path: Path) -> None:
-    path, now = str(tmp_path / "ledger.db"), time.time()
-    await write(path, run("old", "review", None, now - 9000), run("below", "clerk", "old", now - 9000))
-    await write(path, call("early", "below", now - 8000), run("past", "greet", None, now - 9000))
-    ledger = await open_ledger(path)
+async def test_each_look_adds_what_came_and_a_run_from_before_the_window_is_whole(database_url: str) -> None:
+    now = time.time()
+    await write(database_url, run("old", "review", None, now - 9000), run("below", "clerk", "old", now - 9000))
+    await write(database_url, call("early", "below", now - 8000), run("past", "greet", None, now - 9000))
+    ledger = await open_ledger(database_url)
     runs = LiveRuns(window_s=3600)
     assert (await look(ledger, runs, now=now)).rows == ()  # no sign of it within the window
     await ledger.add_call(call("late", "below", now))
@@ -81,6 +82,13 @@ async def test_each_look_adds_what_came_and_a_run_from_before_the_window_is_whol
     assert [row.under_way for row in (await look(ledger, runs, now=now + 2)).rows] == [0, 0]
     assert (await look(ledger, runs, now=now + 100)).rows == ()
     await ledger.close()
+
+
+def test_a_database_that_the_server_does_not_have_is_said(cli: Cli) -> None:
+    asyncio.run(need_postgresql())
+    result = cli("top", "--db", POSTGRES_URL.rpartition("/")[0] + "/agentcache_of_nobody")
+    assert result.exit_code == 2
+    assert "does not exist; make it on the server first" in result.stderr
 
 
 def test_on_a_terminal_it_follows_what_is_written_until_it_is_interrupted(ledger_db: str) -> None:

@@ -1,4 +1,4 @@
-"""`agentcache prune` and `agentcache report --reprice` on a real SQLite ledger."""
+"""`agentcache prune` and `agentcache report --reprice` on real ledgers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ Cli = Callable[..., Result]
 
 
 @pytest.fixture
-def ledger_path(tmp_path: Path) -> str:
+def ledger_path(database_url: str) -> str:
     """A ledger with a run that ended and one that did not, each with a call that has no price yet."""
-    path = str(tmp_path / "ledger.db")
-    asyncio.run(_write(path))
-    return path
+    asyncio.run(_write(database_url))
+    return database_url
 
 
 async def _write(path: str) -> None:

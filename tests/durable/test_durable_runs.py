@@ -314,3 +314,15 @@ async def test_a_stream_tells_what_a_durable_run_does(store: str):
         events = [event async for event in on.runtime.stream(chorus, ["a", "b"], durable_id="one")]
     assert events[-1].output == ["a!", "b!"]
     assert [event.name for event in events if isinstance(event, RunStarted)] == ["chorus", "clerk", "clerk"]
+
+
+async def test_a_runtime_that_is_closed_leaves_nothing_open(store: str, tmp_path: Path):
+    async with durably(Model(), store) as on:
+        await on.runtime.run_as("one", chorus, ["a", "b"])
+
+    # SQLite takes its write-ahead log away with the last connection.
+    assert _files(tmp_path) == ["ledger.db", "ledger.durable.db"]
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())

@@ -14,8 +14,9 @@ from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.sections import Stability
-from agentcache.prompt.token_estimate import block_tokens, closing_tokens, request_tokens
+from agentcache.prompt.token_estimate import TokenEstimator, block_tokens, closing_tokens
 from tests.prompt.strategies import conversations, section_lists, tool_lists
+from tests.prompt.whole_requests import request_tokens
 
 OPUS = facts_for("claude-opus-5-5")
 TOOL = {"name": "find", "description": "Find a thing.", "input_schema": {"type": "object", "properties": {}}}
@@ -270,6 +271,15 @@ def test_any_layout_counts_what_its_request_counts(tools, system, calls):
     layout = laid(calls[-1], tools=tools, system=system)
     request = {"tools": layout.tools, "system": layout.system, "messages": layout.messages}
     assert layout.total_tokens == request_tokens(request, OPUS)
+
+
+def test_an_exact_counter_can_take_the_place_of_the_estimate():
+    class Exact(TokenEstimator):
+        def block_tokens(self, block, facts):
+            return 1000
+
+    layout = laid([user(text("hi"))], tools=(), counter=Exact())
+    assert [block.tokens // 1000 for block in layout.blocks] == [1, 1, 1]
 
 
 def test_tokens_are_told_by_section():

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.token_estimate import (
     IMAGE_TOKENS,
-    TokenEstimator,
     block_tokens,
-    request_tokens,
     text_tokens,
     tool_prompt_tokens,
 )
+from tests.prompt.whole_requests import request_tokens
 
 CLASSIC, DENSE = facts_for("claude-sonnet-4-5"), facts_for("claude-opus-5-5")
 SHARED = Path(os.environ.get("AGENTCACHE_SHARED", Path(__file__).parents[3] / "shared"))
@@ -143,15 +142,3 @@ def test_a_block_of_an_unknown_kind_counts_its_texts_but_not_its_ciphertext():
 
 def test_forced_tool_choice_brings_the_longer_tool_prompt():
     assert (tool_prompt_tokens(CLASSIC), tool_prompt_tokens(CLASSIC, forced=True)) == (496, 588)
-    request = {"tools": [{"name": "f", "input_schema": {}}], "messages": [{"role": "user", "content": "hi"}]}
-    forced = {**request, "tool_choice": {"type": "any"}}
-    assert request_tokens(forced, CLASSIC) - request_tokens(request, CLASSIC) == 588 - 496
-
-
-def test_an_exact_counter_can_take_the_place_of_the_estimate():
-    class Exact(TokenEstimator):
-        def text_tokens(self, text, facts):
-            return 1000
-
-    request = {"system": "be brief", "messages": [{"role": "user", "content": "hi"}]}
-    assert 2000 <= request_tokens(request, CLASSIC, Exact()) < 2050

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -49,3 +50,26 @@ def test_what_cannot_be_split_has_a_row_and_a_sentence():
 
     assert "(unattributed)" in page
     assert "1 calls cannot be split" in page
+
+
+def test_what_a_layer_costs_a_day_because_it_is_written_again_stands_in_its_row():
+    again = replace(CALL, call_id="c", sent_at=CALL.sent_at + 60)
+    tomorrow = replace(CALL, call_id="d", sent_at=CALL.sent_at + 86_400)
+
+    rewriting = drawn(summarise_layers([CALL, again, tomorrow]), 100)
+    (static,) = (line.split() for line in rewriting if "static" in line)
+
+    assert static[-2:] == ["3,000,000", "$3.7500"]
+    assert "rewrites per day: what they cost, the mean of the 2 days (UTC) on which calls were sent." in "\n".join(
+        rewriting
+    )
+
+
+def test_on_one_day_rewriting_costs_what_it_costs():
+    again = replace(CALL, call_id="c", sent_at=CALL.sent_at + 60)
+
+    rewriting = drawn(summarise_layers([CALL, again]), 100)
+    (static,) = (line.split() for line in rewriting if "static" in line)
+
+    assert static[-2:] == ["3,000,000", "$7.5000"]
+    assert "per day" not in "\n".join(rewriting)

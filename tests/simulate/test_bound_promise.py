@@ -11,7 +11,7 @@ from itertools import product
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from agentcache.accounting.bound import BoundCall, input_bound_usd
+from agentcache.accounting.bound import BoundCall, InputBound
 from agentcache.emulator.json_values import digest
 from agentcache.emulator.prompt_cache import CachePrompt, Charge, Marker, Position, PromptCache
 from agentcache.prompt.model_facts import Prices, Ttl
@@ -130,10 +130,10 @@ def prompt(traffic: Traffic, call: Call, marks: dict[int, Ttl]) -> CachePrompt:
 
 
 def bound_usd(traffic: Traffic) -> Decimal:
-    calls = []
+    bound = InputBound()
     for call in traffic.calls:
         unmarked = prompt(traffic, call, {})
-        calls.append(
+        bound.add(
             BoundCall(
                 digests=[position.digest for position in unmarked.positions],
                 prefix_tokens=[position.tokens for position in unmarked.positions],
@@ -145,7 +145,7 @@ def bound_usd(traffic: Traffic) -> Decimal:
                 keep_alive_usd=Decimal("0.05"),
             )
         )
-    return input_bound_usd(calls)
+    return bound.usd
 
 
 def usd(charge: Charge, rates: Prices) -> Decimal:

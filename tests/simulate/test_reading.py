@@ -87,7 +87,7 @@ UNREADABLE = {
     "no request": (b'{"t": 0}', "line 1: `request` is missing"),
     "no messages": (b'{"t": 0, "request": {"model": "claude-opus-5"}}', "line 1: `request` is missing"),
     "nested too deeply": (b'{"t": 0, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "line 1: not JSON"),
-    "not UTF-8": (b'{"t": "\xe9"}', "cannot read"),
+    "not UTF-8": (b'{"t": "\xe9"}', "line 1: not UTF-8 text"),
     "nothing": (b"\n\n", "there is no call"),
 }
 

@@ -47,7 +47,7 @@ OLD_CALL = """
 @pytest.mark.parametrize("steps", range(1, len(MIGRATIONS) + 1))
 async def test_rows_of_every_earlier_version_come_through(tmp_path: Path, steps: int):
     path = tmp_path / "ledger.db"
-    _made_by(path, steps)
+    made_by(path, steps)
 
     ledger = await open_ledger(str(path))
     runs, calls = await ledger.runs(), await ledger.calls()
@@ -57,7 +57,7 @@ async def test_rows_of_every_earlier_version_come_through(tmp_path: Path, steps:
     assert calls == [CALL]
 
 
-def _made_by(path: Path, steps: int) -> None:
+def made_by(path: Path, steps: int) -> None:
     """Make a database as it was after so many steps, with a run and a call in it."""
     engine = create_engine(f"sqlite:///{path}")
 

@@ -12,25 +12,35 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from agentcache.accounting.explaining.catalogue import CAUSES, Explanation, Severity, Suspect
+from agentcache.accounting.explaining.earlier_calls import EarlierCalls
 from agentcache.accounting.explaining.head_changes import system_changes, tool_changes
 from agentcache.accounting.explaining.lines_of_descent import SAME_HEAD_LIKENESS, Descent, descent_of, head_likeness
 from agentcache.accounting.explaining.logged_calls import LoggedCall
+from agentcache.accounting.explaining.lost_money import lost_usd
 from agentcache.accounting.explaining.marker_faults import (
     family_fault,
     growth_fault,
     is_one_shot_traffic,
+    shares_more,
     sibling_fault,
     unread_history,
 )
 from agentcache.accounting.explaining.message_changes import message_change
 from agentcache.accounting.explaining.setting_changes import setting_changes
 from agentcache.accounting.explaining.text_changes import excerpt
+from agentcache.accounting.explaining.value_series import value_cause
 
 IN_SYSTEM_TEXT = frozenset({*(f"PC{number:03}" for number in range(1, 17)), "PC018"})
 """Causes told from a changed text: one place that varies has one of them, which its changes vote on."""
 
 REPLACED_WORDS = 8
 """A passage of so many words in place of another is another prompt, not a value in it."""
+
+OTHER_TEXT_WORDS = 60
+"""Of two conversations, a passage of so many words in place of another is each one's own text."""
+
+LATER_CALLS = 60
+"""How far ahead is looked for how a conversation went on."""
 
 REGULAR_GAPS = 2
 """An expiry that comes back this often is a cadence, no accident."""
@@ -51,27 +61,40 @@ class _Found:
         seen = Counter(suspect.code for suspect in self.suspects)
         code = max(seen, key=lambda code: seen[code])
         told = next(suspect for suspect in self.suspects if suspect.code == code)
-        texts = {suspect.after for suspect in self.suspects if suspect.before and suspect.after}
-        return told._replace(code="PC009") if code == "PC018" and len(texts) > 1 else told
+        changes = [(suspect.before, suspect.after) for suspect in self.suspects if suspect.before and suspect.after]
+        if code not in {"PC008", "PC009", "PC018"} or len({after for _, after in changes}) < 2:
+            return told
+        return told._replace(code=value_cause(changes, code))
 
 
 def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
     """Return why calls of a log (in the order of time) missed, in the order of the first call that each cause hit."""
     descents = _descents(calls)
     families = _families(calls, descents)
+    carried_on = {each.parent.index for each in descents.values() if each is not None and each.relation == "continues"}
     found: dict[tuple[int, str], _Found] = {}
     for place, call in enumerate(calls):
         descent = descents[call.index]
         if descent is None:
             continue
-        for suspect in _suspects(call, descent, calls[place + 1 :]):
+        family = families[call.index]
+        warmed = descent.parent.is_warm_up and descents[descent.parent.index] is None
+        goes_on = not carried_on.isdisjoint((call.index, descent.parent.index))
+        for suspect in _suspects(
+            call, descent, calls[place + 1 : place + 1 + LATER_CALLS], warmed=warmed, goes_on=goes_on
+        ):
             cause = suspect.where if suspect.code in IN_SYSTEM_TEXT else suspect.code
-            entry = found.setdefault((families[call.index], cause), _Found(descent))
-            entry.suspects.append(suspect)
+            if suspect.code == "PC046" and (family, "PC045") in found:
+                cause = "PC045"  # what the lost marker leads to
+            entry = found.setdefault((family, cause), _Found(descent))
+            if suspect.code != "PC046" or cause != "PC045":
+                entry.suspects.append(suspect)
             entry.calls.append(call)
             entry.lost.append((call, _lost_tokens(call, descent)))
-    for family in sorted(set(families.values())):
-        members = [call for call in calls if families[call.index] == family]
+    members_of: dict[int, list[LoggedCall]] = {}
+    for call in calls:
+        members_of.setdefault(families[call.index], []).append(call)
+    for family, members in members_of.items():
         fault = family_fault(members)
         if fault is not None:
             found[family, fault.code] = _Found(None, [fault], members, [(call, None) for call in members])
@@ -82,7 +105,11 @@ def explain_calls(calls: Sequence[LoggedCall]) -> list[Explanation]:
 
 
 def _descents(calls: Sequence[LoggedCall]) -> dict[int, Descent | None]:
-    return {call.index: descent_of(call, calls[:place]) for place, call in enumerate(calls)}
+    earlier, found = EarlierCalls(), dict[int, Descent | None]()
+    for call in calls:
+        found[call.index] = descent_of(call, earlier)
+        earlier.add(call)
+    return found
 
 
 def _families(calls: Sequence[LoggedCall], descents: dict[int, Descent | None]) -> dict[int, int]:
@@ -94,10 +121,16 @@ def _families(calls: Sequence[LoggedCall], descents: dict[int, Descent | None]) 
     return families
 
 
-def _suspects(call: LoggedCall, descent: Descent, later: Sequence[LoggedCall]) -> Iterator[Suspect]:
+def _suspects(
+    call: LoggedCall, descent: Descent, later: Sequence[LoggedCall], *, warmed: bool, goes_on: bool
+) -> Iterator[Suspect]:
+    """Yield why `call` lost what it comes after.
+
+    warmed: that call was sent only to fill the cache for this one. goes_on: one of the two is carried on later.
+    """
     parent = descent.parent
     carried_on = descent.relation == "continues"
-    if parent.is_warm_up and not call.is_warm_up and (not carried_on or parent.messages != call.messages):
+    if warmed and not call.is_warm_up:
         suspect = None if _nothing_lost(call, descent) else _warm_up_fault(call, descent)
         if suspect is not None:
             yield suspect
@@ -108,7 +141,7 @@ def _suspects(call: LoggedCall, descent: Descent, later: Sequence[LoggedCall]) -
     if _nothing_lost(call, descent):
         return
     if not carried_on:
-        yield from _sibling_suspects(call, descent)
+        yield from _sibling_suspects(call, descent, goes_on=goes_on)
         return
     changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=True)]
     if changed and _is_aside(call, parent, later) and _is_rebuilt(changed, call, parent):
@@ -124,26 +157,27 @@ def _suspects(call: LoggedCall, descent: Descent, later: Sequence[LoggedCall]) -
         yield fault
 
 
-def _sibling_suspects(call: LoggedCall, descent: Descent) -> Iterator[Suspect]:
+def _sibling_suspects(call: LoggedCall, descent: Descent, *, goes_on: bool) -> Iterator[Suspect]:
     parent = descent.parent
     if not call.marked or not parent.marked:
         return
     settings = [s for s in setting_changes(parent, call) if s.code in {"PC036", "PC042"}]
     if settings:
         return
-    ahead = len(call.head)
-    fault = sibling_fault(call, descent)
+    fault = sibling_fault(call, descent, goes_on=goes_on)
     if fault is not None:
         yield fault
         return
-    if descent.common >= min(ahead, len(parent.head)) and ahead == len(parent.head):
+    if descent.common >= len(call.head) == len(parent.head):
         return
     if not any(index >= descent.common for index in (*call.head_marked, *_automatic(call))):
         return
-    if any(index < descent.common for index in call.head_marked) and call.read_tokens:
+    shared = any(index < descent.common for index in (*call.head_marked, *parent.head_marked))
+    if shared and not shares_more(call, descent):
         return
-    yield from tool_changes(parent, call)
-    yield from system_changes(parent, call, carried_on=False)
+    changed = [*tool_changes(parent, call), *system_changes(parent, call, carried_on=False)]
+    if not any(_is_other_text(suspect) for suspect in changed):
+        yield from changed
 
 
 def _automatic(call: LoggedCall) -> Sequence[int]:
@@ -182,14 +216,25 @@ def _is_aside(call: LoggedCall, parent: LoggedCall, later: Sequence[LoggedCall])
     heads = [other.digests[: len(other.head)] for other in later if opening in other.digests]
     if heads:
         return parent.digests[: len(parent.head)] in heads and call.digests[: len(call.head)] not in heads
-    return head_likeness(call, parent) < SAME_HEAD_LIKENESS or len(call.head) * 2 < len(parent.head)
+    mine, theirs = _tool_count(call), _tool_count(parent)
+    return head_likeness(call, parent) < SAME_HEAD_LIKENESS or (theirs > 2 and mine * 2 <= theirs)
 
 
 def _is_rebuilt(changed: Sequence[Suspect], call: LoggedCall, parent: LoggedCall) -> bool:
     """Tell whether a head was built anew, with a rest of the tools or another prompt, and not a value in it changed."""
-    tools = [sum(block.level == "tools" for block in each.head) for each in (call, parent)]
-    shrunk = tools[0] * 2 <= tools[1]
+    shrunk = _tool_count(call) * 2 <= _tool_count(parent)
     return any(shrunk if suspect.code == "PC020" else _is_replaced(suspect) for suspect in changed)
+
+
+def _is_other_text(suspect: Suspect) -> bool:
+    """Tell whether a long passage stands in place of another: two prompts of one make, each of its own session."""
+    return suspect.cause == "system_changed" and (
+        min(len(suspect.before.split()), len(suspect.after.split())) >= OTHER_TEXT_WORDS
+    )
+
+
+def _tool_count(call: LoggedCall) -> int:
+    return sum(block.level == "tools" for block in call.head)
 
 
 def _is_replaced(suspect: Suspect) -> bool:
@@ -209,7 +254,7 @@ def _lost_tokens(call: LoggedCall, descent: Descent) -> int | None:
 def _explanation(entry: _Found) -> Explanation:
     suspect, first = entry.suspect, entry.calls[0]
     known = [tokens for _, tokens in entry.lost if tokens is not None]
-    usd = [_lost_usd(call, tokens) for call, tokens in entry.lost if tokens is not None]
+    usd = [lost_usd(call, tokens) for call, tokens in entry.lost if tokens is not None]
     return Explanation(
         code=suspect.code,
         where=suspect.where,
@@ -230,12 +275,3 @@ def _severity(entry: _Found) -> Severity:
     if entry.suspect.code == "PC050" and len(entry.calls) >= REGULAR_GAPS:
         return "warning"
     return CAUSES[entry.suspect.code].severity
-
-
-def _lost_usd(call: LoggedCall, tokens: int) -> Decimal | None:
-    """Return what it cost to send tokens that could have been read: as writes where the call wrote."""
-    prices = call.facts.prices_for(prompt_tokens=tokens)
-    if prices is None:
-        return None
-    paid = prices.write_5m_usd if call.written_tokens else prices.input_usd
-    return (paid - prices.read_usd) * tokens / 1_000_000

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Literal
 
+from agentcache.accounting.explaining.earlier_calls import EarlierCalls, readable
 from agentcache.accounting.explaining.logged_calls import LoggedCall, common_blocks
 
 Relation = Literal["continues", "sibling"]
-
-LOOK_BACK_CALLS = 60
-"""How many earlier calls are compared in full; of a longer log, those that share most blocks with this one."""
 
 EXCHANGE_MESSAGES = 2
 """A reply and the next turn."""
@@ -45,12 +42,12 @@ class Descent:
     common: int
 
 
-def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | None:
+def descent_of(call: LoggedCall, earlier: EarlierCalls) -> Descent | None:
     """Return what `call` comes after, or `None` for the first of its kind."""
     grown = _grown_from(call, earlier)
     if grown is not None:
         return Descent(parent=grown, relation="continues", common=len(grown.blocks))
-    candidates = [other for other in _nearest(call, earlier) if not _contradicts(call, other)]
+    candidates = [other for other in earlier.nearest(call) if not _contradicts(call, other)]
     continued = [(score, other) for other in candidates if (score := _continuation_score(call, other)) is not None]
     if continued:
         _, parent = max(continued, key=lambda pair: (pair[0], pair[1].index))
@@ -63,34 +60,23 @@ def descent_of(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Descent | Non
     siblings = [pair for pair in likened if pair[0] >= SAME_HEAD_LIKENESS and _same_model(call, pair[1])]
     if not siblings:
         return None
-    _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], pair[1].index))
+    _, parent = max(siblings, key=lambda pair: (common_blocks(pair[1], call), pair[0], *readable(call, pair[1])))
     return Descent(parent=parent, relation="sibling", common=common_blocks(parent, call))
 
 
-def _grown_from(call: LoggedCall, earlier: Sequence[LoggedCall]) -> LoggedCall | None:
+def _grown_from(call: LoggedCall, earlier: EarlierCalls) -> LoggedCall | None:
     """Return the call to which this one adds an exchange and changes nothing, as most do."""
-    grown = [
-        other
-        for other in earlier
-        if 0 <= _last_message(call) - _last_message(other) <= EXCHANGE_MESSAGES
-        and other.messages
-        and other.digests == call.digests[: len(other.digests)]
-        and not _contradicts(call, other)
-        and not _other_conversation(call, other)
-    ]
-    return max(grown, key=lambda other: (len(other.digests), other.index)) if grown else None
+    last = _last_message(call)
+    for other in earlier.begun_by(call):
+        if last - _last_message(other) > EXCHANGE_MESSAGES:
+            return None
+        if not _contradicts(call, other) and not _other_conversation(call, other):
+            return other
+    return None
 
 
 def _other_conversation(call: LoggedCall, other: LoggedCall) -> bool:
     return bool(call.conversation and other.conversation and call.conversation != other.conversation)
-
-
-def _nearest(call: LoggedCall, earlier: Sequence[LoggedCall]) -> Sequence[LoggedCall]:
-    if len(earlier) <= LOOK_BACK_CALLS:
-        return earlier
-    mine = set(call.digests)
-    by_likeness = sorted(earlier, key=lambda other: (len(mine.intersection(other.digests)), other.index))
-    return sorted(by_likeness[-LOOK_BACK_CALLS:], key=lambda other: other.index)
 
 
 def _contradicts(call: LoggedCall, other: LoggedCall) -> bool:
@@ -116,12 +102,13 @@ def _continuation_score(call: LoggedCall, other: LoggedCall) -> float | None:
             return None
         matched = 1
     likeness = head_likeness(call, other)
-    same_conversation = bool(call.conversation) and call.conversation == other.conversation
-    slid = len(theirs) > 1 and mine[:1] == theirs[-1:]
-    if matched <= 1 and not same_conversation and (likeness < SAME_HEAD_LIKENESS or not (grows or slid)):
-        return None
-    if matched <= 1 and not same_conversation and not _same_model(call, other) and likeness < 1:
-        return None
+    if not (call.conversation and call.conversation == other.conversation):
+        if mine[:1] != theirs[:1] and matched * 2 < len(theirs):
+            return None  # a stock question or reply, which other conversations have too
+        if matched <= 1 and (likeness < SAME_HEAD_LIKENESS or not grows):
+            return None
+        if matched <= 1 and not _same_model(call, other) and likeness < 1:
+            return None
     common = common_blocks(call, other)
     whole = WHOLE_PREFIX_BONUS if common == len(other.blocks) else 0
     return matched - (len(theirs) - matched) + likeness + whole + 0.001 * common
@@ -171,7 +158,7 @@ def is_summary_of(call: LoggedCall, other: LoggedCall) -> bool:
     if opening == own or _SUMMARY.search(own[:300]):
         return False
     replies = [block.text for block in other.messages if block.role == "assistant"]
-    repeats = any(len(text) > 60 and text.strip()[:200] in opening for text in [*replies, other.reply])
+    repeats = any(len(text) > 60 and text.strip()[:60] in opening for text in [*replies, other.reply])
     return repeats or _SUMMARY.search(opening[:300]) is not None
 
 

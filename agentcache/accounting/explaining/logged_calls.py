@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from agentcache.accounting.usage import BilledPart
 from agentcache.prompt.blocks import COLLAPSED_KINDS, block_digest, is_markable
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.model_facts import TTL_SECONDS, ModelFacts, Ttl, facts_for
@@ -57,10 +58,20 @@ class LoggedCall:
     request: JsonObject
     headers: Mapping[str, str] = field(default_factory=dict)
     """By lower-case name."""
-    read_tokens: int | None = None
-    written_tokens: int | None = None
+    bill: BilledPart | None = None
+    """What the reply says that it cost."""
     reply: str = ""
     """The text of the reply, where the log has it."""
+
+    @property
+    def read_tokens(self) -> int | None:
+        """Tokens read from the cache."""
+        return None if self.bill is None else self.bill.usage.cache_read_tokens
+
+    @property
+    def written_tokens(self) -> int | None:
+        """Tokens written to the cache, with either lifetime."""
+        return None if self.bill is None else self.bill.usage.cache_write_tokens
 
     @cached_property
     def blocks(self) -> tuple[LoggedBlock, ...]:
@@ -81,6 +92,15 @@ class LoggedCall:
     def digests(self) -> tuple[str, ...]:
         """The identity of each block, in prompt order."""
         return tuple(block.digest for block in self.blocks)
+
+    @cached_property
+    def chain(self) -> tuple[int, ...]:
+        """A hash of all blocks up to and including each: equal prompts have equal ones, others hardly ever."""
+        ends, end = [], 0
+        for digest in self.digests:
+            end = hash((end, digest))
+            ends.append(end)
+        return tuple(ends)
 
     @property
     def model(self) -> str:
@@ -192,7 +212,8 @@ def pictures(value: JsonValue) -> list[str]:
 def _blocks(request: JsonObject) -> tuple[LoggedBlock, ...]:
     found: list[LoggedBlock] = []
     for index, tool in enumerate(content_blocks(request.get("tools"))):
-        _append(found, tool, f"tools[{index}]", "tools", 0, None)
+        if tool.get("defer_loading") is not True:  # such a tool is rendered once it is found, in the messages
+            _append(found, tool, f"tools[{index}]", "tools", 0, None)
     for index, block in enumerate(content_blocks(request.get("system"))):
         _append(found, block, f"system[{index}]", "system", 0, None)
     messages = request.get("messages")

@@ -9,6 +9,9 @@ from agentcache.accounting.explaining.lines_of_descent import Descent
 from agentcache.accounting.explaining.logged_calls import LoggedCall, pictures
 from agentcache.prompt.lookback import REACH_POSITIONS
 
+SHARED_CHARACTERS = 1_000
+"""So much text behind a difference makes it a value within a shared prompt."""
+
 REBILLED_TOKENS = 200
 """History that is sent unmarked again is told from this many tokens on."""
 
@@ -39,8 +42,8 @@ def growth_fault(call: LoggedCall, parent: LoggedCall) -> Suspect | None:
 
 
 def _first_picture(call: LoggedCall, parent: LoggedCall) -> str | None:
-    """Return where the conversation's first picture stands, when it came with this call and the bill shows a miss."""
-    if call.read_tokens is None or any(pictures(block.value) for block in parent.messages):
+    """Return where the conversation's first picture stands, when it came with this call."""
+    if any(pictures(block.value) for block in parent.messages):
         return None
     return next((block.where for block in call.messages if pictures(block.value)), None)
 
@@ -72,22 +75,26 @@ def unread_history(call: LoggedCall, parent: LoggedCall) -> Suspect | None:
     return Suspect("PC046", "messages", "history_uncached") if rebilled >= REBILLED_TOKENS else None
 
 
-def sibling_fault(call: LoggedCall, descent: Descent) -> Suspect | None:
-    """Return why a call does not read the head that another conversation's call sent before it."""
+def sibling_fault(call: LoggedCall, descent: Descent, *, goes_on: bool) -> Suspect | None:
+    """Return why a call does not read the head that another conversation's call sent before it.
+
+    goes_on: whether one of the two conversations has further calls, which read what stands behind the head.
+    """
     parent, ahead = descent.parent, len(call.head)
     if not call.marked or not parent.marked:
         return None
-    if call.at_s < parent.first_token_at_s:
-        return Suspect("PC051", "concurrency", "concurrent")
     shared = [index for index in parent.marked if index < descent.common]
+    if call.at_s < parent.first_token_at_s and (shared or descent.common >= ahead):
+        return Suspect("PC051", "concurrency", "concurrent")
     if shared:
         gap = call.at_s - parent.at_s
         if gap >= parent.lifetime_s(shared[-1]):
             return Suspect("PC050", "ttl", "expired", f"{parent.lifetime_s(shared[-1]):.0f} s", f"{gap:.0f} s")
         return None
-    if descent.common < ahead and call.blocks[descent.common].level == "tools":
+    parted = [each.blocks[descent.common] for each in (call, parent) if descent.common < len(each.head)]
+    if any(block.level == "tools" for block in parted) or (parted and shares_more(call, descent)):
         return None
-    if not descent.common or call.prefix_tokens[descent.common - 1] < call.facts.minimum_prefix_tokens:
+    if goes_on or not descent.common or call.prefix_tokens[descent.common - 1] < call.facts.minimum_prefix_tokens:
         return None
     mark = next((index for index in call.marked if index >= descent.common), None)
     if mark is None:
@@ -95,6 +102,21 @@ def sibling_fault(call: LoggedCall, descent: Descent) -> Suspect | None:
     automatic = call.automatic_at == mark and call.blocks[mark].mark is None
     where = "cache_control" if automatic else call.blocks[mark].where
     return Suspect("PC044", where, "messages_changed" if mark >= ahead else "system_changed")
+
+
+def shares_more(call: LoggedCall, descent: Descent) -> bool:
+    """Tell whether two heads part in the midst of what they share: much the same text stands behind what differs.
+
+    A block of its own for each conversation, in which nothing but its heading is the same, is no such case.
+    """
+    mine, theirs = call.head[descent.common :], descent.parent.head[descent.common :]
+    if not mine or not theirs:
+        return False
+    if any(block.level == "tools" for block in (mine[0], theirs[0])):
+        return True
+    left = {line for block in theirs for line in block.text.splitlines()}
+    again = sum(len(line) for block in mine for line in block.text.splitlines() if line in left)
+    return again >= SHARED_CHARACTERS
 
 
 def family_fault(calls: Sequence[LoggedCall]) -> Suspect | None:

@@ -67,14 +67,21 @@ def _comes_back(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
     """Tell whether the earlier call goes on behind the difference, or was answered where it differs."""
     if old[0].kind == new[0].kind == "tool_result" and _answers(old[0]) == _answers(new[0]):
         return True
-    later = {block.digest for block in old[1:]}
-    if any(block.digest in later for block in new):
+    if _goes_on_behind(old[1:], new):
         return True
-    if old[0].digest in {block.digest for block in new[1:4]}:
+    pushed = {block.digest for block in new[1:4] if block.message <= old[0].message + 1}  # by what was put before it
+    if old[0].digest in pushed:
         return True
     goes_on = new[-1].message > new[0].message
     same_turn = old[-1].message == old[0].message == new[0].message
     return goes_on and (same_turn or len(old) > 1) and _alike(old[0], new[0])
+
+
+def _goes_on_behind(left: Sequence[LoggedBlock], new: Sequence[LoggedBlock]) -> bool:
+    """Tell whether most of what stood behind an edit is there again, in order: one stock phrase proves nothing."""
+    mine, theirs = [block.digest for block in left], [block.digest for block in new]
+    again = sum(run.size for run in SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks())
+    return again * 2 > len(mine)
 
 
 def _answers(block: LoggedBlock) -> JsonValue:
@@ -186,7 +193,7 @@ def _at_newest_turn(old: Sequence[LoggedBlock], at: int) -> bool:
     return old[at].kind == "text" and old[at].message == old[-1].message
 
 
-_CONTEXT = re.compile(r"^\s*(<[A-Za-z][\w:-]*[ >]|#{1,6}\s|\[[A-Za-z ]+\]|[A-Z][\w ]{2,30}:\s*\S)")
+_CONTEXT = re.compile(r"^\s*(<[A-Za-z][\w:-]*[ >]|#{1,6}\s|\[[A-Za-z][^\]\n]*\]|[A-Z][\w ]{2,30}:\s*\S)")
 _VOLATILE = frozenset({"PC001", "PC002", "PC003", "PC006", "PC007", "PC008", "PC011", "PC012", "PC013", "PC015",
                        "PC016"})  # fmt: skip
 
@@ -197,7 +204,11 @@ def _is_rerendered(old: Sequence[LoggedBlock], new: Sequence[LoggedBlock], at: i
     beside = [block for block in old if block.message == 0 and block.digest != mine.digest]
     if _CONTEXT.match(mine.text) and (beside or _CONTEXT.match(theirs.text)):
         return True
-    return text_cause(mine.text, theirs.text) in _VOLATILE
+    if text_cause(mine.text, theirs.text) in _VOLATILE:
+        return True
+    kept = {block.digest for block in new if block.message == 0}
+    in_front = any(block.digest in kept for block in beside) and mine.kind == theirs.kind == "text"
+    return in_front and _alike(mine, theirs)
 
 
 def _thinks(block: LoggedBlock) -> bool:

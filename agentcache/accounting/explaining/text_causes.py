@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from agentcache.accounting.explaining.item_order import EXAMPLE, EXAMPLE_LINE, order_cause
 from agentcache.accounting.explaining.text_changes import TextChange, text_change
 
 Rule = Callable[[TextChange], str | None]
@@ -28,8 +29,8 @@ def is_same_but_for_bytes(before: str, after: str) -> bool:
 
 
 def _visible(text: str) -> str:
-    shown = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
-    return "".join(c for c in shown if not c.isspace() and unicodedata.category(c) != "Cf")
+    shown = "".join(unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY).split())
+    return shown if shown.isascii() else "".join(c for c in shown if unicodedata.category(c) != "Cf")
 
 
 _TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2011": "-"})
@@ -37,41 +38,6 @@ _TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201
 
 def _bytes(change: TextChange) -> str | None:
     return "PC014" if is_same_but_for_bytes(change.before, change.after) else None
-
-
-_EXAMPLE = re.compile(
-    r"\b(examples?|few-?shots?|demonstrations?|exemplars?|samples?)\b"
-    r"|^\s*(Q|A|Input|Output|Question|Answer|User|Assistant|Human)\s*\d*\s*:|(->|=>)\s*(A|Output)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-_KEYED = re.compile(r"""^\s*[-*]?\s*["'`*]{0,2}[\w .-]{1,40}["'`*]{0,2}\s*(:|=(?!=)|=>|->)\s*\S""")
-
-
-def _order(change: TextChange) -> str | None:
-    """Another order of the same items: of pairs, of members, of examples."""
-    pairs = ((change.lines_before, change.lines_after), (change.before, change.after))
-    for old, new in pairs:
-        for separator in (r"\n", r"[,;|\n]", r"[\s,;|]+"):
-            items, others = _items(old, separator), _items(new, separator)
-            if Counter(items) != Counter(others):
-                items, others = _items(_unlabelled(old), separator), _items(_unlabelled(new), separator)
-            if len(items) > 1 and items != others and Counter(items) == Counter(others):
-                if _EXAMPLE.search(change.around):
-                    return "PC011"
-                keyed = sum(_KEYED.match(item) is not None for item in items)
-                return "PC013" if keyed * 2 > len(items) else "PC012"
-    return None
-
-
-def _items(text: str, separator: str) -> list[str]:
-    opened = re.sub(r"[{}\[\]()]", "\n" if separator == r"\n" else " ", text)
-    parts = (part.strip(" \t,;.\r") for part in re.split(separator, opened))
-    return [re.sub(r"^(\d+[.)]|[-*•]|and|or)\s+", "", part) for part in parts if part]
-
-
-def _unlabelled(text: str) -> str:
-    """Return a list without the label in front of it (`Tools: a, b`)."""
-    return re.sub(r"^[^:\n]{1,60}:\s+(?=[^\n]*,)", "", text)
 
 
 _OBJECT = re.compile(
@@ -115,15 +81,20 @@ _DAYS = re.compile(
     r"|\b(mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b"
     r"|\b(lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|miercoles|jueves|viernes|sabado|domingo)\b)"
 )
+_ENGLISH_DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)(\b|[a-z]{0,5}day\b)", re.IGNORECASE)
 _MONTH = re.compile(r"\b(" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b\.?", re.IGNORECASE)
 
 _MONTH_AND_DAY = re.compile(rf"{_MONTH.pattern}\s+\d|\d(st|nd|rd|th)?[.,]?\s+(of\s+)?{_MONTH.pattern}", re.IGNORECASE)
 _ORDINAL = re.compile(r"\b(20\d\d|\d{1,2}(st|nd|rd|th))\b")
 
 
+def _without_accents(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
 def _numbers(text: str) -> Counter[str]:
     """Return the numbers of a text, free of separators: months as numbers, hours on a 24-hour clock."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    plain = _without_accents(text)
     plain = _MONTH.sub(lambda found: f" {_MONTHS[found.group(1).lower()]} ", plain)
     plain = re.sub(r"\b(\d{1,2})([:.]\d{2}(?:[:.]\d{2})?)?\s*([ap])\.?m\b\.?", _day_hour, plain, flags=re.IGNORECASE)
     plain = re.sub(r"(\d)[.,'’ \u00a0\u202f](\d{3})(?!\d)", r"\1\2", plain)
@@ -141,6 +112,9 @@ def _locale(change: TextChange) -> str | None:
     old, new = change.lines_before, change.lines_after
     numbers = _numbers(old)
     if not numbers or numbers != _numbers(new) or _words_aside(old) != _words_aside(new):
+        return None
+    days = [[name[:3].lower() for name in _matches(_ENGLISH_DAY, text)] for text in (old, new)]
+    if all(days) and days[0] != days[1]:
         return None
     if re.findall(r"\d+", old) == re.findall(r"\d+", new):
         return "PC015"
@@ -166,6 +140,8 @@ _GIT = re.compile(
     r"|git_\w+|_(sha|branch|commit)\b",
     re.IGNORECASE,
 )
+_SHA = re.compile(r"\W*[0-9a-f]{7,40}\W*$")
+_SOURCES = re.compile(r"\b(repo(sitory)?|source( tree)?|code ?base)\b", re.IGNORECASE)
 _HOST = re.compile(
     r"\b(host(name)?|pods?|node|replica|container|machine|instance|server|worker|pid|process id|cwd|pwd|shell|kernel"
     r"|(working|current|home|temp(orary)?|scratch|workspace|project|install(ation)?) ?(dir(ectory)?|folder|path|root)"
@@ -191,8 +167,16 @@ _ID_WORD = re.compile(
 )
 
 
+_REQUEST_NUMBER = re.compile(
+    r"\b(request|req|trace|span|job|run|invocation|execution|transaction)\W{1,3}\d{4,}", re.IGNORECASE
+)
+
+
 def _git(change: TextChange) -> str | None:
     if _GIT.search(change.heading):
+        return "PC007"
+    stamped = all(_SHA.match(old) and _SHA.match(new) for old, new in change.pieces)
+    if stamped and change.pieces and _SOURCES.search(change.setting):
         return "PC007"
     return "PC007" if _small(change) and (_GIT.search(change.setting) or _GIT.search(_changed(change))) else None
 
@@ -203,17 +187,27 @@ def _host(change: TextChange) -> str | None:
     pieces = [pair for pair in change.pieces if all(pair)]
     if any(_PATH.search(old) and _PATH.search(new) for old, new in pieces):
         return "PC006"
-    told = any(not text.isalpha() or _HOST.search(change.setting) for pair in pieces for text in pair)
-    return "PC006" if told and pieces and _HOST.search(change.setting) else None
+    named = _HOST.search(change.setting) or all(_HOST.search(old) and _HOST.search(new) for old, new in pieces)
+    return "PC006" if pieces and named else None
 
 
 def _id(change: TextChange) -> str | None:
     for old, new in change.pieces:
         dated = _DATE.search(old) and _DATE.search(new)
-        if not dated and any(pattern.search(old) and pattern.search(new) for pattern in (_UUID, _TOKEN)):
+        found = [all(map(pattern.search, (old, new))) for pattern in (_UUID, _TOKEN)]
+        if not dated and (any(found) or _is_drawn_like(old, new) or _is_drawn_like(new, old)):
             return "PC003"
     worded = _ID_WORD.search(change.setting) or _ID_WORD.search(_changed(change))
-    return "PC003" if worded and _small(change) and re.search(r"\d", _changed(change)) else None
+    worded = worded or (_REQUEST_NUMBER.search(change.lines_before) and _REQUEST_NUMBER.search(change.lines_after))
+    steps = _steps(change)
+    counted = bool(steps) and steps <= {1, -1}  # "message number 4" counts; a request's number jumps
+    return "PC003" if worded and not counted and _small(change) and re.search(r"\d", _changed(change)) else None
+
+
+def _is_drawn_like(token: str, other: str) -> bool:
+    """Tell whether one word is a token and the other, as long, is as random, but happens to hold no digit."""
+    mixed = re.search(r"[a-z]", other) and re.search(r"[A-Z]", other) and len(other) >= 12 and " " not in other
+    return bool(mixed) and len(token) == len(other) and _TOKEN.search(token) is not None
 
 
 _CLOCK = re.compile(
@@ -221,6 +215,8 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(?<![\w.-])(1[5-9]\d{8}|2[01]\d{8})(\.\d+|\d{3}|\d{6}|\d{9})?(?![\w-])")
+_COMPACT = re.compile(r"\b20\d{6}[-_ T]?([01]\d|2[0-3])[0-5]\d([0-5]\d)?Z?\b")
+_SPOKEN = re.compile(r"\b(kl|klo|um)\.?\s+([01]?\d|2[0-3])\.[0-5]\d\b|\bdatetime\((\d+,\s*){4,}", re.IGNORECASE)
 _RUNNING = re.compile(
     r"\b(uptime|up for|running for|started)\b.{0,20}\d+\s*(ms|s|sec\w*|m|min\w*|h|hours?)\b", re.IGNORECASE
 )
@@ -236,8 +232,10 @@ def _clock(change: TextChange) -> str | None:
         return None
     if _RUNNING.search(change.lines_before) and not change.before.isalpha():
         return "PC001"
+    if re.search(r"\d", _changed(change)) and _SPOKEN.search(change.lines_before):
+        return "PC001"
     for old, new in change.pieces:
-        if _EPOCH.search(old) and _EPOCH.search(new):
+        if any(pattern.search(old) and pattern.search(new) for pattern in (_EPOCH, _COMPACT)):
             return "PC001"
         if _CLOCK.search(_without_dates(old)) and _CLOCK.search(_without_dates(new)):
             return "PC001"
@@ -251,8 +249,8 @@ def _without_dates(text: str) -> str:
 def _date(change: TextChange) -> str | None:
     if not _small(change):
         return None
-    changed = _changed(change)
-    if _DATE.search(changed) or _DAYS.search(changed) or _MONTH_AND_DAY.search(change.lines_before):
+    changed = _without_accents(_changed(change))
+    if _DATE.search(changed) or _DAYS.search(changed) or _MONTH_AND_DAY.search(_without_accents(change.lines_before)):
         return "PC002"
     if _OF_YEAR.search(change.lines_before) and re.search(r"\d", changed):
         return "PC002"
@@ -261,7 +259,7 @@ def _date(change: TextChange) -> str | None:
 
 
 _COUNTER_WORD = re.compile(
-    r"\b(steps?|turns?|iterations?|rounds?|attempts?|retr(y|ies)|calls?|messages?|exchanges?|remaining|left|budget|used|spent"
+    r"\b(steps?|turns?|iterations?|rounds?|attempts?|retr(y|ies)|calls?|messages?|exchanges|remaining|left|budget|used|spent"
     r"|tokens?|context (window|used|left)|progress|count(er)?|so far|loop|limit|quota|out of|tries|percent|elapsed"
     r"|usage)\b"
     r"|\d+\s*(/|of)\s*\d+|_(count|left|used|remaining|step|turn|index)\b",
@@ -277,8 +275,11 @@ def _counter(change: TextChange) -> str | None:
         return None
     if _COUNTER_WORD.search(change.around):
         return "PC008"
-    steps = {_number(new) - _number(old) for old, new in pieces}
-    return "PC008" if steps <= {1, -1} and not _LIVE.search(change.around) else None
+    return "PC008" if _steps(change) <= {1, -1} and not _LIVE.search(change.around) else None
+
+
+def _steps(change: TextChange) -> set[float]:
+    return {_number(new) - _number(old) for old, new in change.pieces if old and new}
 
 
 def _digits_aside(text: str) -> str:
@@ -315,12 +316,13 @@ _IDENTITY = re.compile(
     r"|owner"
     r"|on behalf of|speaking (to|with)|talking (to|with)|chatting with"
     r"|assist(ing)?|helping|you (are )?(help|serve|assist)\w*"
-    r"|dear|hello|welcome|contact|subscriber)\b|(user|tenant|customer|account|org)_(name|id|email|login)\b",
+    r"|dear|hello|welcome|contact|subscriber)\b|(user|tenant|customer|client|member|account|org)_(name|id|no|number|email|login)\b"
+    r"|\b(Mr|Mrs|Ms|Miss|Dr|guest|visitor)\b",
     re.IGNORECASE,
 )
 _SESSION = re.compile(
-    r"\b(plans?|locales?|languages?|tiers?|time ?zones?|regions?|roles?|themes?|units?|preferences?|preferred|session"
-    r"|settings?|currency|countr(y|ies)|tone|verbosity|persona|permissions?|scopes?|subscription|channel|device|segment"
+    r"\b(plans?|locales?|languages?|tiers?|time ?zones?|regions?|roles?|themes?|units?|preferences?|preferred|prefers?"
+    r"|session|settings?|currency|countr(y|ies)|tone|verbosity|persona|permissions?|scopes?|subscription|channel|device|segment"
     r"|project|workspace|mode|level|department|team|market|edition)\b|\b[a-z]{2}[-_][A-Z]{2}\b|[\w-]+\s*=\s*\S",
     re.IGNORECASE,
 )
@@ -333,7 +335,9 @@ def _identity(change: TextChange) -> str | None:
     if any(_MAIL.search(old) and _MAIL.search(new) for old, new in change.pieces):
         return "PC004"
     valued = re.search(
-        r"\b(plan|locale|language|tier|role|theme|units?|currency|persona|tone|mode)\b\W{0,3}", change.setting, re.I
+        r"\b(plan|locale|language|tier|role|theme|units?|currency|persona|tone|mode|prefers?)\b\W{0,3}",
+        change.setting,
+        re.I,
     )
     named = _IDENTITY.search(change.setting)
     if named and not (valued and not _proper_names(change)):
@@ -349,9 +353,10 @@ def _proper_names(change: TextChange) -> bool:
 
 
 def _sample(change: TextChange) -> str | None:
-    told = _EXAMPLE.search(change.heading) or all(
-        len(_matches(_EXAMPLE, lines)) > 1 for lines in (change.lines_before, change.lines_after)
+    told = EXAMPLE.search(change.heading) or all(
+        len(_matches(EXAMPLE, lines)) > 1 for lines in (change.lines_before, change.lines_after)
     )
+    told = told or all(EXAMPLE_LINE.match(lines) for lines in (change.lines_before, change.lines_after))
     return "PC011" if told and change.before and change.after else None
 
 
@@ -366,7 +371,7 @@ def _changed(change: TextChange) -> str:
 
 
 _RULES: Sequence[Rule] = (
-    _bytes, _locale, _order, _object, _clock, _git, _host, _id, _date, _sample, _counter, _live, _identity,
+    _bytes, _locale, order_cause, _object, _clock, _git, _host, _id, _date, _sample, _counter, _live, _identity,
 )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ MOST_WORDS = 1_500
 EXCERPT_CHARACTERS = 80
 
 
+_KEY = re.compile(r"[<(\[{\"']*[A-Za-z_][A-Za-z_.-]*[\"']?(?=[=:>])")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextChange:
     """before, after: the changed span, in whole words. lines_before, lines_after: the lines it stands on."""
@@ -39,7 +42,13 @@ class TextChange:
         """The words around the change: its heading and its lines, without the words that changed."""
         changed = {word for pair in self.pieces for text in pair for word in text.split()}
         around = [word for word in f"{self.lines_before} {self.lines_after}".split() if word not in changed]
-        return " ".join([self.heading, *around])
+        return " ".join([self.heading, *around, *self._keys])
+
+    @property
+    def _keys(self) -> Sequence[str]:
+        """The names that stand before a changed value in one word with it (`host=a1`): they did not change."""
+        named = ((_KEY.match(old), _KEY.match(new)) for old, new in self.pieces)
+        return [mine.group() for mine, theirs in named if mine and theirs and mine.group() == theirs.group()]
 
     @property
     def around(self) -> str:
@@ -61,7 +70,7 @@ def text_change(before: str, after: str) -> TextChange:
         after=after[left:new_end],
         lines_before=before[line_start : _line_end(before, old_end)],
         lines_after=after[line_start : _line_end(after, new_end)],
-        heading=_heading(before[:line_start]),
+        heading=_heading(before[:line_start], before[line_start : _line_end(before, left)]),
     )
 
 
@@ -104,8 +113,18 @@ def _line_end(text: str, at: int) -> int:
 _OPENS = re.compile(r"^\s*(#{1,6}\s|<[A-Za-z][\w:-]*[^>]*>\s*$|\*\*.+\*\*\s*$|\[[A-Za-z ]+\]\s*$|.*:\s*$)")
 
 
-def _heading(above: str) -> str:
-    for line in reversed(above.split("\n")[-8:]):
-        if _OPENS.match(line):
-            return line.strip()
+_LABELS = re.compile(r"^(?!\s*(#|<|\*\*|\[)).*:\s*$")
+_CLOSES = re.compile(r"^\s*</")
+_ITEM = re.compile(r"^\s*([-*\u2022]|\d+[.)]|\[\d+\])\s")
+
+
+def _heading(above: str, line: str) -> str:
+    """Return what opens the section of `line`: a mere label opens the paragraph or the list under it, no more."""
+    parted = False
+    for over in reversed(above.split("\n")[-9:-1]):
+        if _CLOSES.match(over):
+            return ""
+        if _OPENS.match(over) and not (parted and _LABELS.match(over)):
+            return over.strip()
+        parted = parted or not (over.strip() or _ITEM.match(line))
     return ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from agentcache.accounting.billed_calls import SentCall
+from agentcache.accounting.call_sums import HOUR_S, CallSums, CallTable
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.usage import CallRecord
 from agentcache.prompt.canonical import JsonObject
@@ -52,13 +54,13 @@ class CostSeries:
     """Sorted by time and agent; nothing for a span in which an agent made no call."""
 
 
-def cost_over_time(calls: Iterable[CallRecord]) -> CostSeries:
+def cost_over_time(calls: Iterable[CallRecord | SentCall]) -> CostSeries:
     """Return what the calls cost per agent, in at most 48 spans where they are a week or shorter."""
     calls = list(calls)
     first = min((call.sent_at for call in calls), default=0.0)
     last = max((call.sent_at for call in calls), default=0.0)
-    step_s = next((step for step in _STEPS_S if (last - first) / step < _AT_MOST - 1), _STEPS_S[-1])
-    groups: dict[tuple[int, str], list[CallRecord]] = defaultdict(list)
+    step_s = step_of(first, last)
+    groups: dict[tuple[int, str], list[CallRecord | SentCall]] = defaultdict(list)
     for call in calls:
         groups[int(call.sent_at // step_s), call.agent or ""].append(call)
     numbers = range(int(first // step_s), int(last // step_s) + 1) if calls else range(0)
@@ -69,7 +71,33 @@ def cost_over_time(calls: Iterable[CallRecord]) -> CostSeries:
     )
 
 
-def _spent(calls: Sequence[CallRecord], since: float) -> SpentInSpan:
+def step_of(first: float, last: float) -> int:
+    """Return how long the spans are, in seconds, of a series of calls of which the first and last were sent then."""
+    return next((step for step in _STEPS_S if (last - first) / step < _AT_MOST - 1), _STEPS_S[-1])
+
+
+def cost_of_hours(table: CallTable, first: float, last: float) -> CostSeries:
+    """Return what `cost_over_time` does, from sums by hour; `step_of` must give whole hours for the two times."""
+    step_s = step_of(first, last)
+    groups: dict[tuple[int, str], CallSums] = defaultdict(CallSums)
+    for key, sums in table.items():
+        if sums.calls:
+            groups[key.hour * HOUR_S // step_s, key.agent or ""].add(sums)
+    spent = (
+        SpentInSpan(
+            since=float(number * step_s),
+            agent=agent or None,
+            calls=groups[number, agent].calls,
+            priced_usd=groups[number, agent].priced_usd,
+            unpriced_calls=groups[number, agent].unpriced,
+        )
+        for number, agent in sorted(groups)
+    )
+    numbers = range(int(first // step_s), int(last // step_s) + 1)
+    return CostSeries(step_s=step_s, since=tuple(float(number * step_s) for number in numbers), spent=tuple(spent))
+
+
+def _spent(calls: Sequence[CallRecord | SentCall], since: float) -> SpentInSpan:
     costs = [call.cost_usd for call in calls if call.cost_usd is not None]
     return SpentInSpan(
         since=float(since),

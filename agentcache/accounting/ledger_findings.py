@@ -6,7 +6,7 @@ text tells, and only then a change of text has a code. Amounts are those of `mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentcache.accounting.api_diagnosis import api_diagnosis
@@ -81,8 +81,20 @@ def explain_ledger(
     `fix`. Calls that were imported have no digests; `explain_recorded` finds what their bills, times and marks tell.
     """
     rows = list(calls)
-    known = [finding(miss, kept) for miss in misses(rows) if only is None or only(miss.call)]
-    recorded = explain_recorded(rows, only=only)
+    missed = [miss for miss in misses(rows) if only is None or only(miss.call)]
+    return explain_misses(missed, rows, only=only, kept=kept)
+
+
+def explain_misses(
+    missed: Sequence[Miss],
+    calls: Sequence[CallRecord],
+    *,
+    only: Callable[[CallRecord], bool] | None = None,
+    kept: Kept = NOTHING_KEPT,
+) -> list[JsonObject]:
+    """Return what `explain_ledger` does; `missed` is what `misses(calls)` says of those that are asked about."""
+    known = [finding(miss, kept) for miss in missed]
+    recorded = explain_recorded(calls, only=only)
     return sorted([*known, *recorded], key=_sent_at) if recorded else known
 
 

@@ -50,6 +50,29 @@ def run_trees(runs: Iterable[RunRecord], calls: Iterable[CallRecord]) -> tuple[R
     return _dearest_first(trees[run_id] for run_id in nested[None] if run_id in trees)
 
 
+def dearest_runs(runs: Iterable[RunRecord], spent: Iterable[tuple[str, Decimal]]) -> tuple[RunRecord, ...]:
+    """Return the top-level runs that made calls, or that runs did which are nested in them, as `run_trees` sorts them.
+
+    spent: the id of a run with what some calls of its own cost, which may come several times.
+    """
+    known = {run.run_id: run for run in runs}
+    own: dict[str, Decimal] = defaultdict(Decimal)
+    for run_id, usd in spent:
+        own[run_id] += usd
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for run_id, usd in own.items():
+        if run_id in known:
+            sums[_top(known, run_id)] += usd
+    found = (known[run_id] for run_id in sums)
+    return tuple(sorted(found, key=lambda run: (-sums[run.run_id], run.started_at, run.run_id)))
+
+
+def _top(known: Mapping[str, RunRecord], run_id: str) -> str:
+    while (above := known[run_id].parent_run_id) in known:
+        run_id = str(above)
+    return run_id
+
+
 def _parents_first(nested: Mapping[str | None, Sequence[str]]) -> list[str]:
     """Return the ids of all runs below no run, each before those nested in it; without recursion, however deep."""
     order = list(nested.get(None, ()))

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from agentcache.accounting.pricing import cost_usd, plain_usd, utc_day
+from agentcache.accounting.call_sums import HOUR_S, CallKey, CallSums, HeldSums, ToolKey, ToolSums
+from agentcache.accounting.pricing import plain_usd, utc_day
+from agentcache.accounting.rollup import Rollup, rollup_of
 from agentcache.accounting.selection import EVERYTHING, Selection
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord, Usage
-from agentcache.accounting.waiting import Waiting, sum_waiting
-from agentcache.accounting.wasted_writes import wasted_write_tokens
+from agentcache.accounting.waiting import Waiting, waiting_of
 from agentcache.prompt.canonical import JsonObject
 
 Grouping: TypeAlias = Literal["agent", "run", "model", "day"]
@@ -151,41 +152,43 @@ def summarise(
     runs: Iterable[RunRecord] = (),
     only: Selection = EVERYTHING,
 ) -> Summary:
-    """Return the summary of calls and tool calls.
+    """Return the summary of calls and tool calls; `summary_of` says how they are grouped.
+
+    only: what counts; all `calls` tell what was read, and so which written tokens were wasted.
+    """
+    return summary_of(rollup_of(calls, tool_calls, only=only), by=by, runs=runs)
+
+
+def summary_of(rollup: Rollup, *, by: Grouping = "agent", runs: Iterable[RunRecord] = ()) -> Summary:
+    """Return the summary of sums.
 
     by: `agent` gives a row to each agent and model, `model` to each model, `day` to each day (UTC) on which calls were
         sent, `run` to each top-level run with everything nested in it. `runs` says how runs nest and what they are
         called; a run that is not among them counts as a top-level run of no name.
 
-    A tool call counts where the call that asked for it counts. Where that call is not among `calls`, it counts in
-    the first row of its agent, or by day on the day that it began, or under `unattributed` when the agent has none.
-
-    only: what counts; all `calls` tell what was read, and so which written tokens were wasted.
+    A tool call counts in the row of the call that asked for it. Where that call is not in the ledger, it counts in the
+    first row of its agent, or under `unattributed` when the agent has none. By day it counts when it began.
     """
-    calls = list(calls)
     tops = _TopLevelRuns({run.run_id: run for run in runs})
-    wasted = wasted_write_tokens(calls)
-    if only != EVERYTHING:
-        known = {call.call_id: call for call in calls}
-        tool_calls = [tool_call for tool_call in tool_calls if only.has_tool_call(tool_call, known)]
-        calls = [call for call in calls if only.has_call(call)]
-    keys = {call.call_id: _key_of_call(call, by, tops) for call in calls}
-    sums: dict[_Key, SummaryRow] = defaultdict(SummaryRow)
-    for call in calls:
-        sums[keys[call.call_id]] += _row_of_call(call, wasted.get(call.call_id, 0))
-    for tool_call in tool_calls:
-        key = keys.get(tool_call.call_id) or _key_of_tool_call(tool_call, by, tops, list(sums))
-        sums[key] += SummaryRow(tool_calls=1, memo_hits=int(tool_call.memo_hit))
-    unattributed = sums.pop(_UNATTRIBUTED, SummaryRow())
-    rows = tuple(_named(sums[key], key, by) for key in sorted(sums))
+    groups: dict[_Key, CallSums] = defaultdict(CallSums)
+    for key, calls in rollup.calls.items():
+        groups[_key_of_calls(key, by, tops)].add(calls)
+    tools = _grouped_tools(rollup, by, tops, groups)
+    whole, whole_tools = CallSums(), ToolSums()
+    for calls in groups.values():
+        whole.add(calls)
+    for counts in tools.values():
+        whole_tools.add(counts)
+    none, no_tools = CallSums(), ToolSums()
+    named = sorted({*groups, *tools} - {_UNATTRIBUTED})
     return Summary(
         by=by,
-        rows=rows,
-        total=sum(rows, unattributed),
-        unattributed=unattributed,
-        unpriced_models=tuple(sorted({model for call in calls for model in _unpriced_models(call)})),
-        unknown_usage_calls=sum(call.usage is None for call in calls),
-        waiting=sum_waiting(calls),
+        rows=tuple(_row(groups.get(key, none), tools.get(key, no_tools), key, by) for key in named),
+        total=_row(whole, whole_tools),
+        unattributed=_row(groups.get(_UNATTRIBUTED, none), tools.get(_UNATTRIBUTED, no_tools)),
+        unpriced_models=tuple(sorted(whole.unpriced_models)),
+        unknown_usage_calls=sum(calls.calls for key, calls in rollup.calls.items() if not key.is_billed),
+        waiting=waiting_of(whole.held or HeldSums(), whole.unnoted),
     )
 
 
@@ -203,55 +206,78 @@ class _TopLevelRuns:
         return (run.name, run.run_id)
 
 
-def _key_of_call(call: CallRecord, by: Grouping, tops: _TopLevelRuns) -> _Key:
-    if call.usage is None:
+def _key_of_calls(key: CallKey, by: Grouping, tops: _TopLevelRuns) -> _Key:
+    if not key.is_billed:
         return _UNATTRIBUTED
     if by == "day":
-        return (utc_day(call.sent_at), "")
-    if call.agent is None:
+        return (_day(key.hour), "")
+    if key.agent is None:
         return _UNATTRIBUTED
     if by == "run":
-        return tops.key(call.run_id)
-    return (call.agent, call.model) if by == "agent" else (call.model, "")
+        return tops.key(key.run_id)
+    return (key.agent, key.model) if by == "agent" else (key.model, "")
 
 
-def _key_of_tool_call(tool_call: ToolCallRecord, by: Grouping, tops: _TopLevelRuns, keys: Collection[_Key]) -> _Key:
-    """Return the key for a tool call whose call is not known."""
+def _grouped_tools(
+    rollup: Rollup, by: Grouping, tops: _TopLevelRuns, calls: Collection[_Key]
+) -> Mapping[_Key, ToolSums]:
+    tools: dict[_Key, ToolSums] = defaultdict(ToolSums)
+    for key, counts in rollup.tools.items():
+        if key.is_known:
+            tools[_key_of_tools(key, by, tops)].add(counts)
+    known = {*calls, *tools}
+    for key, counts in rollup.tools.items():
+        if not key.is_known:
+            tools[_key_of_unknown(key, by, tops, known)].add(counts)
+    return tools
+
+
+def _key_of_tools(key: ToolKey, by: Grouping, tops: _TopLevelRuns) -> _Key:
+    """Return the key of tool calls that known calls asked for."""
+    asked = CallKey(key.hour, key.run_id, key.asked_by, key.asked_model, key.is_billed)
+    return _key_of_calls(asked, by, tops)
+
+
+def _key_of_unknown(key: ToolKey, by: Grouping, tops: _TopLevelRuns, known: Collection[_Key]) -> _Key:
+    """Return the key of tool calls that calls asked for which are not known."""
     if by == "day":
-        return (utc_day(tool_call.started_at), "")
-    if tool_call.agent is None:
+        return (_day(key.hour), "")
+    if key.agent is None:
         return _UNATTRIBUTED
     if by == "run":
-        return tops.key(tool_call.run_id)
-    own = [key for key in keys if key[0] == tool_call.agent] if by == "agent" else []
+        return tops.key(key.run_id)
+    own = [name for name in known if name[0] == key.agent] if by == "agent" else []
     return min(own, default=_UNATTRIBUTED)
 
 
-def _row_of_call(call: CallRecord, wasted: int) -> SummaryRow:
+def _day(hour: int) -> str:
+    return utc_day(hour * HOUR_S)
+
+
+def _row(sums: CallSums, tools: ToolSums, key: _Key = _UNATTRIBUTED, by: Grouping | None = None) -> SummaryRow:
+    """Return the row of sums; without `by` it stands for nobody's names."""
     return SummaryRow(
-        calls=1,
-        usage=call.usage or Usage(),
-        priced_usd=call.cost_usd or _ZERO,
-        priced_counterfactual_usd=call.counterfactual_usd or _ZERO,
-        unpriced_calls=int(call.cost_usd is None or call.counterfactual_usd is None),
-        wasted_write_tokens=wasted,
-        errors=int(call.error is not None),
+        run=key[1] if by == "run" else None,
+        name=key[0] or None if by == "run" else None,
+        day=key[0] if by == "day" else None,
+        agent=key[0] if by == "agent" else None,
+        model={"agent": key[1], "model": key[0]}.get(by or ""),
+        calls=sums.calls,
+        usage=Usage(
+            uncached_input_tokens=sums.uncached,
+            cache_write_5m_tokens=sums.written_5m,
+            cache_write_1h_tokens=sums.written_1h,
+            cache_read_tokens=sums.read,
+            output_tokens=sums.output,
+        ),
+        priced_usd=sums.priced_usd,
+        priced_counterfactual_usd=sums.priced_counterfactual_usd,
+        unpriced_calls=sums.unpriced,
+        wasted_write_tokens=sums.wasted_tokens,
+        memo_hits=tools.memo_hits,
+        tool_calls=tools.calls,
+        errors=sums.errors,
     )
-
-
-def _named(row: SummaryRow, key: _Key, by: Grouping) -> SummaryRow:
-    if by == "run":
-        return replace(row, run=key[1], name=key[0] or None)
-    if by == "day":
-        return replace(row, day=key[0])
-    return replace(row, agent=key[0], model=key[1]) if by == "agent" else replace(row, model=key[0])
-
-
-def _unpriced_models(call: CallRecord) -> list[str]:
-    """Return the models that a call of known usage lacks a price for."""
-    if call.usage is None or call.cost_usd is not None:
-        return []
-    return [part.model for part in call.own_parts if cost_usd(part) is None] or [call.model]
 
 
 def _usd_text(amount: Decimal | None) -> str | None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil
-from statistics import mean, median
-from typing import TypeAlias
+from math import ceil, fsum
+from statistics import median
+from typing import NamedTuple, TypeAlias
 
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.prompt.canonical import JsonObject
@@ -27,6 +27,28 @@ _RAN = frozenset({"ok", "error", "timeout"})
 """Outcomes of calls that reached the tool and came to an end."""
 
 _Key: TypeAlias = tuple[str, str]
+
+
+class ToolResult(NamedTuple):
+    """A tool call, without what no sum needs; fields mean what those of `ToolCallRecord` mean."""
+
+    tool_call_id: str
+    tool: str
+    agent: str | None
+    started_at: float
+    ended_at: float
+    outcome: str
+    memo_hit: bool
+    memo_tier: str | None
+    memo_saved_s: float | None
+    result_bytes: int | None
+    result_tokens: int | None
+    result_digest: str | None
+
+
+def tool_result(call: ToolCallRecord) -> ToolResult:
+    """Return what sums need of a record."""
+    return ToolResult(*(getattr(call, name) for name in ToolResult._fields))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +142,11 @@ class ToolSummary:
         }
 
 
-def summarise_tools(tool_calls: Iterable[ToolCallRecord]) -> ToolSummary:
+def summarise_tools(tool_calls: Iterable[ToolCallRecord | ToolResult]) -> ToolSummary:
     """Return the summary of tool calls, per tool and agent."""
     calls = sorted(tool_calls, key=lambda call: (call.started_at, call.tool_call_id))
     repeated = _repeated(calls)
-    groups: dict[_Key, list[ToolCallRecord]] = defaultdict(list)
+    groups: dict[_Key, list[ToolCallRecord | ToolResult]] = defaultdict(list)
     for call in calls:
         if call.agent is not None:
             groups[call.tool, call.agent].append(call)
@@ -136,7 +158,10 @@ def summarise_tools(tool_calls: Iterable[ToolCallRecord]) -> ToolSummary:
 
 
 def _row(
-    calls: Sequence[ToolCallRecord], repeated: frozenset[str], tool: str | None = None, agent: str | None = None
+    calls: Sequence[ToolCallRecord | ToolResult],
+    repeated: frozenset[str],
+    tool: str | None = None,
+    agent: str | None = None,
 ) -> ToolRow:
     executed = [call for call in calls if not call.memo_hit and call.outcome in _RAN]
     hits = [call for call in calls if call.memo_hit]
@@ -157,7 +182,7 @@ def _row(
     )
 
 
-def _repeated(calls: Sequence[ToolCallRecord]) -> frozenset[str]:
+def _repeated(calls: Sequence[ToolCallRecord | ToolResult]) -> frozenset[str]:
     """Return the ids of calls that ended well with a result that an earlier one of the tool had."""
     seen: set[tuple[str, str]] = set()
     found = []
@@ -181,4 +206,6 @@ def _durations(seconds: Sequence[float]) -> Durations | None:
     if not seconds:
         return None
     ranked = sorted(max(value, 0.0) for value in seconds)  # a clock may be set back
-    return Durations(mean_s=mean(ranked), median_s=median(ranked), p95_s=ranked[ceil(0.95 * len(ranked)) - 1])
+    return Durations(
+        mean_s=fsum(ranked) / len(ranked), median_s=median(ranked), p95_s=ranked[ceil(0.95 * len(ranked)) - 1]
+    )

@@ -6,12 +6,12 @@ price; having waited it read it. It counts only as far as the server billed a re
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from agentcache.accounting.call_sums import HeldSums
 from agentcache.accounting.pricing import cost_usd, plain_usd, priced_on
 from agentcache.accounting.usage import CallRecord
 from agentcache.prompt.canonical import JsonObject
@@ -78,26 +78,39 @@ class Waiting:
         }
 
 
+def waiting_of(held: HeldSums, unknown_calls: int) -> Waiting:
+    """Return how long calls were held back in all, and what that saved.
+
+    unknown_calls: those of which nobody noted it. Sums are exact to the microsecond, the median is to the millisecond.
+    """
+    return Waiting(
+        held_calls=held.millis.total(),
+        held_s=held.micro / 1e6,
+        median_s=_median(held.millis) / 1e3 if held.millis else None,
+        by_reason_s={reason: micro / 1e6 for reason, micro in sorted(held.by_reason.items())},
+        saved_usd=None if held.unsaved else held.saved_usd,
+        unknown_calls=unknown_calls,
+    )
+
+
 def sum_waiting(calls: Iterable[CallRecord]) -> Waiting:
     """Return how long `calls` were held back in all, and what that saved."""
-    spans: list[float] = []
-    reasons: dict[str, float] = defaultdict(float)
-    saved: Decimal | None = _ZERO
-    unknown = 0
+    held, unknown = HeldSums(), 0
     for call in calls:
         if call.held_s is None:
             unknown += 1
-            continue
-        for reason, seconds in call.held_s.items():
-            reasons[reason] += seconds
-        if call.held_s:
-            spans.append(sum(call.held_s.values()))
-            saved = None if saved is None or call.held_saved_usd is None else saved + call.held_saved_usd
-    return Waiting(
-        held_calls=len(spans),
-        held_s=sum(spans),
-        median_s=statistics.median(spans) if spans else None,
-        by_reason_s=dict(sorted(reasons.items())),
-        saved_usd=saved,
-        unknown_calls=unknown,
-    )
+        elif call.held_s:
+            held.take(call.held_s, call.held_saved_usd)
+    return waiting_of(held, unknown)
+
+
+def _median(counts: Counter[int]) -> float:
+    """Return the median of values that occur so often."""
+    total, seen = counts.total(), 0
+    middle = ((total - 1) // 2, total // 2)
+    found: list[int] = []
+    for value in sorted(counts):
+        seen += counts[value]
+        while len(found) < len(middle) and middle[len(found)] < seen:
+            found.append(value)
+    return sum(found) / len(found)

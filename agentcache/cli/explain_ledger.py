@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from agentcache.accounting.api_diagnosis import diagnosis_words
-from agentcache.accounting.ledger_findings import Kept, finding
+from agentcache.accounting.ledger_findings import Kept, explain_misses
 from agentcache.accounting.misses import misses
+from agentcache.accounting.observed import RECORDED
 from agentcache.accounting.section_changes import EXPLAINED_BEFORE_S, provenance_of, requests_of
 from agentcache.accounting.usage import CallRecord
 from agentcache.errors import TargetError
@@ -46,16 +47,19 @@ async def _findings(ledger: Ledger, run: str | None, call: str | None) -> list[J
         raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
     if call is not None and all(item.call_id != call for item in calls):
         raise TargetError(f"the ledger has no call {call!r}; `agentcache explain --run ID` names a run's calls")
-    asked = [item for item in misses(calls) if _is_asked(item.call, runs, call)]
+    if any(RECORDED in item.plan for item in calls):
+        # What sessions share shows by all of them, and an imported call may carry on one of long before.
+        calls = await ledger.calls(text=False)
+
+    def is_asked(item: CallRecord) -> bool:
+        return (runs is None or item.run_id in runs) and call in (None, item.call_id)
+
+    missed = [miss for miss in misses(calls) if is_asked(miss.call)]
     kept = Kept(
-        provenance=await ledger.provenance(provenance_of(asked)),
-        requests=await ledger.requests(requests_of(asked)),
+        provenance=await ledger.provenance(provenance_of(missed)),
+        requests=await ledger.requests(requests_of(missed)),
     )
-    return [finding(item, kept) for item in asked]
-
-
-def _is_asked(item: CallRecord, runs: Collection[str] | None, call: str | None) -> bool:
-    return (runs is None or item.run_id in runs) and call in (None, item.call_id)
+    return explain_misses(missed, calls, only=is_asked, kept=kept)
 
 
 def findings_text(findings: Sequence[JsonObject]) -> Text:
@@ -70,8 +74,9 @@ def _paragraph(found: JsonObject) -> Text:
     dollars = "unpriced" if found["lost_usd"] is None else f"${found['lost_usd']}"
     text = Text(f"{found['call']} ({found['agent']}, turn {found['turn']}): {found['cause']}{code}", style="bold")
     text.append(f"\n  {found['message']}", style="not bold")
-    if found["before"] or found["after"]:
+    if found.get("before") or found.get("after"):
         text.append(f"\n  - {found['before']}\n  + {found['after']}", style="not bold")
     text.append(f"\n  lost: {found['lost_tokens']:,} tokens, {dollars}", style="not bold")
-    text.append(f"\n  API: {diagnosis_words(found['api'])}", style="not bold")
+    if "api" in found:
+        text.append(f"\n  API: {diagnosis_words(found['api'])}", style="not bold")
     return text.append(f"\n  fix: {found['fix']}", style="not bold")

@@ -6,37 +6,39 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.table import Table
 
 from agentcache.accounting.alerts import Thresholds, broken_thresholds, unchecked_agents
 from agentcache.accounting.layers import LayerSummary, summarise_layers
-from agentcache.accounting.misses import Miss, misses
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
-from agentcache.accounting.section_changes import provenance_of
+from agentcache.accounting.rollup import Rollup, rollup_of
 from agentcache.accounting.selection import Selection
-from agentcache.accounting.summary import Grouping, Summary, summarise
+from agentcache.accounting.summary import Grouping, Summary, summary_of
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
-from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
+from agentcache.accounting.usage import RunRecord
 from agentcache.cli.arguments import moment
+from agentcache.cli.page_content import ledger_content, with_provenance
 from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
 from agentcache.cli.reprice import repricing_json, repricing_text
 from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
-from agentcache.prompt.provenance import Provenance
 from agentcache.report.delimited import to_csv, to_markdown
 from agentcache.report.formats import to_json
 from agentcache.report.layer_tables import to_layer_table
 from agentcache.report.tables import to_table
 from agentcache.report.tool_tables import to_tool_table
+
+if TYPE_CHECKING:
+    from agentcache.stores.protocols import Ledger
 
 BROKEN = 1
 """Exit code of `--check` when a threshold is broken."""
@@ -77,55 +79,6 @@ class _Question:
     run: str | None
     since: float | None
     only: Selection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """What a ledger answers: more than is counted, for `only` is applied where it is summed up."""
-
-    runs: Sequence[RunRecord]
-    calls: Sequence[CallRecord]
-    tool_calls: Sequence[ToolCallRecord]
-    only: Selection
-    missed: Sequence[Miss]
-    provenance: Mapping[str, Provenance]
-    """What calls missed, and what their sections are made of: for the page, and empty for all else."""
-
-    def summary(self, by: By) -> _Summed:
-        """Return the rows summed up."""
-        if by is By.LAYER:
-            return summarise_layers(self.calls, only=self.only)
-        grouping = _GROUPINGS.get(by)
-        return self.tools() if grouping is None else self.by(grouping)
-
-    def by(self, grouping: Grouping) -> Summary:
-        """Return the calls summed up."""
-        return summarise(self.calls, self.tool_calls, by=grouping, runs=self.runs, only=self.only)
-
-    def days_of(self, agents: Iterable[str]) -> dict[str, Summary]:
-        """Return the calls of each of these agents that is asked about, by day."""
-        asked = [name for name in agents if self.only.agent in {None, name}]
-        return {name: summarise(self.calls, by="day", only=replace(self.only, agent=name)) for name in asked}
-
-    def tools(self) -> ToolSummary:
-        """Return the tool calls summed up."""
-        known = {call.call_id: call for call in self.calls}
-        return summarise_tools(call for call in self.tool_calls if self.only.has_tool_call(call, known))
-
-    def html(self, made_at: float) -> str:
-        """Return the page with everything."""
-        # Start-up time: templates and pictures are for this format only.
-        from agentcache.report.page import to_html
-
-        return to_html(
-            self.calls,
-            self.tool_calls,
-            self.runs,
-            made_at=made_at,
-            only=self.only,
-            missed=self.missed,
-            provenance=self.provenance,
-        )
 
 
 def report(
@@ -179,29 +132,36 @@ def report(
         _put(told(repricing, written), output)
         return
     with _uncollected():
-        rows = asyncio.run(_rows(question, places=format_ is ReportFormat.HTML))
         if thresholds is not None:
-            _check(rows, thresholds, output)
+            rollup, _ = asyncio.run(_rollup(question, now, by_run=False))
+            _check(rollup, thresholds, question.only, output)
             return
         if format_ is ReportFormat.HTML:
-            _put(rows.html(now), output)
+            _put(asyncio.run(_page(question, now)), output)
             return
-        summary = rows.summary(by)
+        summary = asyncio.run(_summary(question, by, now))
     if output is None and format_ is ReportFormat.TABLE:
         console().print(_table(summary, table_width()))
     else:
         _put(_text(summary, format_, REPORT_WIDTH), output)
 
 
-def _check(rows: _Rows, thresholds: Thresholds, output: Path | None) -> None:
+def _check(rollup: Rollup, thresholds: Thresholds, only: Selection, output: Path | None) -> None:
     """Tell what is broken, a sentence a line, and exit with 1 if anything is; tell on stderr what was not checked."""
-    by_agent, agents = rows.by("agent"), rows.days_of(thresholds.agents)
-    broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=rows.by("day"), agents=agents)
+    by_agent, agents = summary_of(rollup), _days_of(rollup, thresholds.agents, only)
+    broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=summary_of(rollup, by="day"), agents=agents)
     for sentence in unchecked_agents(agents, {row.agent for row in by_agent.rows if row.agent}):
         typer.echo(f"warning: {sentence}", err=True)
     _put("".join(f"{sentence}\n" for sentence in broken), output)
     if broken:
         raise typer.Exit(BROKEN)
+
+
+def _days_of(rollup: Rollup, agents: Iterable[str], only: Selection) -> dict[str, Summary]:
+    """Return the calls of each of these agents that is asked about, by day."""
+    asked = [name for name in agents if only.agent in {None, name}]
+    own = {name: {key: sums for key, sums in rollup.calls.items() if key.agent == name} for name in asked}
+    return {name: summary_of(Rollup(calls=calls), by="day") for name, calls in own.items()}
 
 
 def _check_modes(format_: ReportFormat, *, check: bool, reprice: bool, write: bool) -> None:
@@ -254,43 +214,85 @@ def _table(summary: _Summed, width: int) -> Table:
     return to_table(summary, width=width)
 
 
-async def _rows(question: _Question, *, places: bool) -> _Rows:
+async def _rollup(question: _Question, now: float, *, by_run: bool) -> tuple[Rollup, Sequence[RunRecord]]:
+    """Return what a ledger comes to, and its runs if they are asked for.
+
+    What is old enough is summed up for good first, so that the next report need not read it. One run is summed up from
+    its rows: what others read of what it wrote is not looked at.
+    """
+    only = replace(question.only, since=question.since)
+    async with _opened(question) as ledger:
+        if question.run is not None:
+            runs = await _runs(ledger, question)
+            calls = await ledger.calls(run_id=question.run, text=False)
+            return rollup_of(calls, await ledger.tool_calls(run_id=question.run), only=only), runs
+        await ledger.seal(now=now)
+        rollup = await ledger.rollup(only=only, by_run=by_run)
+        return rollup, await ledger.runs() if by_run else ()
+
+
+async def _runs(ledger: Ledger, question: _Question) -> Sequence[RunRecord]:
+    runs = await ledger.runs(run_id=question.run)
+    if question.run is not None and not runs:
+        raise TargetError(f"the ledger has no run {question.run!r}; `agentcache report --by run` lists their ids")
+    return runs
+
+
+async def _summary(question: _Question, by: By, now: float) -> _Summed:
+    """Return the ledger summed up: from what it has summed up itself or, by layer and by tool, from rows."""
+    grouping = _GROUPINGS.get(by)
+    if grouping is not None:
+        rollup, runs = await _rollup(question, now, by_run=grouping == "run")
+        return summary_of(rollup, by=grouping, runs=runs)
+    async with _opened(question) as ledger:
+        run, since = question.run, question.since
+        if run is not None:
+            await _runs(ledger, question)
+        if by is By.LAYER:
+            return summarise_layers(await ledger.calls(run_id=run, since=since, text=False), only=question.only)
+        if run is None:
+            return summarise_tools(await ledger.tool_results(only=replace(question.only, since=since)))
+        known = {call.call_id: call for call in await ledger.calls(run_id=run, text=False)}
+        tool_calls = await ledger.tool_calls(run_id=run, since=since)
+        return summarise_tools(call for call in tool_calls if question.only.has_tool_call(call, known))
+
+
+async def _page(question: _Question, now: float) -> str:
+    """Return the page with everything. Of a ledger with many calls, the prompts of the newest are looked at."""
+    # Start-up time: templates and pictures are for this format only.
+    from agentcache.report.page import drawn_page
+    from agentcache.report.page_content import content_of
+
+    async with _opened(question) as ledger:
+        if question.run is None:
+            await ledger.seal(now=now)
+            content = await ledger_content(ledger, replace(question.only, since=question.since))
+            return drawn_page(content, made_at=now)
+        runs, run, since = await _runs(ledger, question), question.run, question.since
+        calls = await ledger.calls(run_id=run, since=since, text=False)
+        tool_calls = await ledger.tool_calls(run_id=run, since=since)
+        content = content_of(calls, tool_calls, runs, only=question.only)
+        return drawn_page(await with_provenance(content, ledger), made_at=now)
+
+
+@asynccontextmanager
+async def _opened(question: _Question) -> AsyncIterator[Ledger]:
     # Start-up time: the database is not needed for `--help`.
     from agentcache.stores.opening import open_ledger
 
     refuse_absent(question.url)
-    run, since = question.run, question.since
     ledger = await open_ledger(question.url)
     try:
-        runs = await ledger.runs(run_id=run)
-        if run is not None and not runs:
-            raise TargetError(f"the ledger has no run {run!r}; `agentcache report --by run` lists their ids")
-        calls = await ledger.calls(run_id=run, since=since, text=False)
-        missed = misses(calls) if places else ()
-        return _Rows(
-            runs=runs,
-            calls=calls,
-            tool_calls=await ledger.tool_calls(run_id=run, since=since),
-            only=question.only,
-            missed=missed,
-            provenance=await ledger.provenance(provenance_of(missed)),
-        )
+        yield ledger
     finally:
         await ledger.close()
 
 
 async def _repriced(question: _Question, *, write: bool) -> tuple[Repricing, int | None]:
-    # Start-up time, as above.
-    from agentcache.stores.opening import open_ledger
-
-    refuse_absent(question.url)
-    ledger = await open_ledger(question.url)
-    try:
+    async with _opened(question) as ledger:
         calls = await ledger.calls(run_id=question.run, since=question.since, text=False)
         repricing = reprice_calls(call for call in calls if question.only.has_call(call))
         return repricing, await ledger.reprice_calls(repricing.calls) if write else None
-    finally:
-        await ledger.close()
 
 
 def refuse_absent(url: str | None, what: str = "ledger") -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, lru_cache
+from hashlib import sha256
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal, TypeAlias, TypedDict, cast
@@ -139,6 +140,12 @@ def all_facts() -> tuple[ModelFacts, ...]:
     return tuple(_table().values())
 
 
+@cache
+def facts_digest() -> str:
+    """Return a digest of the facts: what was derived from other facts has another one beside it."""
+    return sha256(_text().encode()).hexdigest()[:16]
+
+
 def price_modifiers() -> PriceModifiers:
     """Return the factors that hold for every model."""
     modifiers = _document()["modifiers"]
@@ -203,11 +210,14 @@ class _Document(TypedDict):
     model: list[_Entry]
 
 
+def _text() -> str:
+    return files(__package__).joinpath("model_facts.toml").read_text(encoding="utf-8")
+
+
 @cache
 def _document() -> _Document:
-    text = files(__package__).joinpath("model_facts.toml").read_text(encoding="utf-8")
     # The file is ours and a test reads every key of every entry, so its shape is asserted, not parsed again.
-    return cast("_Document", tomllib.loads(text))
+    return cast("_Document", tomllib.loads(_text()))
 
 
 @cache

@@ -6,8 +6,8 @@ Values in, text out. All text is escaped, whoever chose it; the page forbids its
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -15,26 +15,21 @@ from heapq import nsmallest
 
 from jinja2 import Environment, PackageLoader
 
-from agentcache.accounting.layers import LayerSummary, summarise_layers
-from agentcache.accounting.misses import Miss, misses
 from agentcache.accounting.pricing import plain_usd
-from agentcache.accounting.run_trees import RunTree, run_trees
+from agentcache.accounting.run_trees import RunTree
 from agentcache.accounting.selection import EVERYTHING, Selection
-from agentcache.accounting.summary import Grouping, Summary, SummaryRow, summarise
-from agentcache.accounting.tool_summary import summarise_tools
+from agentcache.accounting.summary import Summary, SummaryRow
 from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord
 from agentcache.prompt.canonical import JsonObject
-from agentcache.prompt.provenance import Provenance
-from agentcache.report.cache_panels import NO_PROVENANCE, layer_panel, miss_panel, miss_place_panel
+from agentcache.report.cache_panels import layer_panel, miss_panel, miss_place_panel
 from agentcache.report.drawing import NARROW, WIDE, Bars, draw
 from agentcache.report.formats import notes
+from agentcache.report.page_content import PageContent, PromptSums, content_of
 from agentcache.report.panels import Panel, dollars, percent
 from agentcache.report.usage_panels import usage_panels
 
-_TREES, _RUNS_OF_TREE, _CALLS_OF_RUN, _DEPTH = 10, 120, 20, 12
-"""How many of the dearest are shown: top-level runs, runs of each, calls of each run; and how deep runs nest."""
-
-_GROUPINGS: tuple[Grouping, ...] = ("agent", "model", "run")
+_RUNS_OF_TREE, _CALLS_OF_RUN, _DEPTH = 120, 20, 12
+"""How many of the dearest are shown: runs of a top-level one, calls of each run; and how deep runs nest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +51,6 @@ def to_html(
     made_at: float,
     only: Selection = EVERYTHING,
     further: Sequence[Panel] = (),
-    missed: Sequence[Miss] | None = None,
-    provenance: Mapping[str, Provenance] = NO_PROVENANCE,
     drawn: Callable[[Bars, int], str] = draw,
 ) -> str:
     """Return the page.
@@ -65,53 +58,63 @@ def to_html(
     made_at: Unix seconds; the page says when it was made.
     only: what is counted of the rows; the others tell still what was read again, and why calls missed.
     further: panels that come before the runs.
-    missed: what `misses(calls)` told; `None` asks it.
-    provenance: what sections of calls that missed are made of, by digest; it names templates, lines and variables.
     drawn: draws a chart as SVG of a width. The default raises `TargetError` where the extra `html` is not installed.
 
     The page holds what it shows as JSON, in the element of the id `report`: under `agent`, `model`, `run`, `tool`
     and `layer` what `agentcache report --by` each of them prints as JSON.
     """
-    known = {call.call_id: call for call in calls}
-    counted = [call for call in calls if only.has_call(call)]
-    tools = summarise_tools(call for call in tool_calls if only.has_tool_call(call, known))
-    by_agent, by_model, by_run = (summarise(calls, tool_calls, by=by, runs=runs, only=only) for by in _GROUPINGS)
-    layers = summarise_layers(calls, only=only)
+    content = content_of(calls, tool_calls, runs, only=only)
+    return drawn_page(content, made_at=made_at, further=further, drawn=drawn)
+
+
+def drawn_page(
+    content: PageContent,
+    *,
+    made_at: float,
+    further: Sequence[Panel] = (),
+    drawn: Callable[[Bars, int], str] = draw,
+) -> str:
+    """Return the page of what it shall show; arguments are those of `to_html`."""
+    by_agent, prompts = content.by_agent, content.prompts
     told: JsonObject = {
         "agent": by_agent.to_json(),
-        "model": by_model.to_json(),
-        "run": by_run.to_json(),
-        "tool": tools.to_json(),
-        "layer": layers.to_json(),
+        "model": content.by_model.to_json(),
+        "run": content.by_run.to_json(),
+        "tool": content.tools.to_json(),
+        "layer": prompts.layers.to_json(),
     }
-    missed = [miss for miss in (misses(calls) if missed is None else missed) if only.has_call(miss.call)]
-    panels = (*usage_panels(by_agent, tools, counted), *_cache_panels(layers, missed, provenance), *further)
-    trees = run_trees(runs, counted)
+    panels = (
+        *usage_panels(by_agent, content.tools, content.sent.series, content.sent.gaps),
+        *_cache_panels(prompts),
+        *further,
+    )
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             made_at=_time(made_at),
-            span=_span(counted),
+            span=_span(content.sent.span),
             figures=_figures(by_agent),
             notes=notes(by_agent),
             panels=panels,
             charts={panel.key: _charts(panel.bars, drawn) for panel in panels if panel.bars and panel.bars.bars},
-            runs=[shown_run(tree) for tree in trees[:_TREES]],
-            all_runs=len(trees),
+            runs=[shown_run(tree) for tree in content.trees],
+            all_runs=content.all_runs,
             report=_embedded(told),
         )
     )
 
 
-def _cache_panels(
-    layers: LayerSummary, missed: Sequence[Miss], provenance: Mapping[str, Provenance]
-) -> tuple[Panel, ...]:
+def _cache_panels(prompts: PromptSums) -> tuple[Panel, ...]:
     """Return the panels on layers and misses; none where no row says what its prompt was made of."""
-    if not layers.rows:
+    if not prompts.layers.rows:
         return ()
-    places = (miss_place_panel(missed, provenance),) if missed else ()
-    return (layer_panel(layers), miss_panel(missed), *places)
+    places = (miss_place_panel(prompts.misses, prompts.provenance),) if prompts.misses else ()
+    panels = (layer_panel(prompts.layers), miss_panel(prompts.misses), *places)
+    if prompts.newest is None:
+        return panels
+    part = f"Of the newest {prompts.newest:,} calls. "
+    return tuple(replace(panel, caption=part + panel.caption) for panel in panels)
 
 
 def shown_run(tree: RunTree, *, most: int = _RUNS_OF_TREE) -> ShownRun:
@@ -166,9 +169,8 @@ def _embedded(told: JsonObject) -> str:
     return json.dumps(told, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def _span(calls: Sequence[CallRecord]) -> str:
-    times = [call.sent_at for call in calls]
-    return f"{_time(min(times))} to {_time(max(times))}" if times else "no calls"
+def _span(span: tuple[float, float] | None) -> str:
+    return "no calls" if span is None else f"{_time(span[0])} to {_time(span[1])}"
 
 
 def _time(at: float) -> str:

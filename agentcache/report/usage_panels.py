@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from agentcache.accounting.call_gaps import GapCount, gap_histogram
-from agentcache.accounting.cost_over_time import CostSeries, cost_over_time
+from agentcache.accounting.call_gaps import GapCount
+from agentcache.accounting.cost_over_time import CostSeries
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.summary import Summary, SummaryRow
 from agentcache.accounting.tool_summary import FAILED, TIERS, ToolRow, ToolSummary
-from agentcache.accounting.usage import CallRecord
 from agentcache.prompt.canonical import JsonObject
 from agentcache.report.drawing import COLOURS, Bars, Piece
 from agentcache.report.panels import NOBODY, Column, DataTable, Panel, dollars, name, percent, summary_table
@@ -41,15 +40,17 @@ _READ_SHARE = Column(heading="Read share", field="read_share", shown=percent)
 _WASTED = Column(heading="Written, not read", field="wasted_write_tokens")
 
 
-def usage_panels(agents: Summary, tools: ToolSummary, calls: Sequence[CallRecord]) -> tuple[Panel, ...]:
-    """Return the panels, in the order of the page. `agents` is the summary of `calls` by agent."""
+def usage_panels(
+    agents: Summary, tools: ToolSummary, series: CostSeries, gaps: Sequence[GapCount]
+) -> tuple[Panel, ...]:
+    """Return the panels, in the order of the page. All are of the same calls; `agents` sums them up by agent."""
     panels = (
         _costs(agents),
-        _over_time(cost_over_time(calls)),
+        _over_time(series),
         _buckets(agents),
         _read_shares(agents),
         _waste(agents),
-        _gaps(gap_histogram(calls)),
+        _gaps(gaps),
     )
     return (*panels, _memo(tools)) if tools.total.calls else panels
 

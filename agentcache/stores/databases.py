@@ -171,6 +171,13 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
+def may_not_write(error: BaseException) -> bool:
+    """Tell whether a database refused to be written: a user who only reads, a standby, a file that others lock."""
+    told = str(getattr(error, "orig", None) or error)
+    refusals = ("readonly database", "read-only transaction", "permission denied", "database is locked")
+    return any(fragment in told for fragment in refusals)
+
+
 def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:
     """Return the `StoreError` for a database's error: what failed, where, and what to do about it."""
     cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0] or type(error).__name__

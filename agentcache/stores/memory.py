@@ -7,6 +7,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
+from agentcache.accounting.billed_calls import SentCall, sent_call
+from agentcache.accounting.call_gaps import GapCount, gap_histogram
+from agentcache.accounting.rollup import Rollup, rollup_of
+from agentcache.accounting.selection import EVERYTHING, Selection
+from agentcache.accounting.tool_summary import ToolResult, tool_result
 from agentcache.accounting.usage import SIDE_KINDS, CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StoreError
 from agentcache.prompt.canonical import JsonObject
@@ -138,6 +143,11 @@ class MemoryLedger:
         found = {call_id: self._calls[call_id].request for call_id in call_ids if call_id in self._calls}
         return {call_id: request for call_id, request in found.items() if request is not None}
 
+    async def seal(self, *, now: float) -> bool:
+        """Do nothing: what is gone with the process is summed up when asked for."""
+        self._check_open()
+        return True
+
     async def compact(self) -> None:
         """Do nothing: what is removed from a dictionary takes no room."""
         self._check_open()
@@ -150,13 +160,20 @@ class MemoryLedger:
         return sorted(rows, key=lambda run: (run.started_at, run.run_id))
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
+        self,
+        *,
+        run_id: str | None = None,
+        since: float | None = None,
+        agent: str | None = None,
+        text: bool = True,
+        newest: int | None = None,
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         rows = self._chosen(self._calls.values(), lambda call: call.sent_at, run_id, since, agent)
         if not text:
             rows = [replace(call, request=None, response=None) for call in rows]
-        return sorted(rows, key=lambda call: (call.sent_at, call.call_id))
+        ordered = sorted(rows, key=lambda call: (call.sent_at, call.call_id))
+        return ordered if newest is None else ordered[max(0, len(ordered) - newest) :]
 
     async def tool_calls(
         self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None
@@ -164,6 +181,29 @@ class MemoryLedger:
         """Return tool calls by their start."""
         rows = self._chosen(self._tool_calls.values(), lambda call: call.started_at, run_id, since, agent)
         return sorted(rows, key=lambda call: (call.started_at, call.tool_call_id))
+
+    async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
+        """Return the sums of what counts."""
+        self._check_open()
+        return rollup_of(self._calls.values(), self._tool_calls.values(), only=only)
+
+    async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
+        """Return when calls were sent."""
+        only = Selection(since=since, until=until)
+        return [sent_call(call) for call in await self.calls() if only.has_call(call)]
+
+    async def sent_span(self, *, only: Selection = EVERYTHING) -> tuple[float, float] | None:
+        """Return when the first and the last call were sent."""
+        times = [call.sent_at for call in await self.calls() if only.has_call(call)]
+        return (times[0], times[-1]) if times else None
+
+    async def pauses(self, *, only: Selection = EVERYTHING) -> tuple[GapCount, ...]:
+        """Return the gaps between calls."""
+        return gap_histogram(call for call in await self.calls() if only.has_call(call))
+
+    async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
+        """Return the tool calls that count."""
+        return [tool_result(call) for call in await self.tool_calls() if only.has_tool_call(call, self._calls)]
 
     async def visit(
         self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None

@@ -162,6 +162,35 @@ MIGRATIONS: tuple[Migration, ...] = (
         statements=("ALTER TABLE calls ADD COLUMN prompt_spans TEXT",),
     ),
     Migration(
+        name="0006_seals",
+        statements=(
+            """
+            CREATE TABLE seals (
+                since DOUBLE PRECISION NOT NULL PRIMARY KEY,
+                until DOUBLE PRECISION NOT NULL,
+                made_of TEXT NOT NULL,
+                day_sums TEXT NOT NULL,
+                run_sums TEXT NOT NULL,
+                open_writes TEXT NOT NULL
+            )
+            """,
+            """
+            CREATE TABLE wasted_writes (
+                call_id TEXT NOT NULL PRIMARY KEY,
+                sealed_since DOUBLE PRECISION NOT NULL,
+                sent_at DOUBLE PRECISION NOT NULL,
+                hour INTEGER NOT NULL,
+                run_id TEXT NOT NULL,
+                agent TEXT,
+                model TEXT NOT NULL,
+                tokens BIGINT NOT NULL
+            )
+            """,
+            "CREATE INDEX wasted_writes_by_time ON wasted_writes (sent_at)",
+            "CREATE INDEX wasted_writes_by_seal ON wasted_writes (sealed_since)",
+        ),
+    ),
+    Migration(
         name="0007_section_provenance",
         statements=(
             """

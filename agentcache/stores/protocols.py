@@ -9,6 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from agentcache.accounting.billed_calls import SentCall
+from agentcache.accounting.call_gaps import GapCount
+from agentcache.accounting.rollup import Rollup
+from agentcache.accounting.selection import EVERYTHING, Selection
+from agentcache.accounting.tool_summary import ToolResult
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
@@ -88,6 +93,14 @@ class LedgerWriter(Protocol):
         """
         ...
 
+    async def seal(self, *, now: float) -> bool:
+        """Keep the sums of what is old enough at `now` (Unix seconds), so that `rollup` need not read it again.
+
+        Returns whether that is done; false where the ledger may be read only. Sums are dropped by themselves when a
+        row that they are made of changes, or comes late.
+        """
+        ...
+
     async def compact(self) -> None:
         """Give the room of removed rows back, where the database does not do so by itself."""
         ...
@@ -107,9 +120,18 @@ class LedgerReader(Protocol):
         ...
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
+        self,
+        *,
+        run_id: str | None = None,
+        since: float | None = None,
+        agent: str | None = None,
+        text: bool = True,
+        newest: int | None = None,
     ) -> list[CallRecord]:
-        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread."""
+        """Return calls by the time they were sent; without `text`, `request` and `response` are `None`, and unread.
+
+        newest: so many of them at most, the last ones.
+        """
         ...
 
     async def tool_calls(
@@ -135,6 +157,30 @@ class LedgerReader(Protocol):
 
     async def requests(self, call_ids: Collection[str]) -> dict[str, JsonObject]:
         """Return the requests of calls, by their id; those whose text was not kept are left out."""
+        ...
+
+    async def rollup(self, *, only: Selection = EVERYTHING, by_run: bool = False) -> Rollup:
+        """Return the sums of the rows that count, which `summary_of` makes a summary of, for `by="run"` if `by_run`.
+
+        They are what `rollup_of` makes of all rows: rows that do not count tell which tokens were read. Where the
+        ledger has kept sums (`seal`), they are read instead of their rows.
+        """
+        ...
+
+    async def sent_calls(self, *, since: float | None = None, until: float | None = None) -> list[SentCall]:
+        """Return the calls that were sent from `since` on and before `until`, without what pauses do not depend on."""
+        ...
+
+    async def sent_span(self, *, only: Selection = EVERYTHING) -> tuple[float, float] | None:
+        """Return when the first and the last of the calls that count were sent (Unix seconds); `None` without any."""
+        ...
+
+    async def pauses(self, *, only: Selection = EVERYTHING) -> tuple[GapCount, ...]:
+        """Return what `gap_histogram` tells of the calls that count."""
+        ...
+
+    async def tool_results(self, *, only: Selection = EVERYTHING) -> list[ToolResult]:
+        """Return the tool calls that count, in any order, without what no sum depends on."""
         ...
 
     async def visit(

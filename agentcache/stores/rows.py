@@ -69,7 +69,7 @@ def call_of(row: RowMapping) -> CallRecord:
     values |= {
         "kind": CallKind(row["kind"]),
         "usage": Usage(**buckets) if known else None,
-        "parts": tuple(_part_of(part) for part in row["parts"]),
+        "parts": tuple(part_of(part) for part in row["parts"]),
         "prefix_digests": tuple(row["prefix_digests"]),
         "found_digests": tuple(row["found_digests"]),
         "prompt_spans": None if row["prompt_spans"] is None else tuple(map(span_from_json, row["prompt_spans"])),
@@ -124,7 +124,8 @@ def _part_json(part: BilledPart) -> JsonObject:
     }
 
 
-def _part_of(told: Mapping[str, str | int]) -> BilledPart:
+def part_of(told: Mapping[str, str | int]) -> BilledPart:
+    """Return a billed part from its JSON in a row."""
     return BilledPart(
         model=str(told["model"]),
         usage=Usage(**{name: int(told[name]) for name in BUCKETS}),

@@ -5,6 +5,7 @@ said at the field of the record that it is named after.
 
 Dollars are decimal text, since both databases would round them otherwise. Times are doubles in Unix seconds.
 JSON is text: canonical where its keys mean nothing, with its keys in their order where they are part of a prompt.
+`seals` and `wasted_writes` are made of the other tables (`seals.py`): who drops their rows loses time, nothing else.
 Model output may hold what UTF-8 or PostgreSQL refuse (lone surrogates, NUL); it is stored as an escape.
 """
 
@@ -184,6 +185,30 @@ section_provenance = Table(
     Column("digest", Text, primary_key=True),
     Column("used_at", Double, nullable=False),
     Column("made_of", CanonicalJson, nullable=False),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("since", Double, primary_key=True),
+    Column("until", Double, nullable=False),
+    Column("made_of", Text, nullable=False),
+    Column("day_sums", Text, nullable=False),
+    Column("run_sums", Text, nullable=False),
+    Column("open_writes", Text, nullable=False),
+)
+
+wasted_writes = Table(
+    "wasted_writes",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("sealed_since", Double, nullable=False),
+    Column("sent_at", Double, nullable=False),
+    Column("hour", Integer, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("agent", Text),
+    Column("model", Text, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
 )
 
 schema_migrations = Table(

@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Executable, Insert, RowMapping, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import SchemaTooNew, StoreError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.provenance import Provenance
-from agentcache.stores import rows, schema, sql_conversations, sql_explaining, sql_provenance, sql_upkeep
+from agentcache.stores import rows, schema, seals, sql_conversations, sql_explaining, sql_provenance, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
@@ -36,6 +35,8 @@ from agentcache.stores.protocols import (
     stale_version,
 )
 from agentcache.stores.sql_selection import WITHOUT_TEXT, conditions
+from agentcache.stores.sql_sums import SqlSums
+from agentcache.stores.upserts import upserts
 
 _T = TypeVar("_T")
 
@@ -43,34 +44,11 @@ _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
 
+_SEAL_EVERY_S = 3600.0
+"""How often a ledger that is written to seals by itself."""
+
 _ROWS_AT_ONCE = 1000
 """Rows that a visit fetches at a time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Upserts:
-    """Statements for rows that may be there already, in the words of one database."""
-
-    reopen_run: Insert
-    put_call: Insert
-    ensure_tool_call: Insert
-
-
-@cache
-def _upserts(dialect: str) -> _Upserts:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    run, call, tool_call = insert(schema.runs), insert(schema.calls), insert(schema.tool_calls)
-    again = ("ended_at", "status", "error")
-    replaced = [column.name for column in schema.calls.columns if column.name != "call_id"]
-    return _Upserts(
-        reopen_run=run.on_conflict_do_update(
-            index_elements=["run_id"], set_={name: run.excluded[name] for name in again}
-        ),
-        put_call=call.on_conflict_do_update(
-            index_elements=["call_id"], set_={name: call.excluded[name] for name in replaced}
-        ),
-        ensure_tool_call=tool_call.on_conflict_do_nothing(index_elements=["tool_call_id"]),
-    )
 
 
 async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
@@ -103,7 +81,7 @@ class _Write:
     done: asyncio.Future[int]
 
 
-class SqlLedger:
+class SqlLedger(SqlSums):
     """A `Ledger` in a database. It belongs to the event loop that opened it."""
 
     def __init__(self, database: Database, *, where: str) -> None:
@@ -111,6 +89,7 @@ class SqlLedger:
         self._waiting: list[_Write] = []
         self._writer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._seal_at = time.time() + _SEAL_EVERY_S
         self._abandoned: set[asyncio.Future[int]] = set()
         """Writes whose waiter was cancelled, until they succeed; those that fail are told of when the ledger closes."""
 
@@ -142,19 +121,19 @@ class SqlLedger:
 
     async def reopen_run(self, run: RunRecord) -> None:
         """Add a run, or mark the one of its id as running again."""
-        await self._insert(_upserts(self._database.dialect).reopen_run, rows.run_row(run))
+        await self._insert(upserts(self._database.dialect).reopen_run, rows.run_row(run))
 
     async def put_call(self, call: CallRecord) -> None:
         """Add a call, or put it in place of the one of its id."""
-        await self._insert(_upserts(self._database.dialect).put_call, rows.call_row(call))
+        await self._insert(upserts(self._database.dialect).put_call, rows.call_row(call))
 
     async def ensure_tool_call(self, tool_call: ToolCallRecord) -> None:
         """Add a tool call unless one of its id is there."""
-        await self._insert(_upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
+        await self._insert(upserts(self._database.dialect).ensure_tool_call, rows.tool_call_row(tool_call))
 
     async def reprice_calls(self, calls: Sequence[CallRecord]) -> int:
         """Write the dollars of these calls into their rows."""
-        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls))
+        return await self._change(lambda connection: sql_upkeep.reprice(connection, calls, now=time.time()))
 
     async def prune_runs(self, *, before: float, dry_run: bool = False) -> PrunedRuns:
         """Remove every top-level run that ended before, with all that is nested in it and its rows."""
@@ -163,7 +142,7 @@ class SqlLedger:
         pruned: list[PrunedRuns] = []
 
         def prune(connection: Connection) -> int:
-            pruned.append(sql_upkeep.prune_runs(connection, before))
+            pruned.append(sql_upkeep.prune_runs(connection, before, now=time.time()))
             return pruned[-1].runs
 
         await self._change(prune)
@@ -193,13 +172,22 @@ class SqlLedger:
         return [rows.run_of(row) for row in found]
 
     async def calls(
-        self, *, run_id: str | None = None, since: float | None = None, agent: str | None = None, text: bool = True
+        self,
+        *,
+        run_id: str | None = None,
+        since: float | None = None,
+        agent: str | None = None,
+        text: bool = True,
+        newest: int | None = None,
     ) -> list[CallRecord]:
         """Return calls by the time they were sent."""
         column = schema.calls.c
         chosen = conditions(column.sent_at, column.run_id, column.agent, run_id=run_id, since=since, agent=agent)
         columns = schema.calls.columns if text else WITHOUT_TEXT
         asked = select(*columns).where(*chosen).order_by(column.sent_at, column.call_id)
+        if newest is not None:
+            last = select(column.call_id).where(*chosen).order_by(column.sent_at.desc(), column.call_id.desc())
+            asked = asked.where(column.call_id.in_(last.limit(newest)))
         # Row by row, where the cursor is: a million rows are not held twice, and the event loop does not wait.
         return await self._look(lambda connection: [rows.call_of(row) for row in connection.execute(asked).mappings()])
 
@@ -223,6 +211,12 @@ class SqlLedger:
             select(schema.tool_calls).where(*chosen).order_by(column.started_at, column.tool_call_id)
         )
         return [rows.tool_call_of(row) for row in found]
+
+    async def seal(self, *, now: float) -> bool:
+        """Sum up what is old enough, for good, a share a transaction."""
+        self._check_open()
+        with self._told("sum up"):
+            return await seals.seal_all(self._database, now=now)
 
     async def visit(
         self, take: Callable[[LedgerRow], None], *, run_id: str | None = None, since: float | None = None
@@ -319,12 +313,21 @@ class SqlLedger:
             batch, self._waiting = self._waiting, []
             try:
                 await self._commit(batch)
+                if time.time() >= self._seal_at:
+                    await self._seal_some()
             except BaseException as error:
                 # Nobody may wait for ever: whatever ended the writer ends everybody who waits for it.
                 unwritten, self._waiting, self._writer = [*batch, *self._waiting], [], None
                 _fail(unwritten, StoreError(f"{self._where}: the writer of the ledger ended: {error!r}"))
                 raise
         self._writer = None
+
+    async def _seal_some(self) -> None:
+        """Seal the hours that have become old enough, so that reports on the ledger of a long service stay quick."""
+        now = time.time()
+        self._seal_at = now + _SEAL_EVERY_S
+        with suppress(SQLAlchemyError, OSError):  # rows do not fail for it, and the next report tells what is wrong
+            await self._database.write(lambda connection: seals.seal_next(connection, now=now))
 
     async def _commit(self, batch: Sequence[_Write]) -> None:
         """Write a batch in one transaction. Where one row is at fault, the others are written without it."""
@@ -365,6 +368,10 @@ class SqlLedger:
 
 def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
     """Do every write of a batch in order, neighbours that go into one table together."""
+    written = [(write.insert.table.name, write.row) for write in batch if write.insert is not None and write.row]
+    put = upserts(connection.dialect.name).put_call
+    replaced = [write.row["call_id"] for write in batch if write.insert is put and write.row]
+    seals.unseal(connection, seals.oldest_of(connection, written, replaced), now=time.time())
     results: list[int] = []
     for _, neighbours in groupby(batch, key=lambda write: id(write.insert)):
         writes = list(neighbours)

@@ -14,15 +14,17 @@ from agentcache.accounting.usage import CallRecord
 from agentcache.stores import rows, sql_provenance
 from agentcache.stores.protocols import PrunedRuns
 from agentcache.stores.schema import calls, runs, tool_calls
+from agentcache.stores.seals import unseal
 
 _PRICED = ("cost_usd", "counterfactual_usd")
 _BILLED = (*rows.BUCKETS, "model", "sent_at", "parts")
 """What a price depends on: where one of them is not as it was read, the row was replaced meanwhile."""
 
 
-def reprice(connection: Connection, repriced: Sequence[CallRecord]) -> int:
+def reprice(connection: Connection, repriced: Sequence[CallRecord], *, now: float) -> int:
     """Write the dollars of each call whose row still bills the same, and return how many there were."""
     changed = 0
+    unseal(connection, min((call.sent_at for call in repriced), default=None), now=now)
     for call in repriced:
         row = rows.call_row(call)
         same = [calls.c[name] == row[name] for name in _BILLED]
@@ -42,10 +44,15 @@ def prunable(connection: Connection, before: float) -> PrunedRuns:
     return PrunedRuns(runs=run_count, calls=call_count, tool_calls=tool_call_count)
 
 
-def prune_runs(connection: Connection, before: float) -> PrunedRuns:
+def prune_runs(connection: Connection, before: float, *, now: float) -> PrunedRuns:
     """Remove top-level runs that ended before, with all below them, and return how much that was."""
     # SQLite counts no rows of a statement with a recursive part, so they are counted first.
     gone, ended = prunable(connection, before), _ended_before(before)
+    firsts = [
+        connection.execute(select(func.min(column)).where(column.table.c.run_id.in_(ended))).scalar()
+        for column in (calls.c.sent_at, tool_calls.c.started_at)
+    ]
+    unseal(connection, min((each for each in firsts if each is not None), default=None), now=now)
     for table in (tool_calls, calls, runs):
         connection.execute(delete_from(table).where(table.c.run_id.in_(ended)))
     sql_provenance.prune(connection, before)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.accounting import wasted_writes
+from agentcache.accounting.usage import CallKind, CallRecord, Usage
 from agentcache.accounting.wasted_writes import wasted_write_tokens
 
 BASE = CallRecord(call_id="a", run_id="run_1", agent="support", model="claude-sonnet-5-5", sent_at=0.0, usage=None)
@@ -164,3 +166,57 @@ def test_waste_lies_between_nothing_and_what_was_written(drawn):
     assert all(0 <= wasted[call_id] <= tokens for call_id, tokens in written.items())
     assert sum(written.values()) - sum(wasted.values()) <= read, "a token that was read is used once"
     assert wasted == wasted_write_tokens(reversed(drawn))
+
+
+# --- open and closed ranges -------------------------------------------------------------------------------------------
+
+
+def test_a_range_stays_open_as_long_as_calls_of_its_prefix_keep_coming():
+    """A keep-alive call uses nothing, and keeps the entry for the call that comes after three hours."""
+    kept = [
+        replace(call(f"k{n}", n * 3000.0, read=5000, marks=("system",)), kind=CallKind.KEEP_ALIVE) for n in range(1, 4)
+    ]
+    calls = [call("a", 0, write=5000, marks=("system",)), *kept, call("b", 10_000.0, read=5000, marks=("system",))]
+
+    assert wasted_write_tokens(calls) == {"a": 0}
+
+
+def test_what_had_expired_is_not_credited_with_what_another_entry_was_read_for():
+    """The first conversation comes back after two hours and reads what a second one wrote, not what it wrote itself."""
+    calls = [
+        call("a", 0, write=5000, marks=("system", "turn 1")),
+        call("b", 7200.0, write=3000, marks=("system",)),
+        call("c", 7260.0, read=3000, marks=("system",), found=("turn 1",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 5000, "b": 0}
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[CallRecord]:
+    """Return conversations that grow, in a cache that keeps to the rules: what is an hour old is written anew."""
+    records = []
+    for number in range(draw(st.integers(1, 3))):
+        at, length, lives_until = float(number), 0, 0.0
+        for turn, (pause, grows) in enumerate(
+            draw(st.lists(st.tuples(st.sampled_from([1, 299, 3599, 3601, 9000]), st.integers(1, 500)), max_size=6))
+        ):
+            at += pause
+            read = length if at < lives_until else 0
+            length += grows
+            marks, found = (f"{number}:{turn}",), tuple(f"{number}:{before}" for before in range(turn))
+            records.append(call(f"{number}:{turn}", at, read=read, write=length - read, marks=marks, found=found))
+            lives_until = at + 3600.0
+    return records
+
+
+@given(conversations())
+@settings(max_examples=200, deadline=None)
+def test_to_remember_for_ever_would_tell_the_same_of_conversations(drawn):
+    bounded = wasted_write_tokens(drawn)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wasted_writes, "OPEN_S", float("inf"))
+        unbounded = wasted_write_tokens(drawn)
+
+    assert bounded == unbounded

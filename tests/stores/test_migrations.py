@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
+from agentcache.accounting.summary import summarise, summary_of
 from agentcache.accounting.usage import ToolCallRecord
 from agentcache.errors import SchemaTooNew
 from agentcache.stores import schema
 from agentcache.stores.migrations import MIGRATIONS, Migration, apply_next, is_current
+from agentcache.stores.opening import open_ledger
 from agentcache.stores.rows import call_of, tool_call_of
 
 FIRST = Migration(name="0001_first", statements=["CREATE TABLE one (id INTEGER)"])
@@ -153,6 +155,30 @@ def test_a_call_from_before_says_nothing_of_the_runs_of_its_prompt(engine: Engin
         (row,) = connection.execute(schema.calls.select()).mappings()
 
     assert call_of(row).prompt_spans is None
+
+
+@pytest.mark.parametrize("applied", range(1, len(MIGRATIONS)))
+async def test_a_ledger_of_each_earlier_version_is_summed_up(engine: Engine, tmp_path: Path, applied: int):
+    before = MIGRATIONS[:applied]
+    run = "INSERT INTO runs (run_id, name, started_at, status) VALUES ('run_1', 'review', 1.0, 'finished')"
+    call = (
+        "INSERT INTO calls (call_id, run_id, kind, agent, model, turn, sent_at, attempts, uncached_input_tokens, "
+        "cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, output_tokens, parts, cost_usd, plan, "
+        "section_tokens, prefix_digests, found_digests) VALUES ('call_1', 'run_1', 'message', 'clerk', 'm', 1, 1.0, 1, "
+        "1, 500, 0, 0, 2, '[]', '0.25', '{}', '{}', '[\"p1:a\"]', '[]')"
+    )
+    with engine.begin() as connection:
+        for _ in before:
+            apply_next(connection, now=1.0, migrations=before)
+        connection.execute(text(run))
+        connection.execute(text(call))
+
+    ledger = await open_ledger(f"{tmp_path}/x.db")
+    read = summarise(await ledger.calls())
+    assert await ledger.seal(now=1e6)
+    assert summary_of(await ledger.rollup()) == read
+    await ledger.close()
+    assert (read.total.wasted_write_tokens, read.total.usage.output_tokens) == (500, 2)
 
 
 def test_names_of_steps_are_unique_and_in_order():

@@ -178,7 +178,13 @@ class Expressions(ABC):
         first = arguments.positional[0] if arguments.positional else None
         if name == "map" and first is not None and isinstance(first.example, str) and first.constant:
             rest = Arguments(positional=arguments.positional[1:], named=arguments.named)
-            each = filtered(first.example, replace(value, order=NONE), rest, self.place(node), offered=first.example in self._offered_filters)
+            each = filtered(
+                first.example,
+                replace(value, order=NONE),
+                rest,
+                self.place(node),
+                offered=first.example in self._offered_filters,
+            )
             return replace(each.plain(), order=value.order)
         return filtered(name, value, arguments, self.place(node), offered=name in self._offered_filters)
 

@@ -23,31 +23,160 @@ _SETTLING = frozenset({"sort", "dictsort", "groupby", "length", "count", "min", 
 # What chooses by order.
 _PICKING = frozenset({"first", "last", "nth"})
 # What gives the parts on in the order in which they came.
-_KEEPING = frozenset({"list", "map", "unique", "select", "reject", "selectattr", "rejectattr", "batch", "slice", "reverse",
-                      "items", "safe", "default", "d", "flatten", "compact", "tuple", "keys", "values"})
+_KEEPING = frozenset(
+    {
+        "list",
+        "map",
+        "unique",
+        "select",
+        "reject",
+        "selectattr",
+        "rejectattr",
+        "batch",
+        "slice",
+        "reverse",
+        "items",
+        "safe",
+        "default",
+        "d",
+        "flatten",
+        "compact",
+        "tuple",
+        "keys",
+        "values",
+    }
+)
 _SORTING_WORDS = frozenset({"sort", "sorted", "ordered", "natsort", "sortby", "dictsort", "sorting", "natsorted"})
 _COUNTING_WORDS = frozenset({"len", "length", "size", "count"})
 # What asks about a value without showing it: the same whatever the value is just now.
-_PRESENCE = frozenset({"defined", "undefined", "none", "string", "number", "mapping", "sequence", "iterable", "callable",
-                       "boolean", "integer", "float", "filter", "test", "escaped"})
-_ORDER_FREE_METHODS = frozenset({"get", "count", "index", "issubset", "issuperset", "isdisjoint", "__len__", "__contains__"})
-_DATE_PARTS = frozenset({"date", "year", "month", "day", "weekday", "isoweekday", "isocalendar", "toordinal", "day_of_week",
-                         "to_date_string", "todatestring", "day_name", "month_name", "quarter", "week", "day_of_year"})
-_FORMATTING = frozenset({"strftime", "format", "strftime_now", "to_format", "isoformat", "date", "dateformat",
-                         "datetimeformat", "format_date", "format_datetime", "datetime", "strftimenow", "now",
-                         "format_time", "time_format", "date_format"})
+_PRESENCE = frozenset(
+    {
+        "defined",
+        "undefined",
+        "none",
+        "string",
+        "number",
+        "mapping",
+        "sequence",
+        "iterable",
+        "callable",
+        "boolean",
+        "integer",
+        "float",
+        "filter",
+        "test",
+        "escaped",
+    }
+)
+_ORDER_FREE_METHODS = frozenset(
+    {"get", "count", "index", "issubset", "issuperset", "isdisjoint", "__len__", "__contains__"}
+)
+_DATE_PARTS = frozenset(
+    {
+        "date",
+        "year",
+        "month",
+        "day",
+        "weekday",
+        "isoweekday",
+        "isocalendar",
+        "toordinal",
+        "day_of_week",
+        "to_date_string",
+        "todatestring",
+        "day_name",
+        "month_name",
+        "quarter",
+        "week",
+        "day_of_year",
+    }
+)
+_FORMATTING = frozenset(
+    {
+        "strftime",
+        "format",
+        "strftime_now",
+        "to_format",
+        "isoformat",
+        "date",
+        "dateformat",
+        "datetimeformat",
+        "format_date",
+        "format_datetime",
+        "datetime",
+        "strftimenow",
+        "now",
+        "format_time",
+        "time_format",
+        "date_format",
+    }
+)
 
 # Formatting that follows the locale or the time zone of the process, or of whoever asks, unless told which.
-_LOCAL_NUMBERS = frozenset({"format_currency", "format_decimal", "format_percent", "format_scientific", "format_number",
-                            "currency", "currencyformat", "numberformat", "number_format", "decimalformat", "percentformat",
-                            "scientificformat", "intcomma", "localize", "localise", "localized", "money", "moneyformat",
-                            "format_compact_decimal", "format_compact_currency", "format_unit", "format_list",
-                            "locale_number", "to_locale_string", "tolocalestring", "format_money", "commafy",
-                            "number", "percent"})
-_LOCAL_TIMES = frozenset({"datetimeformat", "dateformat", "timeformat", "format_date", "format_datetime", "format_time",
-                          "format_timedelta", "format_interval", "timedeltaformat", "date", "datetime", "time", "localtime",
-                          "local_time", "to_local", "tolocal", "date_format", "time_format", "localdate", "humanize",
-                          "format_skeleton", "to_localtime", "astimezone", "as_local", "local_date", "naturalday", "naturaldate"})
+_LOCAL_NUMBERS = frozenset(
+    {
+        "format_currency",
+        "format_decimal",
+        "format_percent",
+        "format_scientific",
+        "format_number",
+        "currency",
+        "currencyformat",
+        "numberformat",
+        "number_format",
+        "decimalformat",
+        "percentformat",
+        "scientificformat",
+        "intcomma",
+        "localize",
+        "localise",
+        "localized",
+        "money",
+        "moneyformat",
+        "format_compact_decimal",
+        "format_compact_currency",
+        "format_unit",
+        "format_list",
+        "locale_number",
+        "to_locale_string",
+        "tolocalestring",
+        "format_money",
+        "commafy",
+        "number",
+        "percent",
+    }
+)
+_LOCAL_TIMES = frozenset(
+    {
+        "datetimeformat",
+        "dateformat",
+        "timeformat",
+        "format_date",
+        "format_datetime",
+        "format_time",
+        "format_timedelta",
+        "format_interval",
+        "timedeltaformat",
+        "date",
+        "datetime",
+        "time",
+        "localtime",
+        "local_time",
+        "to_local",
+        "tolocal",
+        "date_format",
+        "time_format",
+        "localdate",
+        "humanize",
+        "format_skeleton",
+        "to_localtime",
+        "astimezone",
+        "as_local",
+        "local_date",
+        "naturalday",
+        "naturaldate",
+    }
+)
 _NAMED_FORMS = frozenset({"short", "medium", "long", "full", "default"})
 _LOCALE = re.compile(r"[a-z]{2,3}[-_][A-Za-z]{2,4}([-_]\w+)?")
 _ZONE = re.compile(r"UTC|GMT|Z|[A-Z][A-Za-z]+/[A-Za-z_/]+|[+-]\d\d:?\d\d")
@@ -105,9 +234,35 @@ def _built_in(name: str, value: Value, arguments: Arguments, place: Place) -> Va
     return value.as_text(arguments.all) if name in _TEXT else None
 
 
-_TEXT = frozenset({"abs", "capitalize", "center", "e", "escape", "filesizeformat", "float", "forceescape", "format", "indent",
-                   "int", "join", "lower", "replace", "round", "string", "striptags", "title", "trim", "truncate", "upper",
-                   "urlencode", "urlize", "wordwrap", "xmlattr"})
+_TEXT = frozenset(
+    {
+        "abs",
+        "capitalize",
+        "center",
+        "e",
+        "escape",
+        "filesizeformat",
+        "float",
+        "forceescape",
+        "format",
+        "indent",
+        "int",
+        "join",
+        "lower",
+        "replace",
+        "round",
+        "string",
+        "striptags",
+        "title",
+        "trim",
+        "truncate",
+        "upper",
+        "urlencode",
+        "urlize",
+        "wordwrap",
+        "xmlattr",
+    }
+)
 
 
 def _takes_attribute(name: str, arguments: Arguments) -> bool:
@@ -137,7 +292,9 @@ def _random(name: str, value: Value, arguments: Arguments, place: Place) -> Valu
 
 
 def _is_seeded(arguments: Arguments) -> bool:
-    seed = next((value for name, value in arguments.named.items() if name in {"seed", "random_state", "rng", "key"}), None)
+    seed = next(
+        (value for name, value in arguments.named.items() if name in {"seed", "random_state", "rng", "key"}), None
+    )
     return seed is not None and not seed.shown
 
 
@@ -148,7 +305,11 @@ def _author_filter(name: str, value: Value, arguments: Arguments, place: Place) 
     local = local_format(plain, value, arguments, place)
     if local is not None:
         return local
-    if plain in {"strftime", "date", "dateformat", "datetimeformat"} and value.constant and isinstance(value.example, str):
+    if (
+        plain in {"strftime", "date", "dateformat", "datetimeformat"}
+        and value.constant
+        and isinstance(value.example, str)
+    ):
         return _stamp(value.example, arguments, place, name)
     kind = filter_meaning(name)
     if kind is OriginKind.RANDOM:
@@ -157,7 +318,9 @@ def _author_filter(name: str, value: Value, arguments: Arguments, place: Place) 
         whole = value.constant and not isinstance(value.example, str)  # numbers hash to themselves
         return value.settled() if whole else value.settled().with_(data=one(kind, (name,), place))
     if kind in {OriginKind.CLOCK, OriginKind.DATE}:
-        return Value(data=value.data | one(_day_or_clock(kind, arguments, [value]), (name,), place), decided=value.decided)
+        return Value(
+            data=value.data | one(_day_or_clock(kind, arguments, [value]), (name,), place), decided=value.decided
+        )
     if kind is not None:
         return Value(data=one(kind, (name,), place))
     if "json" in words:
@@ -181,7 +344,9 @@ def local_format(name: str, value: Value, arguments: Arguments, place: Place) ->
     """Return the value in a form that follows a locale or time zone; `None` when this is no such formatting."""
     if name not in _LOCAL_NUMBERS | _LOCAL_TIMES:
         return None
-    asked = [key for key in arguments.named if key in {"locale", "tz", "tzinfo", "timezone", "lang", "language", "zone"}]
+    asked = [
+        key for key in arguments.named if key in {"locale", "tz", "tzinfo", "timezone", "lang", "language", "zone"}
+    ]
     varying = _content(arguments)
     data = value.data | value.order
     told = any(_LOCALE.fullmatch(text) for text in arguments.texts) or bool(asked)
@@ -223,7 +388,9 @@ def _as_day(trace: Trace) -> Trace:
 
 def _day_or_clock(kind: OriginKind, arguments: Arguments, values: Sequence[Value] = ()) -> OriginKind:
     texts = [text for text in arguments.texts if "%" in text or re.search(r"YY|yy", text)]
-    texts += [value.example for value in values if value.constant and isinstance(value.example, str) and "%" in value.example]
+    texts += [
+        value.example for value in values if value.constant and isinstance(value.example, str) and "%" in value.example
+    ]
     if kind is OriginKind.CLOCK and texts and not any(format_has_hours(text) for text in texts):
         return OriginKind.DATE
     if kind is OriginKind.DATE and any(format_has_hours(text) for text in texts):
@@ -266,7 +433,9 @@ def method_called(value: Value, name: str, arguments: Arguments, place: Place) -
     return Value(data=formatted.data | value.order | more, decided=value.decided)
 
 
-_ORDINARY = frozenset({"time", "timestamp", "count", "index", "query", "date", "hour", "minute", "second", "get", "now"}) - {"now"}
+_ORDINARY = frozenset(
+    {"time", "timestamp", "count", "index", "query", "date", "hour", "minute", "second", "get", "now"}
+) - {"now"}
 
 
 def _path(value: Value) -> tuple[str, ...]:
@@ -301,7 +470,9 @@ def source_called(path: tuple[str, ...], arguments: Arguments, place: Place) -> 
 
 def _fixes_chance(path: tuple[str, ...], arguments: Arguments) -> bool:
     """`random.Random(7)` and a seed give the same choice every time."""
-    return _is_seeded(arguments) or (path[-1] in {"Random", "default_rng", "RandomState", "seed"} and arguments.constant)
+    return _is_seeded(arguments) or (
+        path[-1] in {"Random", "default_rng", "RandomState", "seed"} and arguments.constant
+    )
 
 
 def _is_given_time(path: tuple[str, ...], arguments: Arguments) -> bool:

@@ -13,8 +13,30 @@ from agentcache.lint.vocabulary import source_meaning, variable_meaning
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sections import Stability
 
-BUILT_IN = frozenset({"range", "dict", "cycler", "joiner", "namespace", "loop", "self", "super", "caller", "varargs",
-                      "kwargs", "gettext", "ngettext", "pgettext", "npgettext", "_", "true", "false", "none", "raise_exception"})
+BUILT_IN = frozenset(
+    {
+        "range",
+        "dict",
+        "cycler",
+        "joiner",
+        "namespace",
+        "loop",
+        "self",
+        "super",
+        "caller",
+        "varargs",
+        "kwargs",
+        "gettext",
+        "ngettext",
+        "pgettext",
+        "npgettext",
+        "_",
+        "true",
+        "false",
+        "none",
+        "raise_exception",
+    }
+)
 """Names that plain Jinja, its own extensions or every chat template offer."""
 
 _SETS = {"set": OriginKind.SET_ORDER, "frozenset": OriginKind.SET_ORDER, "dict:unordered": OriginKind.DICT_ORDER}

@@ -11,7 +11,9 @@ from agentcache.lint.finding import Place
 from agentcache.lint.origins import Origin, OriginKind, Role
 from agentcache.lint.values import NONE, NOTHING, Shown, Trace, Traces, Value
 
-_FORMS = frozenset({OriginKind.SET_ORDER, OriginKind.DICT_ORDER, OriginKind.LOCALE, OriginKind.OBJECT_TEXT, OriginKind.UNDECLARED})
+_FORMS = frozenset(
+    {OriginKind.SET_ORDER, OriginKind.DICT_ORDER, OriginKind.LOCALE, OriginKind.OBJECT_TEXT, OriginKind.UNDECLARED}
+)
 """What is mended where it is printed, however the template comes in."""
 
 

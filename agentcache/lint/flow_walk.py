@@ -218,7 +218,10 @@ class Walk(Expressions):
             branches.append(node.else_)
         if not content:
             tests = [node.test]
-        with self._deciding(content), self.notes.region(Value(decided=content), self._shown(tests[0], "condition") if tests else None):
+        with (
+            self._deciding(content),
+            self.notes.region(Value(decided=content), self._shown(tests[0], "condition") if tests else None),
+        ):
             self._run_branches(branches)
 
     def _run_branches(self, branches: Sequence[Sequence[nodes.Node]]) -> None:
@@ -238,10 +241,18 @@ class Walk(Expressions):
     def _for(self, node: nodes.For) -> None:
         iterated = self.of(node.iter)
         with self._scope():
-            part = Value(data=iterated.data | iterated.order, decided=iterated.decided, opaque=iterated.opaque, root=_element_root(iterated))
+            part = Value(
+                data=iterated.data | iterated.order,
+                decided=iterated.decided,
+                opaque=iterated.opaque,
+                root=_element_root(iterated),
+            )
             self._bind(node.target, part)
             test = NOTHING if node.test is None else self.of(node.test)
-        walked = Value(data=iterated.data | iterated.order, decided=iterated.decided | (test.content - iterated.content - iterated.order))
+        walked = Value(
+            data=iterated.data | iterated.order,
+            decided=iterated.decided | (test.content - iterated.content - iterated.order),
+        )
         shown = self._shown(node.iter if walked.data or not test.content else node.test or node.iter, "loop")
         with self.notes.region(walked, shown, explains=True), self._deciding(test.content):
             for _ in range(2 if _carries(node) else 1):
@@ -353,7 +364,12 @@ class Walk(Expressions):
     def _called(self, macro: Macro, arguments: Arguments) -> Value:
         if self._nested >= _MOST_NESTED:
             return NOTHING
-        key = (macro, tuple(arguments.positional), tuple(sorted(arguments.named.items(), key=lambda item: item[0])), self._under)
+        key = (
+            macro,
+            tuple(arguments.positional),
+            tuple(sorted(arguments.named.items(), key=lambda item: item[0])),
+            self._under,
+        )
         caller = self.local("caller") if isinstance(macro.node, nodes.Macro) else None
         known = self._done.get(key) if caller is None else None
         if known is None:
@@ -427,7 +443,11 @@ class Walk(Expressions):
 
     def _append(self, node: nodes.Expr) -> None:
         """`{% do found.append(x) %}` puts x into `found`."""
-        if not (isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and isinstance(node.node.node, nodes.Name)):
+        if not (
+            isinstance(node, nodes.Call)
+            and isinstance(node.node, nodes.Getattr)
+            and isinstance(node.node.node, nodes.Name)
+        ):
             return
         if node.node.attr not in {"append", "add", "update", "extend", "insert", "setdefault"}:
             return

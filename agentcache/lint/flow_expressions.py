@@ -24,7 +24,7 @@ from agentcache.lint.flow_names import Names
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
 from agentcache.lint.values import NONE, NOTHING, Value, joined
-from agentcache.lint.vocabulary import source_meaning
+from agentcache.lint.meanings import source_meaning
 
 
 _ALWAYS_TRUE = frozenset({OriginKind.CLOCK, OriginKind.DATE, OriginKind.ID})

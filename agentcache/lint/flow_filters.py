@@ -10,7 +10,7 @@ from agentcache.lint.finding import Place
 from agentcache.lint.flow_names import one
 from agentcache.lint.origins import Origin, OriginKind
 from agentcache.lint.values import NONE, NOTHING, Trace, Traces, Value, joined
-from agentcache.lint.vocabulary import (
+from agentcache.lint.meanings import (
     filter_meaning,
     format_has_hours,
     format_is_local,

@@ -10,22 +10,15 @@ from functools import singledispatchmethod
 from jinja2 import nodes
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_filters import (
-    FIXED,
-    Arguments,
-    as_days,
-    filtered,
-    method_called,
-    reformatted,
-    source_called,
-    tested,
-)
+from agentcache.lint.flow_arguments import Arguments
+from agentcache.lint.flow_calls import FIXED, method_called, source_called
+from agentcache.lint.flow_filters import filtered, tested
+from agentcache.lint.flow_formats import as_days, reformatted
 from agentcache.lint.flow_names import Names
+from agentcache.lint.meanings import source_meaning
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
 from agentcache.lint.values import NONE, NOTHING, Value, joined
-from agentcache.lint.meanings import source_meaning
-
 
 _ALWAYS_TRUE = frozenset({OriginKind.CLOCK, OriginKind.DATE, OriginKind.ID})
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
+from agentcache.lint.meanings import source_meaning, variable_meaning
 from agentcache.lint.origins import Origin, OriginKind
 from agentcache.lint.values import NONE, NOTHING, Root, Trace, Traces, Value
-from agentcache.lint.meanings import source_meaning, variable_meaning
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sections import Stability
 

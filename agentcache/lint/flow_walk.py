@@ -12,8 +12,8 @@ from jinja2 import nodes
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
+from agentcache.lint.flow_arguments import Arguments
 from agentcache.lint.flow_expressions import Expressions
-from agentcache.lint.flow_filters import Arguments
 from agentcache.lint.flow_names import Names
 from agentcache.lint.flow_noting import Notes
 from agentcache.lint.origins import Role

@@ -150,11 +150,10 @@ def _is_counter(last: str, words: tuple[str, ...]) -> bool:
         return True
     if words[0] in {"remaining", "used", "spent"} and {*words[1:]} & vocabulary.COUNTED:
         return True
-    return (
-        words[-1] in vocabulary.COUNTING
-        and bool({*words[:-1]} & vocabulary.COUNTED)
-        or words[-1] in {"counter", "remaining"}
-    )
+    return (words[-1] in vocabulary.COUNTING and bool({*words[:-1]} & vocabulary.COUNTED)) or words[-1] in {
+        "counter",
+        "remaining",
+    }
 
 
 def filter_meaning(name: str) -> OriginKind | None:

@@ -37,9 +37,8 @@ def method_called(value: Value, name: str, arguments: Arguments, place: Place) -
         kind = source_meaning(("", name), called=True)
         if kind in {OriginKind.LIVE, OriginKind.RANDOM, OriginKind.CLOCK, OriginKind.ID} and plain not in _ORDINARY:
             return Value(data=one(kind, (*_path(value), name), place))
-    if plain == "strftime" and any(format_is_local(text) for text in arguments.texts):
-        return Value(data=value.data | one(OriginKind.LOCALE, (*_path(value), name), place), decided=value.decided)
-    if plain == "astimezone" and not arguments.all:
+    local = plain == "strftime" and any(format_is_local(text) for text in arguments.texts)
+    if local or (plain == "astimezone" and not arguments.all):
         return Value(data=value.data | one(OriginKind.LOCALE, (*_path(value), name), place), decided=value.decided)
     if plain in {"items", "keys", "values", "copy", "union", "intersection", "difference", "symmetric_difference"}:
         return joined([replace(value.plain(), opaque=NONE), *(argument.plain() for argument in arguments.all)])
@@ -48,13 +47,17 @@ def method_called(value: Value, name: str, arguments: Arguments, place: Place) -
     if plain == "join":  # a separator's method: the argument is what is joined
         return value.as_text(arguments.all)
     if plain in {"format", "replace"} and value.constant:
-        local = isinstance(value.example, str) and re.search(r"\{[^}]*:[^}]*n\}", value.example)
-        text = value.as_text(arguments.all)
-        return text.with_(data=one(OriginKind.LOCALE, (name,), place)) if local else text
+        return _formatted(value, name, arguments, place)
     if plain in _ORDER_FREE_METHODS or not words:
         return value.settled().with_(data=more)
     formatted = reformatted(value, plain, arguments)
     return Value(data=formatted.data | value.order | more, decided=value.decided)
+
+
+def _formatted(value: Value, name: str, arguments: Arguments, place: Place) -> Value:
+    local = isinstance(value.example, str) and re.search(r"\{[^}]*:[^}]*n\}", value.example)
+    text = value.as_text(arguments.all)
+    return text.with_(data=one(OriginKind.LOCALE, (name,), place)) if local else text
 
 
 def _path(value: Value) -> tuple[str, ...]:
@@ -97,7 +100,7 @@ def _fixes_chance(path: tuple[str, ...], arguments: Arguments) -> bool:
 
 
 def _is_given_time(path: tuple[str, ...], arguments: Arguments) -> bool:
-    """A clock's formatting function that is told the time shows that time: `time.strftime(fmt, then)`."""
+    """Say whether a clock's formatting function is told which time to show: `time.strftime(fmt, then)`."""
     return path[-1] in {"strftime", "ctime", "asctime", "localtime", "gmtime"} and len(arguments.positional) > (
         1 if path[-1] == "strftime" else 0
     )

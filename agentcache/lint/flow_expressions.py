@@ -66,7 +66,7 @@ class Expressions(ABC):
             raise TooMuch
         return self._of(node)
 
-    def truth(self, node: nodes.Expr) -> Value:
+    def truth(self, node: nodes.Node) -> Value:
         """Return what the truth of an expression depends on: whether there is a clock is the same at any time."""
         if isinstance(node, nodes.Not):
             return self._negation_of(self.truth(node.node))

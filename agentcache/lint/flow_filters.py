@@ -89,18 +89,27 @@ def _built_in(name: str, value: Value, arguments: Arguments, place: Place) -> Va
     if name == "tojson":
         return _json(value, arguments, settled=True)
     if name == "pprint":  # sorts dicts, and sets only when they are long
-        return replace(value.as_text(), data=without(value.as_text().data, OriginKind.DICT_ORDER))
+        text = value.as_text()
+        return replace(text, data=without(text.data, OriginKind.DICT_ORDER))
     if name in {"default", "d"}:
         return joined([value.plain(), *arguments.positional]) if arguments.positional else value.plain()
-    if name in {"map", "attr", "join", "sum"} and _takes_attribute(name, arguments):
-        value = replace(value, opaque=NONE)
     if name == "attr":
         return value.part()
+    if name in {"map", "join", "sum"} and _takes_attribute(name, arguments):
+        value = replace(value, opaque=NONE)
     if name in _SETTLING:
-        settled = value.settled().with_(data=arguments.content)
-        if name in {"length", "count", "wordcount"}:
-            return replace(settled, data=without(without(settled.data, OriginKind.SET_ORDER), OriginKind.DICT_ORDER))
-        return replace(settled, opaque=value.opaque) if name in {"sort", "groupby", "min", "max"} else settled
+        return _settled(name, value, arguments)
+    return _passed_on(name, value, arguments)
+
+
+def _settled(name: str, value: Value, arguments: Arguments) -> Value:
+    settled = value.settled().with_(data=arguments.content)
+    if name in {"length", "count", "wordcount"}:
+        return replace(settled, data=without(settled.data, OriginKind.SET_ORDER, OriginKind.DICT_ORDER))
+    return replace(settled, opaque=value.opaque) if name in {"sort", "groupby", "min", "max"} else settled
+
+
+def _passed_on(name: str, value: Value, arguments: Arguments) -> Value | None:
     if name in _PICKING:
         return value.picked()
     if name in _KEEPING:
@@ -140,7 +149,7 @@ _TEXT = frozenset(
 
 
 def _takes_attribute(name: str, arguments: Arguments) -> bool:
-    return name == "attr" or "attribute" in arguments.named or (name == "join" and len(arguments.positional) > 1)
+    return "attribute" in arguments.named or (name == "join" and len(arguments.positional) > 1)
 
 
 def _json(value: Value, arguments: Arguments, *, settled: bool) -> Value:

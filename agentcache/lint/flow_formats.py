@@ -182,6 +182,7 @@ def _as_day(trace: Trace) -> Trace:
 
 
 def day_or_clock(kind: OriginKind, arguments: Arguments, values: Sequence[Value] = ()) -> OriginKind:
+    """Return whether a clock is read to the day or nearer, by the formats among its arguments and values."""
     texts = [text for text in arguments.texts if "%" in text or re.search(r"YY|yy", text)]
     texts += [
         value.example for value in values if value.constant and isinstance(value.example, str) and "%" in value.example

@@ -115,7 +115,7 @@ class _TolerantEnvironment(Environment):
     """Jinja for reading only: nothing is ever rendered with it."""
 
     @cached_property
-    def lexer(self) -> PlacingLexer:  # type: ignore[override]
+    def lexer(self) -> PlacingLexer:
         return PlacingLexer(self)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

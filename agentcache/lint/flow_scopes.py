@@ -19,7 +19,7 @@ from agentcache.lint.origins import Role
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.lint.values import NONE, NOTHING, Shown, Traces, Value, joined
 
-MOST_STEPS = 60_000
+MOST_STEPS = 20_000
 """Expressions that are looked at in one section. The longest real prompts have some hundred."""
 
 
@@ -38,6 +38,8 @@ class Scoped(Expressions):
         """What decides how often the loops around go round."""
         self._brought: Shown | None = None
         self._nested = 0
+        self._places: dict[tuple[int, Role], Shown] = {}
+        self._carrying: dict[int, bool] = {}
         self._blocks: dict[str, BlockBody] = {}
         self._done: dict[tuple[object, ...], Value] = {}
 
@@ -120,7 +122,10 @@ class Scoped(Expressions):
         self.notes.show(name, self._shown(node, "include"), self._brought)
 
     def _shown(self, node: nodes.Node, role: Role) -> Shown:
-        return Shown(self.place(node), self._words(node), role)
+        known = self._places.get((id(node), role))
+        if known is None:
+            known = self._places[id(node), role] = Shown(self.place(node), self._words(node), role)
+        return known
 
     def _words(self, node: nodes.Node) -> str:
         return self._template.text_map.words(node)

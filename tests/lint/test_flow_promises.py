@@ -121,7 +121,7 @@ def test_nothing_of_it_is_a_mistake_in_the_turn(source):
 def test_an_include_is_blamed_for_what_it_brings(source):
     said = findings("x\n{% include 'a.j2' %}", includes={"a.j2": f"\n\n{{{{ {source} }}}}"})
     assert [(finding.code, finding.place.line) for finding in said] == [("PC017", 2)]
-    assert [(place.path, place.line) for place in said[0].also][0] == ("a.j2", 3)
+    assert (said[0].also[0].path, said[0].also[0].line) == ("a.j2", 3)
 
 
 def test_a_finding_says_where_what_and_why():

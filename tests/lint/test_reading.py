@@ -91,7 +91,7 @@ def test_links_in_a_circle_do_not_hang(tmp_path):
 def test_a_pipe_that_nobody_writes_to_does_not_hang(tmp_path):
     write(tmp_path, static_j2="A")
     os.mkfifo(tmp_path / "session.j2")
-    with pytest.raises(TargetError, match="session.j2: it is no file"):
+    with pytest.raises(TargetError, match=r"session\.j2: it is no file"):
         read_agents([tmp_path])
 
 

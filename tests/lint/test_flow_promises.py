@@ -153,3 +153,9 @@ HOSTILE = {
 def test_no_template_makes_it_hang(name):
     text, includes = HOSTILE[name]
     findings(text, includes=includes)
+
+
+@pytest.mark.parametrize("name", ["a fan", "sums", "loops"])
+def test_what_could_not_be_followed_to_its_end_is_said(name):
+    text, includes = HOSTILE[name]
+    assert "PC000" in codes(text, includes=includes)

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile, Offered, SourceFile
 from agentcache.lint.linting import lint
+from agentcache.lint.rules import layers, unstable_text, volatile_values
 from agentcache.prompt.sections import Stability
+
+RULES = {rule.code: rule for rule in (*volatile_values.RULES, *unstable_text.RULES, *layers.RULES)}
 
 KEEPING = [
     "|list",
@@ -65,7 +68,7 @@ def findings(static: str, *, layer=Stability.STATIC, includes=None):
         types={"tags": "set"},
         offered=Offered(globals=frozenset({"now", "uuid4", "env", "random"})),
     )
-    return lint([sources])
+    return lint([sources], RULES)
 
 
 def codes(static: str, **more) -> list[str]:
@@ -159,3 +162,8 @@ def test_no_template_makes_it_hang(name):
 def test_what_could_not_be_followed_to_its_end_is_said(name):
     text, includes = HOSTILE[name]
     assert "PC000" in codes(text, includes=includes)
+
+
+def test_where_a_value_comes_from_is_told_too():
+    said = findings("{% set a = user_name %}\n{% set b = region %}\n{{ a ~ b }}")
+    assert [[place.line for place in finding.also] for finding in said] == [[1]]

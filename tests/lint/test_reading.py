@@ -96,10 +96,10 @@ def test_a_pipe_that_nobody_writes_to_does_not_hang(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("missing", "does not exist"), ("notes.txt", "neither a directory nor a template")]
+    ("name", "said"), [("missing", "does not exist"), ("notes.bin", "neither a directory nor a template")]
 )
 def test_a_path_that_is_no_target_says_so(tmp_path, name, said):
-    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "notes.bin").write_text("x")
     with pytest.raises(TargetError, match=said):
         read_agents([tmp_path / name])
 

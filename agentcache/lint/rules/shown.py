@@ -67,7 +67,8 @@ def _named(origin: Origin) -> str:
 
 
 def _also(shown: Print) -> tuple[Place, ...]:
-    places = [*shown.through, *sorted(origin.place for origin in shown.origins)]
+    origins = sorted((origin.place for origin in shown.origins), key=_in_order)
+    places = [*shown.through, *origins]
     known = {(shown.place.path, shown.place.line)}
     also = []
     for place in places:
@@ -75,3 +76,7 @@ def _also(shown: Print) -> tuple[Place, ...]:
             known.add((place.path, place.line))
             also.append(place)
     return tuple(also)
+
+
+def _in_order(place: Place) -> tuple[str, int, int]:
+    return place.path, place.line or 0, place.column or 0

@@ -27,8 +27,14 @@ NAMES = (
 )
 TAKEN = pytest.StashKey[dict[str, str]]()
 
-# Nothing here asserts time, and a busy machine is no fault of an example.
-settings.register_profile("agentcache", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Nothing here asserts time, and a busy machine is no fault of an example. CI tries the same examples every time, so that
+# what it says is about the change; every other run looks for new ones.
+settings.register_profile(
+    "agentcache",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("agentcache")
 
 

@@ -17,10 +17,10 @@ from agentcache.prompt.sections import Stability
 
 Level: TypeAlias = Literal["tools", "system", "messages"]
 
-UNMARKABLE_KINDS = frozenset({"thinking", "redacted_thinking"})
+UNMARKABLE_KINDS = ("thinking", "redacted_thinking")
 """The API answers 400 to a marker on these; they are cached as part of a longer prefix (spec 2.4)."""
 
-COLLAPSED_KINDS = frozenset({"tool_use", "tool_result"})
+COLLAPSED_KINDS = ("tool_use", "tool_result")
 """A run of neighbours of one of these kinds is one position of the look-back (spec 2.3)."""
 
 

@@ -48,7 +48,7 @@ def block_tokens(block: Mapping[str, object], facts: ModelFacts) -> int:
     `cache_control` and signatures cost nothing, a deferred tool costs nothing where it stands. Images count as
     `IMAGE_TOKENS` and documents that are no text as `DOCUMENT_TOKENS`: their real size needs decoding.
     """
-    kind = block.get("type")
+    kind = _text(block.get("type"))
     if block.get("defer_loading") is True:
         return 0
     if "input_schema" in block:

@@ -103,7 +103,7 @@ def _continuation_score(call: LoggedCall, other: LoggedCall) -> float | None:
         matched = 1
     likeness = head_likeness(call, other)
     if not (call.conversation and call.conversation == other.conversation):
-        if mine[:1] != theirs[:1] and matched * 2 < len(theirs):
+        if (mine[:1] != theirs[:1] or likeness < SAME_HEAD_LIKENESS) and matched * 2 < len(theirs):
             return None  # a stock question or reply, which other conversations have too
         if matched <= 1 and (likeness < SAME_HEAD_LIKENESS or not grows):
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
@@ -12,6 +12,18 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 
 MODELS = ("claude-opus-5", "claude-sonnet-5", "claude-fable-5")
 WORDS = ("harbour", "ledger", "lantern", "meadow", "pebble", "quarry", "saddle", "thicket")
+
+
+class Requests(list[JsonObject]):
+    """Requests of a conversation, shown by what was done to them: written out, they are pages."""
+
+    def __init__(self, requests: Iterable[JsonObject], shown: str) -> None:
+        super().__init__(requests)
+        self._shown = shown
+
+    def __repr__(self) -> str:
+        return self._shown
+
 
 words = st.lists(st.sampled_from(WORDS), min_size=3, max_size=12).map(" ".join)
 
@@ -39,7 +51,7 @@ def turn(role: str, *texts: str) -> JsonObject:
 
 
 @st.composite
-def conversations(draw: st.DrawFn, name: str = "porter") -> list[JsonObject]:
+def conversations(draw: st.DrawFn, name: str = "porter") -> Requests:
     """Requests of one conversation that only grows, marked as they should be."""
     automatic = draw(st.booleans())
     messages = [turn("user", f"{name} asks: {draw(words)}?")]
@@ -47,10 +59,14 @@ def conversations(draw: st.DrawFn, name: str = "porter") -> list[JsonObject]:
     for number in range(draw(st.integers(1, 5))):
         if number:
             replies = [f"{number} of {name}: {draw(words)}." for _ in range(draw(st.integers(1, 2)))]
-            messages = [*messages, turn("assistant", *replies), turn("user", f"{number}: and {draw(words)}?")]
+            messages = [
+                *messages,
+                turn("assistant", *replies),
+                turn("user", f"{number}: {name} asks of {draw(words)}?"),
+            ]
         request = head(name) | {"messages": list[JsonValue](messages)}
         sent.append(request | {"cache_control": {"type": "ephemeral"}} if automatic else marked(request))
-    return sent
+    return Requests(sent, f"<{name}: {len(sent)} requests, {automatic=}, {len(messages)} messages>")
 
 
 def marked(request: JsonObject) -> JsonObject:
@@ -76,15 +92,16 @@ def _with(value: JsonValue, more: JsonValue) -> JsonValue:
 
 
 @st.composite
-def edited_conversations(draw: st.DrawFn, name: str = "porter") -> list[JsonObject]:
+def edited_conversations(draw: st.DrawFn, name: str = "porter") -> Requests:
     """A conversation in which, at one call, something may have gone wrong that later calls keep."""
     sent = draw(conversations(name))
     at = draw(st.integers(0, len(sent)))
     edit = draw(st.sampled_from(("none", "clock", "tools", "effort", "model", "question", "marks")))
-    return [*sent[:at], *(_edited(request, edit, number) for number, request in enumerate(sent[at:]))]
+    edited = (_edited(request, edit, number, name) for number, request in enumerate(sent[at:]))
+    return Requests([*sent[:at], *edited], f"<{sent}, {edit=} from {at}>")
 
 
-def _edited(request: JsonObject, edit: str, number: int) -> JsonObject:
+def _edited(request: JsonObject, edit: str, number: int, name: str) -> JsonObject:
     system, tools, messages = request["system"], request["tools"], request["messages"]
     assert isinstance(system, list)
     assert isinstance(tools, list)
@@ -94,7 +111,7 @@ def _edited(request: JsonObject, edit: str, number: int) -> JsonObject:
         "tools": {"tools": tools[::-1]},
         "effort": {"output_config": {"effort": "low"}},
         "model": {"model": MODELS[1]},
-        "question": {"messages": [turn("user", "Something else altogether."), *messages[1:]]},
+        "question": {"messages": [turn("user", f"The {name} asks something else."), *messages[1:]]},
     }
     bare = {key: value for key, value in request.items() if key != "cache_control"}
     return bare if edit == "marks" else request | changes.get(edit, {})

@@ -154,7 +154,6 @@ FIELDS = ("model", "max_tokens", "tools", "system", "messages", "cache_control",
           "output_config", "speed", "context_management", "betas", "output_format")  # fmt: skip
 
 
-@settings(max_examples=150)
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), junk, max_size=8), min_size=1, max_size=4))
 def test_whatever_stands_in_a_request_is_explained_or_left_alone(bodies: list[JsonObject]) -> None:
     for item in explain_calls(calls_of([*bodies, *bodies[::-1]])):

@@ -178,9 +178,7 @@ def _troubles(
         codes = ", ".join(named.word for named in item.named)
         return [_about(item, IGNORE_WITHOUT_REASON, f"no reason is given why {codes} is no mistake here")]
     unknown = [
-        _about(item, IGNORE_OF_NOTHING, f"no rule is called {named.word}")
-        for named in item.named
-        if named.code is None
+        _about(item, IGNORE_OF_NOTHING, f"no rule is called {named.word}") for named in item.named if named.code is None
     ]
     unused = [
         named
@@ -222,7 +220,9 @@ def _without(item: Ignore, text: str, unused: Sequence[Named]) -> Fix:
         while start > 0 and text[start - 1] in " \t":
             start -= 1
     trims = "-" in (text[item.start + 2 : item.start + 3], text[item.end - 3 : item.end - 2])  # it may join two words
-    return Fix(edits=(Edit(path=item.path, start=start, end=end, text=""),), safe=item.path.endswith(".py") or not trims)
+    return Fix(
+        edits=(Edit(path=item.path, start=start, end=end, text=""),), safe=item.path.endswith(".py") or not trims
+    )
 
 
 def _behind(text: str, end: int) -> int:

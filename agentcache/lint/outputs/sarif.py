@@ -6,6 +6,7 @@ against shifted lines, so that an uploaded result is known again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from agentcache.lint.baseline import entry_of
 from agentcache.lint.codes import CODES
-from agentcache.lint.finding import Confidence, Finding, Fix, Place
+from agentcache.lint.finding import Finding, Fix, Place
 from agentcache.lint.outputs.result import LintResult, whole_message
 from agentcache.lint.rules.rule import Rule
 from agentcache.prompt.canonical import JsonObject, JsonValue
@@ -21,7 +22,6 @@ from agentcache.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
-_PRECISION = {Confidence.CERTAIN: "very-high", Confidence.LIKELY: "high", Confidence.POSSIBLE: "medium"}
 
 
 def as_sarif(result: LintResult, rules: Mapping[str, Rule]) -> str:
@@ -68,7 +68,7 @@ def _result(finding: Finding, rule: int, fingerprint: str) -> JsonObject:
         "message": {"text": whole_message(finding)},
         "locations": [_location(finding.place)],
         "partialFingerprints": {"agentcacheLine/v1": fingerprint},
-        "properties": {"confidence": finding.confidence.value, "precision": _PRECISION[finding.confidence]},
+        "properties": {"confidence": finding.confidence.value},
     }
     if finding.also:
         told["relatedLocations"] = [_location(place) for place in finding.also]
@@ -120,5 +120,6 @@ def _fingerprints(result: LintResult) -> Sequence[str]:
     for item in result.findings:
         entry = entry_of(item.code, item.place, result.texts, {})
         seen[entry] += 1
-        found.append(f"{entry.code}:{entry.digest}:{seen[entry]}")
+        known_by = f"{_uri(entry.path)}\n{entry.code}\n{entry.digest}\n{seen[entry]}"
+        found.append(hashlib.sha256(known_by.encode("utf-8", "surrogatepass")).hexdigest()[:32])
     return found

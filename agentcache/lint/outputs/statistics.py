@@ -55,7 +55,9 @@ def statistics_text(result: LintResult) -> str:
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
     left = {1, 2}
     lines = [
-        "  ".join(cell.ljust(width) if at in left else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths)))
+        "  ".join(
+            cell.ljust(width) if at in left else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))
+        )
         for row in (heads, *rows)
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -7,7 +7,7 @@ command is invoked. What the help says of each stands here; a test holds it agai
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
@@ -39,12 +39,13 @@ class Deferred:
     def loaded(self, name: str) -> TyperCommand | TyperGroup:
         """Return the command itself."""
         module, _, attribute = self.place.partition(":")
-        found: Callable[..., None] | typer.Typer = getattr(import_module(module), attribute)
+        found: object = getattr(import_module(module), attribute)
         parent = typer.Typer(add_completion=False, rich_markup_mode=None)
         parent.callback()(lambda: None)  # so that it is a group even with a single command
         if isinstance(found, typer.Typer):
             parent.add_typer(found, name=name, help=self.help)
         else:
+            assert callable(found)
             parent.command(name=name, cls=self.cls)(found)
         group = typer.main.get_command(parent)
         assert isinstance(group, TyperGroup)

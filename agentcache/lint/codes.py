@@ -1,6 +1,6 @@
 """Every code that the linter knows: the catalogue that it shares with `explain`, and what concerns the linter itself.
 
-The codes from PC100 on are about comments and files that the linter reads for its own sake; no traffic shows them.
+PC000 and the codes from PC100 on are about what the linter itself reads; no traffic shows them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from types import MappingProxyType
 
 from agentcache.accounting.mistakes import MISTAKES, Mistake
 
+UNREADABLE = "PC000"
 UNUSED_IGNORE = "PC100"
 IGNORE_WITHOUT_REASON = "PC101"
 IGNORE_OF_NOTHING = "PC102"
 
 OWN: Mapping[str, Mistake] = MappingProxyType(
     {
+        UNREADABLE: Mistake("unreadable-template", "error", "mend the syntax; nothing else in this file was looked at"),
         UNUSED_IGNORE: Mistake("unused-ignore", "warning", "take the comment out; what it ignored is no longer there"),
         IGNORE_WITHOUT_REASON: Mistake(
             "ignore-without-reason", "warning", "say behind the codes why this is no mistake here"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from agentcache.errors import SettingsError
-from agentcache.lint.codes import CODE_BY_NAME, CODES
+from agentcache.lint.codes import CODE_BY_NAME, CODES, UNREADABLE
 from agentcache.lint.path_globs import matches
 
 ALL = "ALL"
@@ -47,16 +47,17 @@ class Selection:
                 codes_of(selector, source=f"{self.source}, per-file-ignores of {pattern!r}")
 
     def codes(self, path: str | None = None) -> frozenset[str]:
-        """Return the codes that hold in the file `path`, or without one those that hold where no file ignores them."""
+        """Return the codes that hold in the file `path`, or without one those that hold where no file ignores them.
+
+        That of a file that cannot be read always holds: no rule has looked at it.
+        """
         wanted = _exactness((*self.select, *self.extend_select), self.source)
         refused = _exactness(self.ignore, self.source)
         kept = {code for code, exact in wanted.items() if exact > refused.get(code, -1)}
-        if path is None:
-            return frozenset(kept)
         for pattern, selectors in self.per_file_ignores.items():
-            if matches(pattern, path):
+            if path is not None and matches(pattern, path):
                 kept -= _exactness(selectors, self.source).keys()
-        return frozenset(kept)
+        return frozenset({*kept, UNREADABLE})
 
 
 def codes_of(selector: str, *, source: str) -> frozenset[str]:

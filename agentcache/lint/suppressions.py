@@ -52,7 +52,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What is left: the findings that nobody ignored, those about the comments themselves, and how many were ignored."""
+    """The findings that nobody ignored, those about the comments themselves, and how many were ignored."""
 
     findings: tuple[Finding, ...]
     ignored: int

@@ -13,7 +13,7 @@ TAB = "    "
 
 
 def visible(text: str, *, keep_lines: bool = False) -> str:
-    """Return `text` with every character that shows nothing written as `\\x1b`, `\\u200b`; a tab becomes four blanks.
+    """Return `text` with every character that shows nothing written by its number; a tab becomes four blanks.
 
     keep_lines: leave line feeds as they are.
     """

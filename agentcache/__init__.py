@@ -202,14 +202,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "agentcache.errors": "AgentCacheError BreakpointError CallError CallRejected ConnectionFailed ConversationBusy ConversationChanged DeclarationError EmulatorError LimitReached MissingVariable OutputInvalid OutputTruncated Overloaded PrefixMoved RateLimited Refused ReplyMalformed RunError SchemaTooNew ServerFailed SettingsError Spent StaleVersion StoreError TargetError TemplateError ToolDeclarationError ToolFailed ToolServerUnavailable Unauthenticated UnexpectedCall UnusedReply VariableLayerError WorstCase",
+    "agentcache.errors": "AgentCacheError BreakpointError CallError CallRejected ConnectionFailed ConversationBusy"
+    " ConversationChanged DeclarationError EmulatorError LimitReached MissingVariable OutputInvalid"
+    " OutputTruncated Overloaded PrefixMoved RateLimited Refused ReplyMalformed RunError SchemaTooNew"
+    " ServerFailed SettingsError Spent StaleVersion StoreError TargetError TemplateError"
+    " ToolDeclarationError ToolFailed ToolServerUnavailable Unauthenticated UnexpectedCall UnusedReply"
+    " VariableLayerError WorstCase",
     "agentcache.prompt.compaction": "Compaction",
     "agentcache.prompt.sections": "Prompt Section Stability",
     "agentcache.runtime.agent": "Agent",
     "agentcache.runtime.approval": "ApprovalRequest Approver Decision",
     "agentcache.runtime.content_blocks": "document image",
     "agentcache.runtime.conversations": "Conversations",
-    "agentcache.runtime.events": "ApprovalDecided ApprovalRequested CallFinished CallHeld CallRetried CallStarted Event FirstToken Notice RunFinished RunStarted TextDelta ThinkingDelta ToolFinished ToolStarted",
+    "agentcache.runtime.events": "ApprovalDecided ApprovalRequested CallFinished CallHeld CallRetried CallStarted Event"
+    " FirstToken Notice RunFinished RunStarted TextDelta ThinkingDelta ToolFinished ToolStarted",
     "agentcache.runtime.limits": "Limits",
     "agentcache.runtime.memo_declaration": "Memo",
     "agentcache.runtime.results": "RunResult",

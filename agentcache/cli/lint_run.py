@@ -79,28 +79,36 @@ class _Scopes:
         return any(matches(pattern, name) for pattern in settings.exclude)
 
 
-def run_lint(task: LintTask) -> LintResult:
-    """Lint what the task's paths hold.
+class LintRun:
+    """One look at what the task's paths hold; the same settings judge it again after a fix.
 
     Raises `TargetError` for paths that cannot be read, and `SettingsError` for settings, selectors and baselines.
     """
-    LintSettings(root=Path()).selection(select=task.select, ignore=task.ignore, extend_select=task.extend_select)
-    scopes = _Scopes(task)
-    agents = [
-        agent for agent in read_agents(task.paths) if not all(scopes.excluded(file.path) for file in agent.layers)
-    ]
-    texts = {file.path: file.text for agent in agents for file in files_of(agent) if not scopes.excluded(file.path)}
-    codes = {path: scopes.codes(path) for path in texts}
-    found = [item for item in lint(agents) if item.code in codes.get(item.place.path, ())]
-    judged = judge(found, texts, codes)
-    new = _without_known(judged.findings, texts, scopes)
-    return LintResult(
-        findings=tuple(sorted(new, key=_in_order)),
-        texts=texts,
-        agents=len(agents),
-        ignored=judged.ignored,
-        known=len(judged.findings) - len(new),
-    )
+
+    def __init__(self, task: LintTask) -> None:
+        LintSettings(root=Path()).selection(select=task.select, ignore=task.ignore, extend_select=task.extend_select)
+        self._scopes = _Scopes(task)
+        self.agents = tuple(
+            agent
+            for agent in read_agents(task.paths)
+            if not all(self._scopes.excluded(file.path) for file in agent.layers)
+        )
+
+    def result(self, agents: Sequence[AgentSources]) -> LintResult:
+        """Return what is found in `agents`, which are ours, with other texts perhaps."""
+        scopes = self._scopes
+        texts = {file.path: file.text for agent in agents for file in files_of(agent) if not scopes.excluded(file.path)}
+        codes = {path: scopes.codes(path) for path in texts}
+        found = [item for item in lint(agents) if item.code in codes.get(item.place.path, ())]
+        judged = judge(found, texts, codes)
+        new = _without_known(judged.findings, texts, scopes)
+        return LintResult(
+            findings=tuple(sorted(new, key=_in_order)),
+            texts=texts,
+            agents=len(agents),
+            ignored=judged.ignored,
+            known=len(judged.findings) - len(new),
+        )
 
 
 def files_of(agent: AgentSources) -> list[SourceFile]:

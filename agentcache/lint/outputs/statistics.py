@@ -56,7 +56,8 @@ def statistics_text(result: LintResult) -> str:
     left = {1, 2}
     lines = [
         "  ".join(
-            cell.ljust(width) if at in left else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))
+            cell.ljust(width) if at in left else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in (heads, *rows)
     ]

@@ -123,7 +123,7 @@ def _same_words(before: Sequence[AgentSources], after: Sequence[AgentSources], w
 
 
 def _key(finding: Finding) -> tuple[str, ...]:
-    """What tells a finding from others when lines have moved."""
+    """Return what tells a finding from others when lines have moved."""
     return finding.code, finding.place.path, finding.message
 
 

@@ -41,9 +41,7 @@ def in_blocks(tree: nodes.Template) -> bool:
 def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.Node]:
     for statement in tree.body:
         parts: Sequence[nodes.Node] = statement.nodes if isinstance(statement, nodes.Output) else (statement,)
-        yield from (
-            part for part in parts if first <= part.lineno <= last and not isinstance(part, nodes.TemplateData)
-        )
+        yield from (part for part in parts if first <= part.lineno <= last and not isinstance(part, nodes.TemplateData))
 
 
 def _bound(statement: nodes.Node) -> Iterator[str]:

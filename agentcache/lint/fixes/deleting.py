@@ -5,8 +5,9 @@ from __future__ import annotations
 from agentcache.lint.agent_sources import LayerFile
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Edit, Finding, Fix, Place
-from agentcache.lint.fixes.marked_code import codes_at, line_starts, template_at
+from agentcache.lint.fixes.marked_code import codes_at, template_at
 from agentcache.lint.fixes.paragraphs import Paragraph, paragraphs_of
+from agentcache.lint.fixes.pieces import line_starts
 
 
 def drop_copy(finding: Finding, examination: Examination) -> Fix | None:
@@ -48,9 +49,7 @@ def drop_line(finding: Finding, examination: Examination) -> Fix | None:
     return Fix(edits=(Edit(path=file.path, start=start, end=end, text=""),), safe=False)
 
 
-def _section_at(
-    place: Place, examination: Examination
-) -> tuple[LayerFile, tuple[Paragraph, ...], int] | None:
+def _section_at(place: Place, examination: Examination) -> tuple[LayerFile, tuple[Paragraph, ...], int] | None:
     file = next((file for file in examination.sources.layers if file.path == place.path), None)
     paragraphs = None if file is None else paragraphs_of(file.text)
     if file is None or paragraphs is None or place.line is None:

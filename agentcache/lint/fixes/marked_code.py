@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentcache.lint.agent_sources import AgentSources, SourceFile
 from agentcache.lint.finding import Edit, Place
-from agentcache.lint.fixes.pieces import Piece, PieceKind, expression_tokens, pieces_of
+from agentcache.lint.fixes.pieces import Piece, PieceKind, expression_tokens, line_starts, pieces_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +48,6 @@ def codes_at(file: SourceFile, place: Place) -> list[Code]:
         within = [code for code in found if code.piece.start <= at < code.piece.end]
         return within or found
     return found
-
-
-def line_starts(text: str) -> list[int]:
-    """Return where each line begins, as editors count them: a line ends with a line feed."""
-    return [0, *(at + 1 for at, letter in enumerate(text) if letter == "\n")]
 
 
 def _codes(file: SourceFile) -> Iterator[Code]:

@@ -7,10 +7,8 @@ copied. A heading or a line that leads in goes along when nothing else is left b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from jinja2 import nodes
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.examination import Examination
@@ -28,7 +26,7 @@ def move_paragraph(finding: Finding, examination: Examination) -> Fix | None:
     if page is None:
         return None
     index = page.index_at(finding.place.line)
-    if index is None or _too_much(page.paragraphs[index]):
+    if index is None or _too_much(page.paragraphs[index], finding.place.line):
         return None
     moved = _together(page, index)
     if moved is None:
@@ -69,9 +67,9 @@ def _page(finding: Finding, examination: Examination) -> _Page | None:
     return _Page(file, examination.sources, paragraphs, names)
 
 
-def _too_much(paragraph: Paragraph) -> bool:
-    """Tell whether a paragraph is several, which a block of tags or a fence holds together."""
-    return any(not line.strip() for line in paragraph.text.split("\n")[:-1])
+def _too_much(paragraph: Paragraph, line: int | None) -> bool:
+    """Tell whether a paragraph is several that a block or fence holds together, and the mistake is inside of it."""
+    return line != paragraph.first and any(not line.strip() for line in paragraph.text.split("\n")[:-1])
 
 
 def _together(page: _Page, index: int) -> _Moved | None:
@@ -141,7 +139,7 @@ def _target(page: _Page, moved: _Moved, examination: Examination) -> Stability |
             and each.place.line is not None
             and paragraph.first <= each.place.line <= paragraph.last
         ]
-        found += [layer_of_prints(page.sources, prints)]
+        found.append(layer_of_prints(prints))
     known = [layer for layer in found if layer is not None]
     return max(known, key=lambda layer: layer.rank) if len(known) == len(found) else None
 

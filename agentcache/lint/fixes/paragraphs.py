@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from agentcache.lint.fixes.pieces import Piece, PieceKind, block_words, opens_block, pieces_of
+from agentcache.lint.fixes.pieces import Piece, PieceKind, block_words, line_starts, opens_block, pieces_of
 
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _ELEMENT = re.compile(r"\s*<(/?)([A-Za-z][\w.-]*)(?:\s[^<>]*)?>\s*")
@@ -51,7 +51,7 @@ def paragraphs_of(template: str) -> tuple[Paragraph, ...] | None:
     inside = _inside(template, pieces)
     if inside is None:
         return None
-    lines = list(_lines(template))
+    lines = _lines(template)
     runs, open_fence = _runs(template, lines, inside)
     elements = _open_elements(template, lines)
     if open_fence is not None:
@@ -59,12 +59,9 @@ def paragraphs_of(template: str) -> tuple[Paragraph, ...] | None:
     return tuple(_paragraph(template, pieces, lines[first : last + 1], first, elements) for first, last in runs)
 
 
-def _lines(template: str) -> Iterator[tuple[int, int]]:
-    start = 0
-    while start < len(template):
-        end = template.find("\n", start) + 1 or len(template)
-        yield start, end
-        start = end
+def _lines(template: str) -> list[tuple[int, int]]:
+    starts = [*line_starts(template), len(template)]
+    return [(start, end) for start, end in pairwise(starts) if start < end]
 
 
 def _inside(template: str, pieces: tuple[Piece, ...]) -> list[tuple[int, int]] | None:

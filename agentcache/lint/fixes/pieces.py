@@ -38,6 +38,7 @@ class Piece:
     strips_behind: bool = False
 
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _OPENING = re.compile(r"\{[{%#]")
 _CLOSING = {"{": re.compile(r"-?\}\}"), "%": re.compile(r"[-+]?%\}")}
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
@@ -63,6 +64,11 @@ def pieces_of(template: str) -> tuple[Piece, ...] | None:
     if at < len(template):
         pieces.append(Piece(kind=PieceKind.TEXT, start=at, end=len(template)))
     return tuple(pieces)
+
+
+def line_starts(text: str) -> list[int]:
+    """Return where each line begins, lines as Jinja counts them."""
+    return [0, *(found.end() for found in _LINE_END.finditer(text))]
 
 
 def opens_block(template: str, piece: Piece, closed: frozenset[str]) -> bool:

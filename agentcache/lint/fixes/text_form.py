@@ -11,8 +11,8 @@ from unicodedata import is_normalized, normalize
 
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Edit, Finding, Fix
-from agentcache.lint.fixes.marked_code import line_starts, template_at
-from agentcache.lint.fixes.pieces import Piece, PieceKind, pieces_of
+from agentcache.lint.fixes.marked_code import template_at
+from agentcache.lint.fixes.pieces import Piece, PieceKind, line_starts, pieces_of
 
 _INVISIBLE = "\u200b\u2060\ufeff\u00ad\u200e\u200f"
 """Joiners (U+200C, U+200D) are not among them: scripts and emoji need them."""

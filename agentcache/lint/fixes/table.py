@@ -13,6 +13,7 @@ from agentcache.lint.fixes.deleting import drop_copy, drop_line
 from agentcache.lint.fixes.locales import fix_locale
 from agentcache.lint.fixes.moving import move_paragraph
 from agentcache.lint.fixes.ordering import sort_dictionary, sort_set
+from agentcache.lint.fixes.raising import raise_stable
 from agentcache.lint.fixes.text_form import normal_form
 
 Fixer: TypeAlias = Callable[[Finding, Examination], Fix | None]
@@ -30,6 +31,7 @@ FIXES: Mapping[str, Fixer] = MappingProxyType(
         "PC013": sort_dictionary,
         "PC014": normal_form,
         "PC015": fix_locale,
+        "PC055": raise_stable,
         "PC056": drop_copy,
         "PC059": drop_line,
     }

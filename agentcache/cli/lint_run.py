@@ -25,13 +25,17 @@ from agentcache.lint.suppressions import judge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LintTask:
-    """What the command line asks for. Empty selectors and no baseline leave it to the settings."""
+    """What the command line asks for. Empty selectors and no baseline leave it to the settings.
+
+    everything: leave nothing out as known, whatever the settings name as baseline.
+    """
 
     paths: tuple[Path, ...]
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     extend_select: tuple[str, ...] = ()
     baseline: Path | None = None
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,7 @@ def _without_known(findings: Sequence[Finding], texts: Mapping[str, str], scopes
 
 
 def _baseline_for(path: str, scopes: _Scopes) -> Path | None:
-    if scopes.task.baseline is not None:
+    if scopes.task.everything or scopes.task.baseline is not None:
         return scopes.task.baseline
     settings = scopes.of(path).settings
     return None if settings.baseline is None else settings.root / settings.baseline

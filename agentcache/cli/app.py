@@ -118,7 +118,9 @@ class CommandGroup(TyperGroup):
         for name, deferred in COMMANDS.items():
             self.add_command(TyperCommand(name, help=deferred.help))
 
-    def get_help_option(self, ctx: Context) -> TyperOption | None:
+    def get_help_option(  # type: ignore[override]  # typer hands its own context class
+        self, ctx: Context
+    ) -> TyperOption | None:
         """Return `--help`, read without pydantic like `--version`."""
         option = super().get_help_option(ctx)
         read_plainly(option)

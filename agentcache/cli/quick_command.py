@@ -25,7 +25,9 @@ class QuickCommand(TyperCommand):
         for parameter in self.params:
             read_plainly(parameter)
 
-    def get_help_option(self, ctx: Context) -> TyperOption | None:
+    def get_help_option(  # type: ignore[override]  # typer hands its own context class
+        self, ctx: Context
+    ) -> TyperOption | None:
         """Return `--help`, read as plainly."""
         option = super().get_help_option(ctx)
         read_plainly(option)

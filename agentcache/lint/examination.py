@@ -5,9 +5,13 @@ Decides nothing itself; each property says which module does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.flow import prints_of
+from agentcache.lint.origins import Print
+from agentcache.lint.syntax import ParsedTemplate, parse_sources
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 
@@ -21,3 +25,13 @@ class Examination:
     def facts(self) -> ModelFacts | None:
         """The facts of the agent's model, `None` where nothing says which it is."""
         return None if self.sources.model is None else facts_for(self.sources.model)
+
+    @cached_property
+    def parsed(self) -> Mapping[str, ParsedTemplate]:
+        """Every template by its name, layers first, parsed (syntax.py)."""
+        return parse_sources(self.sources)
+
+    @cached_property
+    def prints(self) -> tuple[Print, ...]:
+        """Where values that vary reach the text, in order of layers and places (flow.py)."""
+        return prints_of(self.sources, self.parsed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -29,6 +29,8 @@ class LocatedText:
     text: str
     path: str
     spots: tuple[Spot, ...]
+    prints_python: bool = False
+    """Whether parts of it are prints of what only running the Python file would tell."""
 
     @property
     def label(self) -> str:
@@ -36,8 +38,21 @@ class LocatedText:
         line, column = self.spots[0]
         return f"{self.path}:{line}:{column}"
 
+    @classmethod
+    def of_file(cls, path: str, text: str) -> LocatedText:
+        """Return the text of a whole file."""
+        spots: list[Spot] = []
+        line = column = 1
+        for character in text:
+            spots.append((line, column))
+            line, column = (line + 1, 1) if character == "\n" else (line, column + 1)
+        return cls(text=text, path=path, spots=(*spots, (line, column)))
+
     def __add__(self, other: LocatedText) -> LocatedText:
-        return replace(self, text=self.text + other.text, spots=(*self.spots[:-1], *other.spots))
+        prints = self.prints_python or other.prints_python
+        return replace(
+            self, text=self.text + other.text, spots=(*self.spots[:-1], *other.spots), prints_python=prints
+        )
 
     def part(self, start: int, end: int) -> LocatedText:
         """Return the characters from `start` to `end` (offsets, end excluded)."""
@@ -45,7 +60,7 @@ class LocatedText:
 
     def filled(self, text: str) -> LocatedText:
         """Return `text` as if all of it stood where this begins."""
-        return replace(self, text=text, spots=self.spots[:1] * (len(text) + 1))
+        return replace(self, text=text, spots=self.spots[:1] * (len(text) + 1), prints_python=False)
 
     def oneline(self) -> LocatedText:
         """Return the text with spaces for line ends."""
@@ -131,26 +146,29 @@ class InlineSource(SourceFile):
     written: LocatedText
 
 
-def placed(findings: Iterable[Finding], agents: Sequence[AgentSources]) -> tuple[Finding, ...]:
-    """Return findings with the places of inline text as places in its Python file, each finding once.
+def placed(findings: Iterable[Finding], texts: Mapping[str, LocatedText]) -> tuple[Finding, ...]:
+    """Return findings with the places in `texts` (path -> text) as places in their files, each finding once.
 
     Their edits are left out: what mends a template mends no string literal.
     """
-    texts = _inline(agents)
-    moved = [_placed(finding, texts) for finding in findings]
-    return tuple(dict.fromkeys(sorted(moved, key=_order)))
+    moved: dict[tuple[str, Place], Finding] = {}
+    for finding in findings:
+        there = _placed(finding, texts)
+        moved.setdefault((there.code, there.place), there)
+    return tuple(sorted(moved.values(), key=_order))
+
+
+def inline_texts(agents: Iterable[AgentSources]) -> Mapping[str, LocatedText]:
+    """Return the texts of agents that stand in Python files, by the paths that findings call them."""
+    files: list[SourceFile] = []
+    for agent in agents:
+        files += [*agent.layers, *agent.includes.values(), *([agent.tools] if agent.tools else [])]
+    return {file.path: file.written for file in files if isinstance(file, InlineSection | InlineSource)}
 
 
 def _order(finding: Finding) -> tuple[str, int, int, str]:
     place = finding.place
     return place.path, place.line or 0, place.column or 0, finding.code
-
-
-def _inline(agents: Iterable[AgentSources]) -> Mapping[str, LocatedText]:
-    files: list[SourceFile] = []
-    for agent in agents:
-        files += [*agent.layers, *agent.includes.values(), *([agent.tools] if agent.tools else [])]
-    return {file.path: file.written for file in files if isinstance(file, InlineSection | InlineSource)}
 
 
 def _placed(finding: Finding, texts: Mapping[str, LocatedText]) -> Finding:

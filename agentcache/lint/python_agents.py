@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from agentcache.lint.located_text import InlineSource, LocatedText, Spot
 from agentcache.lint.python_literals import PythonText
-from agentcache.lint.python_scopes import calls
+from agentcache.lint.python_scopes import expressions
 from agentcache.lint.python_values import Evaluation, FilePath, FileText, Made, NamedFunction, Unknown, Value, print_of
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.sections import Stability
@@ -46,19 +46,23 @@ class DeclaredAgent:
     """An agent as the text of its file tells it.
 
     name, model: `None` where only running the file would tell. spot: where it is declared. directories: of its prompt,
-    as they are written. variables: by layer. tools: as a JSON text, `None` without any. whole: whether the text tells
-    all of its prompt, so that it can be counted. unread: why nothing of its prompt can be read, else `None`.
+    as they are written. includes: templates to include by name. variables: by layer, those that it gives.
+    tools: as a JSON text, `None` without any. unread: why nothing of its prompt can be read, else `None`.
     """
 
     name: str | None
     model: str | None
     spot: Spot
-    sections: tuple[DeclaredSection, ...] = ()
-    directories: tuple[str, ...] = ()
+    sections: tuple[DeclaredSection, ...]
+    directories: tuple[str, ...]
     variables: Mapping[Stability, tuple[Variable, ...]]
-    tools: InlineSource | None = None
-    whole: bool = True
-    unread: str | None = None
+    tools: InlineSource | None
+    includes: Mapping[str, LocatedText]
+    whole: bool
+    """Whether the text tells all that a request begins with, so that it can be counted."""
+    exact: bool
+    """Whether it tells every template and every variable that the agent gives."""
+    unread: str | None
 
 
 def declared_agents(source: PythonText) -> tuple[DeclaredAgent, ...]:
@@ -68,7 +72,8 @@ def declared_agents(source: PythonText) -> tuple[DeclaredAgent, ...]:
     """
     tree = ast.parse(source.text)
     evaluation = Evaluation(source)
-    made = [found for node, scope in calls(tree) if (found := evaluation.called(node, scope)) is not None]
+    calls = [(node, scope) for node, scope in expressions(tree) if isinstance(node, ast.Call)]
+    made = [found for node, scope in calls if (found := evaluation.called(node, scope)) is not None]
     return tuple(_Reading(source, each).agent() for each in made if each.what in {"Agent", "Team.agent"})
 
 
@@ -79,7 +84,7 @@ class _Reading:
         self._source = source
         self._made = made
         self._team = made.team
-        self._whole = not made.open
+        self._exact = not made.open
 
     def agent(self) -> DeclaredAgent:
         prompts = [made.named.get("prompt") for made in (self._team, self._made) if made is not None]
@@ -87,7 +92,8 @@ class _Reading:
         known = [prompt for prompt in prompts if isinstance(prompt, Made)]
         sections = tuple(section for prompt in known for section in self._sections(prompt))
         directories = tuple(path for prompt in known if (path := _directory(prompt)) is not None)
-        self._whole = self._whole and len(known) == len(prompts) and not self._has_more(known)
+        if len(known) < len(prompts) or any(prompt.open for prompt in known):
+            self._exact = False
         variables = {
             Stability.STATIC: (*self._variables(self._team, "variables"), *self._variables(self._made, "variables")),
             Stability.SEMI_STATIC: tuple(self._variables(self._made, "semi_static")),
@@ -101,7 +107,9 @@ class _Reading:
             directories=directories,
             variables=variables,
             tools=tools,
-            whole=self._whole,
+            includes={name: text for prompt in known for name, text in self._includes(prompt)},
+            whole=self._exact and not {"tools", "shared_tools", "toolsets", "output"} & self._given(),
+            exact=self._exact,
             unread=None if sections or directories else self._why(prompts),
         )
 
@@ -112,10 +120,14 @@ class _Reading:
         told = "its arguments" if unknown is None else f"`{ast.unparse(unknown)}`"
         return f"only running the file tells what {told} is"
 
-    def _has_more(self, prompts: Sequence[Made]) -> bool:
-        """Tell whether a request holds text that is not read here: an answer's form, tools beside functions."""
-        beside = {"output", "toolsets"} & self._made.named.keys()
-        return bool(beside) or any(prompt.open for prompt in prompts)
+    def _given(self) -> frozenset[str]:
+        return frozenset(self._made.named) | frozenset(self._team.named if self._team is not None else ())
+
+    def _includes(self, prompt: Made) -> Iterator[tuple[str, LocatedText]]:
+        given = prompt.named.get("includes", {})
+        for name, text in given.items() if isinstance(given, Mapping) else ():
+            if isinstance(text, LocatedText):
+                yield name, text
 
     def _sections(self, prompt: Made) -> Iterator[DeclaredSection]:
         if prompt.what != "Prompt":
@@ -130,19 +142,21 @@ class _Reading:
         if isinstance(item, Made) and item.what == "Section":
             name, item = _text(item.named.get("name")), item.named.get("template")
         if isinstance(item, Unknown):
-            self._whole = False
             item = print_of(item, self._source)
         if isinstance(item, LocatedText | FileText):
-            self._whole = self._whole and not (isinstance(item, LocatedText) and _OPENING in item.text)
+            self._exact = self._exact and not (isinstance(item, LocatedText) and item.prints_python)
             yield DeclaredSection(layer=layer, name=name, template=item)
 
     def _variables(self, made: Made | None, argument: str) -> Iterator[Variable]:
         given = None if made is None else made.named.get(argument)
+        refreshed = isinstance(given, NamedFunction)  # its values change with each refresh, which is what it is for
         if isinstance(given, NamedFunction):
             given = Evaluation(self._source).returned(given)
+        if not isinstance(given, Mapping | None) or (refreshed and given is None):
+            self._exact = False
         for name, value in given.items() if isinstance(given, Mapping) else ():
             plain, known = _plain(value)
-            computed = print_of(value, self._source) if isinstance(value, Unknown) else None
+            computed = print_of(value, self._source) if isinstance(value, Unknown) and not refreshed else None
             yield Variable(name=name, value=plain if known else None, computed=computed)
 
     def _tools(self) -> InlineSource | None:
@@ -153,7 +167,6 @@ class _Reading:
             given += tools if isinstance(tools, list) else [] if tools is None else [tools]
         if not given:
             return None
-        self._whole = False  # what a signature becomes is known when it is imported
         if not all(isinstance(tool, NamedFunction) for tool in given):
             return None
         functions = {tool.node.name: tool.node for tool in given if isinstance(tool, NamedFunction)}
@@ -169,9 +182,6 @@ class _Reading:
         return InlineSource(path=f"{whole.label}:tools", name="tools.json", text=whole.text, written=whole)
 
 
-_OPENING = "{{ "
-
-
 def _directory(prompt: Made) -> str | None:
     if prompt.what != "Prompt.from_dir":
         return None
@@ -180,7 +190,7 @@ def _directory(prompt: Made) -> str | None:
 
 
 def _text(value: Value) -> str | None:
-    return value.text if isinstance(value, LocatedText) and _OPENING not in value.text else None
+    return value.text if isinstance(value, LocatedText) and not value.prints_python else None
 
 
 def _plain(value: Value) -> tuple[JsonValue, bool]:

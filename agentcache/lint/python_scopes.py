@@ -45,17 +45,17 @@ class Scope:
         return None if owner is None else owner.imports.get(node.id)
 
 
-def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, Scope]]:
-    """Yield every call of a module with the scope that it stands in, in the order of the text."""
-    yield from _calls(tree.body, _scope(tree, outer=None))
+def expressions(tree: ast.Module) -> Iterator[tuple[ast.expr, Scope]]:
+    """Yield every expression of a module with the scope that it stands in, in the order of the text."""
+    yield from _expressions(tree.body, scope_of(tree, outer=None))
 
 
-def _calls(body: Iterable[ast.AST], scope: Scope) -> Iterator[tuple[ast.Call, Scope]]:
+def _expressions(body: Iterable[ast.AST], scope: Scope) -> Iterator[tuple[ast.expr, Scope]]:
     for node in body:
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.expr):
             yield node, scope
-        inner = _scope(node, outer=scope) if isinstance(node, _FUNCTIONS) else scope
-        yield from _calls(ast.iter_child_nodes(node), inner)
+        inner = scope_of(node, outer=scope) if isinstance(node, _FUNCTIONS) else scope
+        yield from _expressions(ast.iter_child_nodes(node), inner)
 
 
 @dataclass(slots=True)
@@ -69,7 +69,8 @@ class _Bindings:
         self.counts[name] = self.counts.get(name, 0) + 1
 
 
-def _scope(node: ast.AST, *, outer: Scope | None) -> Scope:
+def scope_of(node: ast.AST, *, outer: Scope | None) -> Scope:
+    """Return the names of a module or a function; `outer` is what is around it."""
     found = _Bindings()
     if isinstance(node, _FUNCTIONS):
         given = node.args

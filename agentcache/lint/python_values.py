@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from agentcache.lint.located_text import LocatedText
 from agentcache.lint.python_expressions import as_template_expression
 from agentcache.lint.python_literals import PythonText, Shown
-from agentcache.lint.python_scopes import Scope
+from agentcache.lint.python_scopes import Scope, scope_of
 
 MOST_NESTED = 60
 """Deeper than any declaration; an expression that means itself ends here."""
@@ -87,6 +87,14 @@ class Evaluation:
             return Unknown(node=node, scope=scope)
         return _Reader(self._source, scope, depth).value(node)
 
+    def returned(self, function: NamedFunction) -> Value:
+        """Return what a function returns that has one `return`, at its end; `None` where that is not so."""
+        *_, last = function.node.body
+        returns = [node for node in ast.walk(function.node) if isinstance(node, ast.Return)]
+        if not isinstance(last, ast.Return) or last.value is None or len(returns) != 1:
+            return None
+        return self.value(last.value, scope_of(function.node, outer=function.scope))
+
     def called(self, node: ast.Call, scope: Scope) -> Made | None:
         """Return what a call makes when it is a call of ours."""
         return _Reader(self._source, scope, 0).made(node)
@@ -152,20 +160,19 @@ class _Reader:
         expressions = iter([each.value for each in getattr(node, "values", ()) if isinstance(each, ast.FormattedValue)])
         whole: LocatedText | None = None
         for piece in self._source.pieces(node):
-            text = piece
-            if isinstance(piece, Shown):
-                shown = next(expressions)
-                known = self._at(shown)
-                text = known if isinstance(known, LocatedText) else self._print(shown, piece.expression)
+            text = self._print(next(expressions), piece.expression) if isinstance(piece, Shown) else piece
             whole = text if whole is None else whole + text
         return whole or self._source.made_at(node, "")
 
     def _print(self, shown: ast.expr, written: LocatedText) -> LocatedText:
-        """Return what prints an expression in a template; its characters stand where they are written, if they do."""
+        """Return a known text, or what prints an expression in a template, each character where it is written."""
+        known = self._at(shown)
+        if isinstance(known, LocatedText):
+            return known
         followed = as_template_expression(shown, self._scope)
         kept = written.oneline() if followed == " ".join(written.text.split()) else written.filled(followed)
         before, behind = written.part(0, 0), written.part(len(written.text), len(written.text))
-        return before.filled("{{ ") + kept + behind.filled(" }}")
+        return replace(before.filled("{{ ") + kept + behind.filled(" }}"), prints_python=True)
 
     def _combined(self, node: ast.BinOp) -> Value:
         left, right = self._at(node.left), self._at(node.right)
@@ -252,7 +259,8 @@ class _Reader:
 
 def print_of(value: Unknown, source: PythonText) -> LocatedText:
     """Return a template that prints what is not known without running it, all of it at the expression's place."""
-    return source.made_at(value.node, "{{ " + as_template_expression(value.node, value.scope) + " }}")
+    text = "{{ " + as_template_expression(value.node, value.scope) + " }}"
+    return replace(source.made_at(value.node, text), prints_python=True)
 
 
 def _starred(items: Sequence[ast.expr]) -> bool:

@@ -72,7 +72,7 @@ def agents_in_python(paths: Iterable[str | os.PathLike[str]], *, importing: bool
     Raises `TargetError` for a file or an object that is not there, that cannot be read, or whose import fails.
     """
     found = PythonAgents()
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(each) for each in paths]:
         if not is_python_target(path):
             for file in _python_files(Path(path)):
                 found = _joined(found, _read(file))

@@ -50,9 +50,7 @@ class LocatedText:
 
     def __add__(self, other: LocatedText) -> LocatedText:
         prints = self.prints_python or other.prints_python
-        return replace(
-            self, text=self.text + other.text, spots=(*self.spots[:-1], *other.spots), prints_python=prints
-        )
+        return replace(self, text=self.text + other.text, spots=(*self.spots[:-1], *other.spots), prints_python=prints)
 
     def part(self, start: int, end: int) -> LocatedText:
         """Return the characters from `start` to `end` (offsets, end excluded)."""

@@ -14,7 +14,7 @@ from jinja2 import Environment, TemplateSyntaxError
 from agentcache.lint.python_scopes import Scope
 
 MOST_STEPS = 12
-_JINJA = Environment(autoescape=False)  # noqa: S701  # parses, renders nothing
+_JINJA = Environment(autoescape=False)  # parses, renders nothing
 OPAQUE = "unread_python_value"
 """Stands for what no template could say; it means nothing to any rule."""
 
@@ -70,7 +70,7 @@ class _Followed(ast.NodeTransformer):
         self._scope = scope
         self._steps = steps
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802  # the name that `ast` calls
+    def visit_Name(self, node: ast.Name) -> ast.expr:  # the name that `ast` calls
         owner = self._scope.owner(node.id)
         if owner is None or not self._steps:
             return node
@@ -82,14 +82,14 @@ class _Followed(ast.NodeTransformer):
             return self._inside(owner.values[node.id], owner)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802  # the name that `ast` calls
+    def visit_Call(self, node: ast.Call) -> ast.expr:  # the name that `ast` calls
         returned = self._returned(node)
         if returned is not None:
             return returned
         self.generic_visit(node)
         return node
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:  # noqa: N802  # the name that `ast` calls
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:  # the name that `ast` calls
         """Return a text with braces in it as the sum of its parts."""
         parts = [each.value if isinstance(each, ast.FormattedValue) else each for each in node.values]
         seen = [self.visit(part) for part in parts]

@@ -23,8 +23,6 @@ _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _COMPARED = re.compile(r"[!=<>]=|->")
 
 
-
-
 class Shown(NamedTuple):
     """What stands in the braces of a literal with `f` in front: an expression, as it is written."""
 

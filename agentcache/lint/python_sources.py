@@ -82,7 +82,9 @@ def _named_apart(layers: Sequence[LayerFile], *, taken: Mapping[str, object]) ->
     seen = set(taken)
     named: list[LayerFile] = []
     for layer in layers:
-        free = (name for at in range(len(layers) + 1) if (name := f"{layer.name}_{at}" if at else layer.name) not in seen)
+        free = (
+            name for at in range(len(layers) + 1) if (name := f"{layer.name}_{at}" if at else layer.name) not in seen
+        )
         name = next(free, layer.name)
         seen.add(name)
         named.append(layer if name == layer.name else replace(layer, name=name))
@@ -125,7 +127,9 @@ def _variables(agent: DeclaredAgent, read: Sequence[AgentSources]) -> dict[Stabi
 
 
 def _with_used(
-    variables: Mapping[Stability, Mapping[str, JsonValue]], layers: Sequence[LayerFile], includes: Mapping[str, SourceFile]
+    variables: Mapping[Stability, Mapping[str, JsonValue]],
+    layers: Sequence[LayerFile],
+    includes: Mapping[str, SourceFile],
 ) -> dict[Stability, dict[str, JsonValue]] | None:
     """Return the variables with those that a run would have to bring; `None` where the templates do not tell."""
     found = {layer: dict(variables[layer]) for layer in Stability}

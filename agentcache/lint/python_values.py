@@ -149,8 +149,7 @@ class _Reader:
             return FilePath(path=self._source.path)
         owner = self._scope.owner(node.id)
         if owner is not None and node.id in owner.values:
-            value = self._at(owner.values[node.id], owner)
-            return value
+            return self._at(owner.values[node.id], owner)
         if owner is not None and node.id in owner.functions:
             return NamedFunction(node=owner.functions[node.id], scope=owner)
         return Unknown(node=node, scope=self._scope)

@@ -9,10 +9,10 @@ default representations, unknown globals and white space have nothing to find in
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from agentcache.errors import FoundMistake, MistakesFound
 from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
@@ -25,7 +25,7 @@ from agentcache.prompt.sections import Section, Stability
 from agentcache.runtime.written_texts import find_written
 
 if TYPE_CHECKING:
-    from agentcache.runtime.agent import Agent
+    from agentcache.runtime.agent import Agent, OutputT
 
 Finder: TypeAlias = Callable[[str], LocatedText | None]
 """Finds where a text that was declared in Python is written."""
@@ -69,12 +69,12 @@ def mistakes_in(agent: Agent[object]) -> tuple[Finding, ...]:
     return findings_in([agent])
 
 
-def refuse_mistakes(agent: Agent[object]) -> tuple[Finding, ...]:
+def refuse_mistakes(agent: Agent[OutputT]) -> tuple[Finding, ...]:
     """Lint an agent that is declared or run under `strict=True`; return what is no error.
 
     Raises `MistakesFound` with every finding when one of them is an error.
     """
-    findings = mistakes_in(agent)
+    findings = mistakes_in(cast("Agent[object]", agent))
     if any(finding.severity == "error" for finding in findings):
         raise mistakes_found(findings, what=f"agent {agent.name!r}")
     return findings
@@ -82,27 +82,29 @@ def refuse_mistakes(agent: Agent[object]) -> tuple[Finding, ...]:
 
 def mistakes_found(findings: Sequence[Finding], *, what: str) -> MistakesFound:
     """Return the error that lists findings; `what` was linted."""
-    found = tuple(
-        FoundMistake(
-            code=finding.code,
-            name=finding.name,
-            severity=finding.severity,
-            path=finding.place.path,
-            line=finding.place.line,
-            message=finding.message,
-            fix=finding.fix,
-        )
-        for finding in findings
-    )
+    found = tuple(map(as_found, findings))
     count = f"{len(found)} mistakes" if len(found) > 1 else "a mistake"
     return MistakesFound("\n".join([f"{what}: {count} in its prompt", *map(str, found)]), found=found)
+
+
+def as_found(finding: Finding) -> FoundMistake:
+    """Return a finding as errors and notices carry it."""
+    return FoundMistake(
+        code=finding.code,
+        name=finding.name,
+        severity=finding.severity,
+        path=finding.place.path,
+        line=finding.place.line,
+        message=finding.message,
+        fix=finding.fix,
+    )
 
 
 def _layer(agent: Agent[object], section: Section, find: Finder) -> LayerFile:
     layer = section.stability or Stability.STATIC
     if section.source is not None and section.source.endswith(".j2"):
         text = _tidied(section.template)
-        return LayerFile(path=section.source, name=posixpath.basename(section.source), text=text, layer=layer)
+        return LayerFile(path=section.source, name=Path(section.source).name, text=text, layer=layer)
     written = find(section.template)
     if written is None:
         label = section.label if section.source else f"{agent.name}, section {section.name}"
@@ -120,12 +122,10 @@ def _include(agent: Agent[object], name: str, text: str, find: Finder) -> Source
 
 
 def _included_path(agent: Agent[object], name: str) -> str:
-    """Return where an included template most likely was read: below the directory of the agent's first section."""
-    sources = [section.source for section in agent.prompt.sections if section.source and "/" in section.source]
-    if not sources:
-        return name
-    folder = posixpath.dirname(sources[0])
-    return posixpath.join(posixpath.dirname(folder) if name.startswith("shared/") else folder, name)
+    """Return where an included template was read: in or beside the directory of a section, or that one's."""
+    folders = {Path(section.source).parent: None for section in agent.prompt.sections if section.source}
+    near = [around / name for folder in folders for around in (folder, folder.parent, folder.parent.parent)]
+    return next((path.as_posix() for path in near if path.is_file()), name)
 
 
 def _tidied(text: str) -> str:
@@ -151,7 +151,7 @@ def _variables(agent: Agent[object]) -> Mapping[Stability, Mapping[str, JsonValu
     for layer in Stability:
         names = agent.needs[layer] | agent.prompt.declared[layer]
         taken = {name for values in (*found.values(), *own.values()) for name in values}
-        given: dict[str, JsonValue] = {name: None for name in sorted(names - taken)}
+        given: dict[str, JsonValue] = dict.fromkeys(sorted(names - taken))
         examples = {name: value for name, value in agent.prompt.examples[layer].items() if name in given}
         found[layer] = {**given, **examples, **own.get(layer, {})}
     return found

@@ -43,9 +43,7 @@ def find_written(text: str) -> LocatedText | None:
 
 def _author_files() -> Iterator[tuple[str, str]]:
     """Yield path and text of the Python files behind the loaded modules that the author wrote."""
-    installed = tuple(
-        os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib")
-    )
+    installed = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib"))
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py"):

@@ -207,8 +207,8 @@ __all__ = [
 
 _HOMES = {
     "agentcache.errors": "AgentCacheError BreakpointError CallError CallRejected ConnectionFailed ConversationBusy"
-    " ConversationChanged DeclarationError EmulatorError FoundMistake LimitReached MissingVariable MistakesFound OutputInvalid"
-    " OutputTruncated Overloaded PrefixMoved RateLimited Refused ReplyMalformed RunError SchemaTooNew"
+    " ConversationChanged DeclarationError EmulatorError FoundMistake LimitReached MissingVariable MistakesFound"
+    " OutputInvalid OutputTruncated Overloaded PrefixMoved RateLimited Refused ReplyMalformed RunError SchemaTooNew"
     " ServerFailed SettingsError Spent StaleVersion StoreError TargetError TemplateError"
     " ToolDeclarationError ToolFailed ToolServerUnavailable Unauthenticated UnexpectedCall UnusedReply"
     " VariableLayerError WorstCase",

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentcache.cli.target import agents_in_file, load_agents
 from agentcache.errors import TargetError
 from agentcache.lint.agent_sources import AgentSources, SourceFile
+from agentcache.lint.finding import Finding
+from agentcache.lint.linting import lint
+from agentcache.lint.located_text import inline_texts, placed
 from agentcache.lint.python_agents import DeclaredAgent, declared_agents
 from agentcache.lint.python_literals import PythonText
 from agentcache.lint.python_sources import sources_of
 from agentcache.lint.reading import read_agent
-from agentcache.runtime.agent import Agent
-from agentcache.runtime.agent_lint import agent_sources
-from agentcache.runtime.written_texts import find_written
+from agentcache.lint.suppressions import judge
 
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _NEEDED = b"agentcache"
@@ -47,13 +47,47 @@ class Unread:
 class PythonAgents:
     """The agents of Python files. groups: those of one file or target, which are linted together.
 
-    directories: the prompt directories that they use, as real paths. texts: path -> text of the files, for comments.
+    directories: the prompt directories that they use, as real paths. texts: path -> text of the Python files.
     """
 
     groups: tuple[tuple[AgentSources, ...], ...] = ()
     unread: tuple[Unread, ...] = ()
     directories: frozenset[str] = frozenset()
-    texts: tuple[SourceFile, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonLint:
+    """What is found in agents of Python files, at places in those files and in templates.
+
+    texts: path -> text of every file that a finding may be in, for excerpts and for comments that ignore findings;
+    comments within template texts of Python files are heeded already. agents: how many were linted.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    agents: int = 0
+    unread: tuple[Unread, ...] = ()
+
+
+def lint_python(paths: Iterable[str | os.PathLike[str]], *, importing: bool = False) -> PythonLint:
+    """Lint the agents that Python files declare; `agents_in_python` says which those are, and what is imported."""
+    found = agents_in_python(paths, importing=importing)
+    findings: list[Finding] = []
+    texts = dict(found.texts)
+    for group in found.groups:
+        inline = inline_texts(group)
+        written = {path: text.text for path, text in inline.items()}
+        findings += placed(judge(lint(group), written, {}).findings, inline)
+        files = [file for agent in group for file in (*agent.layers, *agent.includes.values())]
+        texts |= {file.path: file.text for file in files if file.path not in inline}
+        texts |= {text.path: _text_of(text.path) for text in inline.values() if text.path not in texts}
+    return PythonLint(
+        findings=placed(findings, {}),
+        texts=texts,
+        agents=sum(map(len, found.groups)),
+        unread=found.unread,
+    )
 
 
 def is_python_target(path: str) -> bool:
@@ -76,10 +110,8 @@ def agents_in_python(paths: Iterable[str | os.PathLike[str]], *, importing: bool
         if not is_python_target(path):
             for file in _python_files(Path(path)):
                 found = _joined(found, _read(file))
-        elif not path.endswith(".py"):
-            found = _joined(found, _imported(load_agents(path)))
-        elif importing:
-            found = _joined(found, _imported(agents_in_file(path)))
+        elif importing or not path.endswith(".py"):
+            found = _joined(found, _imported(path))
         else:
             found = _joined(found, _read(Path(path)))
     return found
@@ -90,11 +122,18 @@ def _joined(one: PythonAgents, other: PythonAgents) -> PythonAgents:
         groups=one.groups + other.groups,
         unread=one.unread + other.unread,
         directories=one.directories | other.directories,
-        texts=one.texts + other.texts,
+        texts={**one.texts, **other.texts},
     )
 
 
-def _imported(agents: Sequence[Agent[object]]) -> PythonAgents:
+def _imported(target: str) -> PythonAgents:
+    """Import a target and return its agents: an object's, or all of a file."""
+    # Start-up time: agents, pydantic with them, are loaded where they are imported anyhow.
+    from agentcache.cli.target import agents_in_file, load_agents
+    from agentcache.runtime.agent_lint import agent_sources
+    from agentcache.runtime.written_texts import find_written
+
+    agents = agents_in_file(target) if target.endswith(".py") else load_agents(target)
     return PythonAgents(groups=(tuple(agent_sources(agent, find=find_written) for agent in agents),))
 
 
@@ -126,7 +165,7 @@ def _read(path: Path) -> PythonAgents:
         groups=(tuple(sources for _, sources in read if sources is not None),),
         unread=tuple(_unread(source.path, agent) for agent, sources in read if sources is None),
         directories=frozenset(files.used),
-        texts=(SourceFile(path=source.path, name=path.name, text=source.text),),
+        texts={source.path: source.text},
     )
 
 
@@ -159,6 +198,13 @@ class _Files:
             return None if found is None else _text(found)
         except (OSError, UnicodeDecodeError) as error:
             raise TargetError(f"cannot read {found}: {error}") from error
+
+
+def _text_of(path: str) -> str:
+    try:
+        return _text(Path(path)).text
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(f"cannot read {path}: {error}") from error
 
 
 def _text(path: Path) -> SourceFile:

@@ -19,6 +19,7 @@ from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
 from agentcache.lint.finding import Finding
 from agentcache.lint.linting import lint
 from agentcache.lint.located_text import InlineSection, InlineSource, LocatedText, inline_texts, placed
+from agentcache.lint.suppressions import judge
 from agentcache.prompt.canonical import JsonValue, canonical_text
 from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.sections import Section, Stability
@@ -54,13 +55,22 @@ def agent_sources(agent: Agent[object], *, find: Finder = nowhere) -> AgentSourc
 
 
 def findings_in(agents: Iterable[Agent[object]]) -> tuple[Finding, ...]:
-    """Return what the rules find in agents, which are linted together, at places in the author's files."""
+    """Return what the rules find in agents, which are linted together, at places in the author's files.
+
+    What a comment in a template ignores (`{# agentcache: ignore PC010 reason #}`) is left out.
+    """
     agents = list(agents)
     sources = [agent_sources(agent) for agent in agents]
-    if not lint(sources):
+    if not judged(sources):
         return ()
     sources = [agent_sources(agent, find=find_written) for agent in agents]  # only now, since it takes time
-    return placed(lint(sources), inline_texts(sources))
+    return placed(judged(sources), inline_texts(sources))
+
+
+def judged(sources: Sequence[AgentSources]) -> tuple[Finding, ...]:
+    """Return what the rules find in agents and no comment in their templates ignores."""
+    files = [file for agent in sources for file in (*agent.layers, *agent.includes.values())]
+    return judge(lint(sources), {file.path: file.text for file in files}, {}).findings
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.syntax import ParsedTemplate, parse_sources
+from agentcache.lint.verdicts import Verdict, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 
@@ -35,3 +36,8 @@ class Examination:
     def prints(self) -> tuple[Print, ...]:
         """Where values that vary reach the text, in order of layers and places (flow.py)."""
         return prints_of(self.sources, self.parsed)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Which of the prints are mistakes, and by which code (verdicts.py)."""
+        return verdicts_on(self.prints)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         ConversationChanged,
         DeclarationError,
         EmulatorError,
+        FoundMistake,
         LimitReached,
         MissingVariable,
+        MistakesFound,
         OutputInvalid,
         OutputTruncated,
         Overloaded,
@@ -129,6 +131,7 @@ __all__ = [
     "Event",
     "FirstToken",
     "fork_tool",
+    "FoundMistake",
     "HandedOff",
     "handoff",
     "image",
@@ -141,6 +144,7 @@ __all__ = [
     "McpServer",
     "Memo",
     "MissingVariable",
+    "MistakesFound",
     "Notice",
     "OutputInvalid",
     "OutputTruncated",
@@ -203,8 +207,8 @@ __all__ = [
 
 _HOMES = {
     "agentcache.errors": "AgentCacheError BreakpointError CallError CallRejected ConnectionFailed ConversationBusy"
-    " ConversationChanged DeclarationError EmulatorError LimitReached MissingVariable OutputInvalid"
-    " OutputTruncated Overloaded PrefixMoved RateLimited Refused ReplyMalformed RunError SchemaTooNew"
+    " ConversationChanged DeclarationError EmulatorError FoundMistake LimitReached MissingVariable MistakesFound"
+    " OutputInvalid OutputTruncated Overloaded PrefixMoved RateLimited Refused ReplyMalformed RunError SchemaTooNew"
     " ServerFailed SettingsError Spent StaleVersion StoreError TargetError TemplateError"
     " ToolDeclarationError ToolFailed ToolServerUnavailable Unauthenticated UnexpectedCall UnusedReply"
     " VariableLayerError WorstCase",

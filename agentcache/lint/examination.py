@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.differences import Difference, differing_places
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.renders import RenderedLayer, render_layers
@@ -41,3 +42,8 @@ class Examination:
     def layers(self) -> tuple[RenderedLayer, ...]:
         """Every section rendered with the example values, in order (renders.py)."""
         return render_layers(self.sources, self.parsed)
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """The lines of the prefix that another session, call, process or host changes (differences.py)."""
+        return differing_places(self.sources, self.parsed, self.layers)

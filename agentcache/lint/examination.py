@@ -14,6 +14,7 @@ from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.renders import RenderedLayer, render_layers
 from agentcache.lint.syntax import ParsedTemplate, parse_sources
+from agentcache.lint.verdicts import Verdict, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 
@@ -47,3 +48,8 @@ class Examination:
     def differences(self) -> tuple[Difference, ...]:
         """The lines of the prefix that another session, call, process or host changes (differences.py)."""
         return differing_places(self.sources, self.parsed, self.layers)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Which of the prints are mistakes, and by which code (verdicts.py)."""
+        return verdicts_on(self.prints)

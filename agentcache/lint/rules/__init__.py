@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from agentcache.lint.rules import layers, unstable_text, volatile_values
+from agentcache.lint.rules import comments, economics, layers, messages, requests, unstable_text, volatile_values
 from agentcache.lint.rules.rule import Rule
 
 _FAMILIES: tuple[tuple[Rule, ...], ...] = (
     volatile_values.RULES,
     unstable_text.RULES,
     layers.RULES,
+    messages.RULES,
+    requests.RULES,
+    economics.RULES,
+    comments.RULES,
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -15,6 +15,7 @@ from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
 from agentcache.lint.renders import RenderedLayer, render_layers
 from agentcache.lint.syntax import ParsedTemplate, Problem, parse_sources
 from agentcache.lint.tools_json import ToolsText, read_tools
+from agentcache.lint.verdicts import Verdict, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 
@@ -56,3 +57,8 @@ class Examination:
             return None
         complete = all(parsed.problem is None for parsed in self.parsed.values())
         return prompt_tokens(self.facts, self.tools, self.layers, complete=complete)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Which of the prints are mistakes, and by which code (verdicts.py)."""
+        return verdicts_on(self.prints)

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.differences import Difference, differing_places
+from agentcache.lint.duplicates import Copy, copies
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
@@ -68,3 +69,8 @@ class Examination:
     def verdicts(self) -> tuple[Verdict, ...]:
         """Which of the prints are mistakes, and by which code (verdicts.py)."""
         return verdicts_on(self.prints)
+
+    @cached_property
+    def copies(self) -> tuple[Copy, ...]:
+        """Texts that stand twice in the rendered sections (duplicates.py)."""
+        return copies(self.layers)

@@ -11,6 +11,7 @@ from jinja2 import nodes
 
 from agentcache.lint.finding import Place
 from agentcache.lint.flow_filters import (
+    FIXED,
     Arguments,
     as_days,
     filtered,
@@ -22,7 +23,7 @@ from agentcache.lint.flow_filters import (
 from agentcache.lint.flow_names import Names
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
-from agentcache.lint.values import NONE, NOTHING, Root, Value, joined
+from agentcache.lint.values import NONE, NOTHING, Value, joined
 from agentcache.lint.vocabulary import source_meaning
 
 
@@ -49,6 +50,10 @@ class Expressions(ABC):
     @abstractmethod
     def called_target(self, target: object, arguments: Arguments, node: nodes.Expr) -> Value | None:
         """Return what calling a macro, a caller, a block or a namespace gives; `None` for any other target."""
+
+    @abstractmethod
+    def namespace(self, arguments: Arguments) -> Value:
+        """Return a new `namespace(...)`."""
 
     @abstractmethod
     def target_attribute(self, target: object, name: str) -> Value | None:
@@ -108,7 +113,10 @@ class Expressions(ABC):
         key = self.of(node.arg)
         if key.constant and isinstance(key.example, str):
             return self._named_part(value, key.example, node)
-        return value.picked().with_(data=key.data | key.order, decided=key.decided)
+        kinds = {trace.origin.kind for trace in value.order}
+        by_key = value.root is not None and kinds == {OriginKind.DICT_ORDER}
+        part = value.part() if by_key else value.picked()
+        return part.with_(data=key.data | key.order, decided=key.decided)
 
     def _named_part(self, value: Value, name: str, node: nodes.Expr) -> Value:
         if value.target is not None:
@@ -200,6 +208,8 @@ class Expressions(ABC):
         if isinstance(node.node, nodes.Getattr):
             return self._method(self.of(node.node.node), node.node.attr, arguments, node)
         function = self.of(node.node)
+        if isinstance(node.node, nodes.Name) and node.node.name == "namespace" and function is NOTHING:
+            return self.namespace(arguments)
         if function.target is not None:
             result = self.called_target(function.target, arguments, node)
             if result is not None:
@@ -221,7 +231,8 @@ class Expressions(ABC):
             if function is not None and function.target is not None:
                 result = self.called_target(function.target, arguments, node)
                 return NOTHING if result is None else result
-        if owner.root is None or not owner.root.source or owner.data:
+        known = any(trace.origin.kind is not OriginKind.UNDECLARED for trace in owner.data)
+        if owner.root is None or not owner.root.source or known:
             return method_called(owner, name, arguments, self.place(node))
         return self._function(self.names.attribute(owner, name, self.place(node)), arguments, node)
 
@@ -232,16 +243,16 @@ class Expressions(ABC):
         result = source_called(root.path, arguments, self.place(node))
         if result is not None:
             return result
-        if not root.declared and len(root.path) == 1:
+        if not root.declared:
             return Value(data=self.names.undeclared(root))
-        deeper = Root(path=root.path, place=root.place, stability=None, declared=True, source=True)
         given = NOTHING.as_text(arguments.all)
         fixed = source_meaning(root.path, called=True) is not None  # a seed settles it, and what comes of it too
-        return Value(data=given.data | self._standing(function), decided=given.decided, root=None if fixed else deeper)
-
-    def _standing(self, function: Value) -> frozenset:  # type: ignore[type-arg]
-        """What is known of a function before it is called, but for what calling it settles."""
-        return function.data
+        return Value(
+            data=given.data if fixed else given.data | function.data,
+            decided=given.decided,
+            root=None if fixed else root,
+            target=FIXED if fixed else None,
+        )
 
     @_of.register
     def _block_reference(self, node: nodes.MarkSafe) -> Value:
@@ -249,6 +260,8 @@ class Expressions(ABC):
 
     def _arguments(self, node: nodes.Call | nodes.Filter | nodes.Test) -> Arguments:
         positional = self.all_of(node.args)
-        named = {keyword.key: self.of(keyword.value) for keyword in node.kwargs}
+        named = {
+            str(keyword.key): self.of(keyword.value) for keyword in node.kwargs if isinstance(keyword, nodes.Keyword)
+        }
         more = [self.of(part) for part in (node.dyn_args, node.dyn_kwargs) if part is not None]
         return Arguments(positional=[*positional, *more], named=named)

@@ -112,6 +112,8 @@ _FORMATTING = frozenset(
     }
 )
 
+_DATE_FILTERS = frozenset({"strftime", "date", "dateformat", "datetimeformat", "date_format"})
+
 # Formatting that follows the locale or the time zone of the process, or of whoever asks, unless told which.
 _LOCAL_NUMBERS = frozenset(
     {
@@ -182,6 +184,10 @@ _LOCALE = re.compile(r"[a-z]{2,3}[-_][A-Za-z]{2,4}([-_]\w+)?")
 _ZONE = re.compile(r"UTC|GMT|Z|[A-Z][A-Za-z]+/[A-Za-z_/]+|[+-]\d\d:?\d\d")
 
 
+FIXED = "fixed"
+"""Target of a value that was settled by a seed: what comes of it is the same every time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
     """Arguments of a filter, test or call. written: those that are literals, in order and by name."""
@@ -195,6 +201,12 @@ class Arguments:
         return [*self.positional, *self.named.values()]
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """What tells these arguments from others."""
+        named = sorted(self.named.items(), key=lambda item: item[0])
+        return tuple(map(_identity, self.positional)), tuple((name, _identity(value)) for name, value in named)
+
+    @property
     def texts(self) -> list[str]:
         """The literal texts among them."""
         return [value.example for value in self.all if value.constant and isinstance(value.example, str)]
@@ -203,6 +215,11 @@ class Arguments:
     def constant(self) -> bool:
         """Whether there are some and none of them varies."""
         return bool(self.all) and not any(value.shown for value in self.all)
+
+
+def _identity(value: Value) -> tuple[object, ...]:
+    literal = repr(value.example) if value.constant else value.root
+    return value.data, value.decided, value.order, value.opaque, value.target, literal
 
 
 def filtered(name: str, value: Value, arguments: Arguments, place: Place, *, offered: bool) -> Value:
@@ -226,6 +243,8 @@ def _built_in(name: str, value: Value, arguments: Arguments, place: Place) -> Va
         return value.part()
     if name in _SETTLING:
         settled = value.settled().with_(data=_content(arguments))
+        if name in {"length", "count", "wordcount"}:
+            return replace(settled, data=_without(_without(settled.data, OriginKind.SET_ORDER), OriginKind.DICT_ORDER))
         return replace(settled, opaque=value.opaque) if name in {"sort", "groupby", "min", "max"} else settled
     if name in _PICKING:
         return value.picked()
@@ -302,15 +321,13 @@ def _author_filter(name: str, value: Value, arguments: Arguments, place: Place) 
     words, plain = set(words_of(name)), name.lower()
     if words & _SORTING_WORDS or plain in _COUNTING_WORDS:
         return value.settled().with_(data=_content(arguments))
+    if plain in _DATE_FILTERS and value.constant and isinstance(value.example, str):
+        return _stamp(value.example, arguments, place, name)
     local = local_format(plain, value, arguments, place)
     if local is not None:
         return local
-    if (
-        plain in {"strftime", "date", "dateformat", "datetimeformat"}
-        and value.constant
-        and isinstance(value.example, str)
-    ):
-        return _stamp(value.example, arguments, place, name)
+    if plain in _FORMATTING and any(format_is_local(text) for text in arguments.texts):
+        return value.as_text().with_(data=one(OriginKind.LOCALE, (name,), place))
     kind = filter_meaning(name)
     if kind is OriginKind.RANDOM:
         return _random(name, value, arguments, place)
@@ -352,11 +369,11 @@ def local_format(name: str, value: Value, arguments: Arguments, place: Place) ->
     told = any(_LOCALE.fullmatch(text) for text in arguments.texts) or bool(asked)
     if name in _LOCAL_TIMES:
         told = told or any(_ZONE.fullmatch(text) for text in arguments.texts) or _has_own_format(arguments)
-    by = varying if asked else NONE
-    if told and not by:
+    if told and not (asked and varying):
         formatted = reformatted(value, name, arguments)
         return Value(data=formatted.data | varying, decided=value.decided)
-    return Value(data=data | varying | one(OriginKind.LOCALE, (name,), place), decided=value.decided)
+    more = NONE if asked else varying
+    return Value(data=data | more | one(OriginKind.LOCALE, (name,), place), decided=value.decided)
 
 
 def _has_own_format(arguments: Arguments) -> bool:
@@ -400,6 +417,12 @@ def _day_or_clock(kind: OriginKind, arguments: Arguments, values: Sequence[Value
 
 def tested(name: str, value: Value, arguments: Arguments) -> Value:
     """Return the answer of a test. Whether a global is there at all is the same at every render."""
+    if (
+        name in {"defined", "undefined"}
+        and value.data
+        and all(t.origin.kind is OriginKind.UNDECLARED for t in value.data)
+    ):
+        return Value(constant=True, example=name == "undefined")  # nobody gives it
     if name in _PRESENCE and not any(trace.origin.stability is not None for trace in value.data):
         return NOTHING
     return Value(data=value.data | _content(arguments), decided=value.decided)
@@ -409,6 +432,8 @@ def method_called(value: Value, name: str, arguments: Arguments, place: Place) -
     """Return what a method of a value gives."""
     words, plain = words_of(name), name.lower()
     more = _content(arguments)
+    if value.target is FIXED:
+        return Value(data=more)
     if value.root is None or value.root.declared:
         kind = source_meaning(("", name), called=True)
         if kind in {OriginKind.LIVE, OriginKind.RANDOM, OriginKind.CLOCK, OriginKind.ID} and plain not in _ORDINARY:
@@ -458,6 +483,10 @@ def source_called(path: tuple[str, ...], arguments: Arguments, place: Place) -> 
         first = arguments.positional[0] if arguments.positional else NOTHING
         rest = Arguments(positional=arguments.positional[1:], named=arguments.named)
         return local_format(last, first, rest, place)
+    keys = arguments.named.get("sort_keys")
+    if keys is not None and keys.example:
+        text = NOTHING.as_text(arguments.all)
+        return replace(text, data=_without(text.data, OriginKind.DICT_ORDER))
     kind = source_meaning(path, called=True)
     if kind is None or (kind is OriginKind.RANDOM and _fixes_chance(path, arguments)):
         return None

@@ -79,16 +79,16 @@ class Names:
 
     def refreshed(self, root: Root) -> Value:
         """Return what a global of this path gives when it is shown without a call."""
-        kind = source_meaning(root.path, called=False)
-        if kind is None and not root.declared and len(root.path) == 1:
+        if not root.declared and (self._sources.complete or len(root.path) == 1):
             return Value(data=self.undeclared(root), root=root)
+        kind = source_meaning(root.path, called=False)
         return Value(data=NONE if kind is None else one(kind, root.path, root.place), root=root)
 
     def undeclared(self, root: Root) -> Traces:
         """Return what reading a name depends on that nobody declares."""
         if self._sources.complete:
             return one(OriginKind.UNDECLARED, root.path[:1], root.place)
-        kind = variable_meaning(root.path)
+        kind = source_meaning(root.path, called=False)
         return NONE if kind is None else one(kind, root.path, root.place)
 
     def _declared(self, root: Root, example: JsonValue) -> Value:

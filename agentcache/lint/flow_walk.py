@@ -15,10 +15,10 @@ from agentcache.lint.finding import Place
 from agentcache.lint.flow_expressions import Expressions
 from agentcache.lint.flow_filters import Arguments
 from agentcache.lint.flow_names import Names
-from agentcache.lint.flow_noting import Note, Notes
+from agentcache.lint.flow_noting import Notes
 from agentcache.lint.origins import Role
 from agentcache.lint.syntax import ParsedTemplate
-from agentcache.lint.values import NONE, NOTHING, Shown, Trace, Traces, Value, joined
+from agentcache.lint.values import NONE, NOTHING, Shown, Traces, Value, joined
 
 Scope: TypeAlias = dict[str, Value]
 MOST_STEPS = 60_000
@@ -68,10 +68,12 @@ class Walk(Expressions):
         self._parsed = parsed
         self._scopes: list[Scope] = [{}]
         self._under: Traces = NONE
+        self._rounds: Traces = NONE
+        """What decides how often the loops around go round."""
         self._brought: Shown | None = None
         self._nested = 0
         self._blocks: dict[str, BlockBody] = {}
-        self._done: dict[tuple[object, ...], tuple[Value, tuple[Note, ...]]] = {}
+        self._done: dict[tuple[object, ...], Value] = {}
 
     def walk(self, template: ParsedTemplate) -> None:
         """Walk through a section's template."""
@@ -93,6 +95,9 @@ class Walk(Expressions):
         if isinstance(target, BlockBody):
             return self._captured_block(target)
         return None
+
+    def namespace(self, arguments: Arguments) -> Value:
+        return Value(target=Namespace(dict(arguments.named)))
 
     def target_attribute(self, target: object, name: str) -> Value | None:
         if isinstance(target, Namespace):
@@ -201,7 +206,7 @@ class Walk(Expressions):
 
     @_run.register
     def _if(self, node: nodes.If) -> None:
-        tests: list[nodes.Expr] = []
+        tests: list[nodes.Node] = []
         branches: list[Sequence[nodes.Node]] = []
         content = NONE
         for branch in (node, *node.elif_):
@@ -245,7 +250,6 @@ class Walk(Expressions):
                 data=iterated.data | iterated.order,
                 decided=iterated.decided,
                 opaque=iterated.opaque,
-                root=_element_root(iterated),
             )
             self._bind(node.target, part)
             test = NOTHING if node.test is None else self.of(node.test)
@@ -254,7 +258,11 @@ class Walk(Expressions):
             decided=iterated.decided | (test.content - iterated.content - iterated.order),
         )
         shown = self._shown(node.iter if walked.data or not test.content else node.test or node.iter, "loop")
-        with self.notes.region(walked, shown, explains=True), self._deciding(test.content):
+        with (
+            self.notes.region(walked, shown, explains=True),
+            self._deciding(test.content),
+            self._going_round(iterated.data),
+        ):
             for _ in range(2 if _carries(node) else 1):
                 with self._scope():
                     self._bind(node.target, part)
@@ -298,7 +306,6 @@ class Walk(Expressions):
         caller = Macro(node, self._template, tuple(self._scopes), self._brought)
         with self._scope():
             self._scopes[-1]["caller"] = Value(target=caller)
-            self._calling = caller
             value = self.of(node.call)
         self._show(value, node.call)
 
@@ -364,18 +371,15 @@ class Walk(Expressions):
     def _called(self, macro: Macro, arguments: Arguments) -> Value:
         if self._nested >= _MOST_NESTED:
             return NOTHING
-        key = (
-            macro,
-            tuple(arguments.positional),
-            tuple(sorted(arguments.named.items(), key=lambda item: item[0])),
-            self._under,
-        )
+        key = (macro, arguments.key, self._under)
         caller = self.local("caller") if isinstance(macro.node, nodes.Macro) else None
-        known = self._done.get(key) if caller is None else None
+        try:
+            known = self._done.get(key) if caller is None else None
+        except TypeError:  # an argument is a literal list or dictionary, which no table takes as its key
+            return self._macro_result(macro, arguments, caller)
         if known is None:
-            known = (self._macro_result(macro, arguments, caller), ())
-            self._done[key] = known
-        return known[0]
+            known = self._done[key] = self._macro_result(macro, arguments, caller)
+        return known
 
     def _macro_result(self, macro: Macro, arguments: Arguments, caller: Value | None) -> Value:
         given = frozenset().union(*(argument.shown for argument in arguments.all))
@@ -427,6 +431,14 @@ class Walk(Expressions):
         finally:
             self._under = around
 
+    @contextmanager
+    def _going_round(self, content: Traces) -> Iterator[None]:
+        around, self._rounds = self._rounds, self._rounds | content
+        try:
+            yield
+        finally:
+            self._rounds = around
+
     def _bind(self, target: nodes.Node, value: Value) -> None:
         value = value.with_(decided=self._under)
         if isinstance(target, nodes.Name):
@@ -435,13 +447,14 @@ class Walk(Expressions):
             namespace = self.local(target.name)
             if namespace is not None and isinstance(namespace.target, Namespace):
                 before = namespace.target.values.get(target.attr, NOTHING)
+                value = value.with_(data=self._rounds)
                 changed = value if not self._under and not self.notes.in_loop else joined([before, value])
                 namespace.target.values[target.attr] = changed
         elif isinstance(target, nodes.Tuple | nodes.List):
             for part in target.items:
                 self._bind(part, value.plain())
 
-    def _append(self, node: nodes.Expr) -> None:
+    def _append(self, node: nodes.Node) -> None:
         """`{% do found.append(x) %}` puts x into `found`."""
         if not (
             isinstance(node, nodes.Call)
@@ -454,7 +467,7 @@ class Walk(Expressions):
         name, more = node.node.node.name, joined([NOTHING, *self.all_of(node.args)])
         scope = next((scope for scope in reversed(self._scopes) if name in scope), None)
         if scope is not None:
-            scope[name] = joined([scope[name], more]).with_(decided=self._under)
+            scope[name] = joined([scope[name], more]).with_(data=self._rounds, decided=self._under)
 
     def _through_filter(self, node: nodes.Filter, value: Value) -> Value:
         if isinstance(node.node, nodes.Filter):
@@ -463,21 +476,17 @@ class Walk(Expressions):
 
     # --- Notes
 
-    def _show(self, value: Value, node: nodes.Expr) -> None:
+    def _show(self, value: Value, node: nodes.Node) -> None:
         self.notes.show(value, self._shown(node, "output"), self._brought)
 
     def _note_choice(self, name: Value, node: nodes.Expr) -> None:
         self.notes.show(name, self._shown(node, "include"), self._brought)
 
-    def _shown(self, node: nodes.Expr, role: Role) -> Shown:
+    def _shown(self, node: nodes.Node, role: Role) -> Shown:
         return Shown(self.place(node), self._words(node), role)
 
-    def _words(self, node: nodes.Expr) -> str:
+    def _words(self, node: nodes.Node) -> str:
         return self._template.text_map.words(node)
-
-
-def _element_root(iterated: Value) -> None:
-    return None
 
 
 def _carries(node: nodes.For) -> bool:

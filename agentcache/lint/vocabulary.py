@@ -22,170 +22,139 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for part in re.split(r"[^A-Za-z0-9]+", name) for word in _WORD.findall(part))
 
 
-_ = frozenset
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 # --- Clocks: what is asked for the time. The words alone, or with a word that says "the present one".
-_CLOCK_NAMES = _(
-    """now utcnow nowutc utc_now now_utc time time_ns timestamp timestamps clock epoch uptime localtime gmtime
+_CLOCK_NAMES = _words("""now utcnow nowutc utc_now now_utc time time_ns timestamp timestamps clock epoch uptime localtime gmtime
     ctime asctime monotonic monotonic_ns perf_counter perf_counter_ns process_time unixtime unix_time unix timenow ts
     now_iso isonow iso_now datetime_now time_now now_str strftime_now moment get_now getnow wallclock wall_clock
-    minute second hour minutes seconds time_of_day timeofday elapsed millis milliseconds nanoseconds""".split()
-)
-_PRESENT = _(
-    "current now local utc server system present get wall actual todays request host generation render".split()
-)
-_TIME_WORDS = _("time timestamp datetime clock hour minute second seconds minutes epoch instant moment now".split())
+    minute second hour minutes seconds time_of_day timeofday elapsed millis milliseconds nanoseconds""")
+_PRESENT = _words("current now local utc server system present get wall actual todays request host generation render")
+_TIME_WORDS = _words("time timestamp datetime clock hour minute second seconds minutes epoch instant moment now")
 # A value that is stamped when something happened: `generated_at`, `sent_at`. What a past participle needs is `at`.
-_STAMPED = _(
+_STAMPED = _words(
     "generated rendered requested created updated started fetched sent received issued built compiled printed "
-    "refreshed loaded modified checked synced logged".split()
+    "refreshed loaded modified checked synced logged"
 )
 # Filters that count from now on.
-_RELATIVE_TIME = _(
+_RELATIVE_TIME = _words(
     "timeago time_ago naturaltime natural_time timesince time_since timeuntil relative_time from_now fromnow "
-    "humanize_time ago age".split()
+    "humanize_time ago age"
 )
 
 # --- Days.
-_DATE_NAMES = _(
-    """today date day weekday todays_date today_date date_today current_date day_of_week dayofweek day_name
-    tomorrow yesterday day_of_year week_number weekno isoweekday utc_today utctoday""".split()
-)
-_DAY_WORDS = _("date day week weekday month year quarter".split())
+_DATE_NAMES = _words("""today date day weekday todays_date today_date date_today current_date day_of_week dayofweek day_name
+    tomorrow yesterday day_of_year week_number weekno isoweekday utc_today utctoday""")
+_DAY_WORDS = _words("date day week weekday month year quarter")
 
 # --- Identifiers made for one request, message or run.
-_ID_NAMES = _(
-    """uuid uuid1 uuid4 uuid6 uuid7 uuid4_hex guid ulid nanoid nano_id nonce ksuid cuid xid token_hex token_urlsafe
+_ID_NAMES = _words("""uuid uuid1 uuid4 uuid6 uuid7 uuid4_hex guid ulid nanoid nano_id nonce ksuid cuid xid token_hex token_urlsafe
     token_bytes objectid object_id idempotency_key random_id unique_id new_id make_id gen_id generate_id request_key
-    short_id shortid rid reqid traceparent traceid requestid correlationid""".split()
-)
-_ID_OWNERS = _(
-    """request trace span correlation message transaction run session conversation thread call invocation job
+    short_id shortid rid reqid traceparent traceid requestid correlationid""")
+_ID_OWNERS = _words("""request trace span correlation message transaction run session conversation thread call invocation job
     unique random event execution response prompt completion render req msg tx batch idempotency operation interaction
-    turn chat""".split()
-)
-_ID_WORDS = _("id ids uuid guid uid key token ref nonce hash no".split())
+    turn chat""")
+_ID_WORDS = _words("id ids uuid guid uid key token ref nonce hash no")
 
 # --- Who it is. The thing (`customer`), or a word that names a person (`name`, `email`) with or without the thing.
-_PEOPLE = _(
-    """user customer client member person employee account tenant organisation organization org company author
+_PEOPLE = _words("""user customer client member person employee account tenant organisation organization org company author
     requester reporter assignee reviewer operator caller guest visitor shopper buyer seller learner teacher student
     patient doctor driver passenger recipient sender applicant candidate contact subscriber holder owner speaker viewer
     player donor admin agent engineer analyst manager colleague participant profile me principal actor identity
-    recipient merchant partner householder resident traveller traveler parent child team workspace""".split()
-)
-_WHO = _(
-    """user username customer client member person employee account tenant organisation organization org company
+    recipient merchant partner householder resident traveller traveler parent child team workspace""")
+_WHO = _words("""user username customer client member person employee account tenant organisation organization org company
     email mail phone login nickname surname firstname lastname fullname requester caller subscriber patient student
     whoami identity principal me nick handle telephone mobile msisdn ssn
-    customers""".split()
-)
-_NAMING = _(
-    "name names email mail phone id uid login handle username surname firstname lastname address title slug number".split()
+    customers""")
+_NAMING = _words(
+    "name names email mail phone id uid login handle username surname firstname lastname address title slug number"
 )
 _PERSONAL = (
-    _("first name".split()),
-    _("last name".split()),
-    _("full name".split()),
-    _("display name".split()),
-    _("given name".split()),
-    _("family name".split()),
-    _("preferred name".split()),
-    _("nick name".split()),
-    _("e mail".split()),
-    _("phone number".split()),
-    _("email address".split()),
-    _("middle name".split()),
+    _words("first name"),
+    _words("last name"),
+    _words("full name"),
+    _words("display name"),
+    _words("given name"),
+    _words("family name"),
+    _words("preferred name"),
+    _words("nick name"),
+    _words("e mail"),
+    _words("phone number"),
+    _words("email address"),
+    _words("middle name"),
 )
 
 # --- Machine and place of work.
-_HOST_NAMES = _(
-    """host hostname fqdn gethostname getfqdn cwd pwd getcwd getcwdb workdir pid ppid getpid getppid pod podname
+_HOST_NAMES = _words("""host hostname host_name fqdn gethostname getfqdn cwd pwd getcwd getcwdb workdir pid ppid getpid getppid pod podname pod_name node_name
     node nodename env environ getenv environment_variable envvar env_var uname tmpdir tmp tempdir gettempdir mkdtemp
     mkstemp homedir home ip ipaddress ip_address localhost machine mac getuser getlogin whoami_os container
     container_id getnode cpu_count executable argv loadavg getloadavg instance_id replica worker kernel
-    expanduser abspath realpath os_name os_version platform""".split()
+    expanduser abspath realpath os_name os_version platform""")
+_HOST_ROOTS = _words("env environ environment_variables sys platform socket tempfile psutil getpass")
+_PLACES = _words(
+    "working work current temp tmp home project workspace root scratch install checkout repo source data base"
 )
-_HOST_ROOTS = _("env environ environment_variables sys platform socket tempfile psutil getpass".split())
-_PLACES = _(
-    "working work current temp tmp home project workspace root scratch install checkout repo source data base".split()
-)
-_PATHS = _("dir directory folder path root tree".split())
-_HOST_WORDS = _("hostname pod pid cwd environ envvar".split())
+_PATHS = _words("dir directory folder path root tree")
+_HOST_WORDS = _words("hostname pod pid cwd environ envvar")
 
 # --- State of a repository.
-_GIT_NAMES = _(
-    """git sha branch commit dirty revision rev branch_name git_sha commit_sha commit_hash head_sha short_sha
+_GIT_NAMES = _words("""git sha branch commit dirty revision rev branch_name git_sha commit_sha commit_hash head_sha short_sha
     commit_id hexsha git_status git_branch git_diff current_branch worktree uncommitted uncommitted_changes changed_files
-    git_log last_commit latest_commit is_dirty head_commit head_ref""".split()
-)
-_GIT_WORDS = _("git commit sha dirty hexsha worktree uncommitted".split())
+    git_log last_commit latest_commit is_dirty head_commit head_ref""")
+_GIT_WORDS = _words("git commit sha dirty hexsha worktree uncommitted")
 
 # --- What counts on with every call.
-_COUNTER_NAMES = _(
-    """turn turns step iteration attempt attempts counter count retries retry retry_count usage budget seq
+_COUNTER_NAMES = _words("""turn turns step iteration attempt attempts counter count retries retry retry_count usage budget seq
     sequence serial serial_number tick ticks progress spent remaining quota usage_so_far token_usage tokens tokens_used
     tokens_left used_tokens increment inc next_number next_serial context_left context_used headroom
-    round cursor offset position""".split()
-)
-_COUNTED = _(
-    """turn turns step steps iteration iterations attempt attempts retry retries message messages token tokens
-    call calls round rounds request requests budget quota cost credit credits usd dollars context window time""".split()
-)
-_COUNTING = _(
-    """number count no index num counter left remaining used spent total consumed usage budget sofar far
-    quota so current""".split()
-)
-_NEXT = _("serial number index seq sequence id no count counter value ticket".split())
+    round cursor offset position""")
+_COUNTED = _words("""turn turns step steps iteration iterations attempt attempts retry retries message messages token tokens
+    call calls round rounds request requests budget quota cost credit credits usd dollars context window time""")
+_COUNTING = _words("""number count no index num counter left remaining used spent made taken done total consumed usage budget sofar far
+    quota so current""")
+_COUNTER_ROOTS = _words("tokens usage token_usage budget turns counter counters quota")
+_NEXT = _words("serial number index seq sequence id no count counter value ticket")
 
 # --- What is looked up for the question at hand, or changes by itself.
-_LIVE_NAMES = _(
-    """memory memories recall recalled retrieve retrieved retrieval rag search similarity_search query fetch
+_LIVE_NAMES = _words("""memory memories recall recalled retrieve retrieved retrieval rag search similarity_search query fetch
     documents docs passages chunks snippets context contexts knowledge weather forecast stock stocks price prices quote
     quotes rate rates news headlines feed inbox alerts sensor sensors metrics hits matches neighbours neighbors
     search_results results scratchpad inventory availability balance traffic stock_level stock_levels tool_result
     tool_results last_result vector_search semantic_search knn top_k kb_search lookup_documents history transcript
     related citations sources evidence facts summary_so_far notifications tweets tickets_now status_page
     market_data telemetry queue_depth
-    observation observations""".split()
-)
-_LIVE_CALLS = _(
-    """retrieve retrieval recall search query fetch similarity_search vector_search semantic_search weather
+    observation observations""")
+_LIVE_CALLS = _words("""retrieve retrieval recall search query fetch similarity_search vector_search semantic_search weather
     forecast stock price prices news headlines feed inbox sensor metrics memory memories rag knn execute scalar
     scalars urlopen read_url http_get web_search lookup_docs get_context get_documents get_weather
     get_relevant_documents get_memories load_memory remember nearest market ticker relevant live latest
-    fetch_json exchange_rate fx_rate status_of current_load queue_depth""".split()
-)
-_LIVE_WORDS = _(
-    """retrieve retrieved retrieval recall recalled memory memories fetched live latest realtime weather
-    forecast headlines news search rag""".split()
-)
-_LIVE_ROOTS = _(
-    "memory memories vectorstore vector_store retriever rag db database cursor http requests httpx api weather "
-    "stocks market sensors kb knowledge_base index elastic redis cache".split()
+    fetch_json exchange_rate fx_rate status_of current_load queue_depth""")
+_LIVE_WORDS = _words("""retrieve retrieved retrieval recall recalled memory memories fetched live latest realtime weather
+    forecast headlines news search rag recent""")
+_LIVE_ROOTS = _words(
+    "memory memories inventory vectorstore vector_store retriever rag db database cursor http requests httpx api weather "
+    "stocks market sensors kb knowledge_base index elastic redis cache"
 )
 
 # --- Chance.
-_RANDOM_NAMES = _(
-    """random rand randint randrange choice choices sample shuffle shuffled uniform gauss randbytes
+_RANDOM_NAMES = _words("""random rand randint randrange choice choices sample shuffle shuffled uniform gauss randbytes
     getrandbits urandom lipsum lorem dice coin coin_flip randbelow permutation random_sample pick_random
-    random_choice rand_choice sample_one randomize randomise jitter reservoir betavariate normalvariate triangular""".split()
-)
-_RANDOM_WORDS = _("random randomly randomized randomised shuffle shuffled rand".split())
-_RANDOM_ROOTS = _("random secrets faker fake rng".split())
+    random_choice rand_choice sample_one randomize randomise jitter reservoir betavariate normalvariate triangular""")
+_RANDOM_WORDS = _words("random randomly randomized randomised shuffle shuffled rand")
+_RANDOM_ROOTS = _words("random secrets faker fake rng")
 
 # --- What belongs to a session, asked from the environment instead of declared.
-_SESSION_ROOTS = _("request session cookies headers current_session get_locale current_locale".split())
-_USER_ROOTS = _("user current_user get_user get_current_user customer tenant current_tenant identity principal".split())
+_SESSION_ROOTS = _words("request session cookies headers current_session get_locale current_locale")
+_USER_ROOTS = _words("user current_user get_user get_current_user customer tenant current_tenant identity principal")
 
 # --- Always the same although a word sounds otherwise.
-_STABLE_CALLS = _(
-    """uuid3 uuid5 fromisoformat fromtimestamp utcfromtimestamp strptime combine fromordinal fromisocalendar
+_STABLE_CALLS = _words("""uuid3 uuid5 fromisoformat fromtimestamp utcfromtimestamp strptime combine fromordinal fromisocalendar
     timedelta timezone tzinfo zoneinfo relativedelta join basename dirname splitext normpath sep linesep
-    strptime parse date_parse isoparse""".split()
-)
-_STABLE_ROOTS = _("math json re string itertools functools collections operator textwrap html".split())
-_MODULES = _("datetime date time dt arrow pendulum moment calendar dateutil uuid os random secrets timezone".split())
+    strptime parse date_parse isoparse""")
+_STABLE_ROOTS = _words("math json re string itertools functools collections operator textwrap html")
+_MODULES = _words("datetime date time dt arrow pendulum moment calendar dateutil uuid os random secrets timezone")
 """Names that are a module or a class until something of it is called."""
 
 
@@ -222,13 +191,15 @@ def source_meaning(path: tuple[str, ...], *, called: bool) -> OriginKind | None:
     if root in _HOST_ROOTS and (len(names) > 1 or called):
         return OriginKind.HOST
     if root in _SESSION_ROOTS and (len(names) > 1 or called):
-        return variable_meaning(path[1:]) or OriginKind.SESSION
+        return variable_meaning(path) or OriginKind.SESSION
     if root in _USER_ROOTS:
         return OriginKind.IDENTITY if len(names) == 1 or last in _NAMING | _WHO else OriginKind.SESSION
     if root in {"git", "repo", "repository"} and (
         root == "git" or _GIT_WORDS & {*words} or last in _GIT_NAMES | {"head"}
     ):
         return OriginKind.GIT
+    if root in _COUNTER_ROOTS and len(names) > 1:
+        return OriginKind.COUNTER
     if root in _RANDOM_ROOTS and called:
         return OriginKind.RANDOM
     return OriginKind.LIVE if root in _LIVE_ROOTS and called and len(names) > 1 else None
@@ -236,6 +207,8 @@ def source_meaning(path: tuple[str, ...], *, called: bool) -> OriginKind | None:
 
 def _source_word(names: list[str], words: tuple[str, ...], *, called: bool) -> OriginKind | None:
     last, before = names[-1], names[-2] if len(names) > 1 else ""
+    if last == "strftime" and (len(names) == 1 or names[0] == "time"):
+        return OriginKind.CLOCK
     if last == "today":
         return OriginKind.CLOCK if before == "datetime" else OriginKind.DATE
     if last in {"date", "day", "year", "month", "hour", "minute", "second"} and not _is_clock_path(names[:-1]):
@@ -254,6 +227,8 @@ def _source_word(names: list[str], words: tuple[str, ...], *, called: bool) -> O
         return OriginKind.HOST
     if _is_counter(last, words):
         return OriginKind.COUNTER
+    if called and words[-1:] and words[-1] in {"price", "prices", "rate", "rates", "forecast", "weather"}:
+        return OriginKind.LIVE
     if called and (last in _LIVE_CALLS or _LIVE_WORDS & {*words}):
         return OriginKind.LIVE
     return None
@@ -267,7 +242,13 @@ def _is_clock(last: str, words: tuple[str, ...], *, called: bool) -> bool:
     if last == "time" and not called:
         return False
     bare = last in _CLOCK_NAMES - {"elapsed", "unix", "hour", "minute", "second", "hours", "minutes", "seconds"}
-    return bare or last in _RELATIVE_TIME or _present(words, _TIME_WORDS) or "now" in words[-1:] + words[:1]
+    return (
+        bare
+        or last in _RELATIVE_TIME
+        or _present(words, _TIME_WORDS)
+        or "now" in words[-1:] + words[:1]
+        or words[-1:] == ("timestamp",)
+    )
 
 
 def _present(words: tuple[str, ...], things: frozenset[str]) -> bool:
@@ -275,6 +256,8 @@ def _present(words: tuple[str, ...], things: frozenset[str]) -> bool:
 
 
 def _is_request_id(words: tuple[str, ...]) -> bool:
+    if len(words) > 1 and words[-1] in {"uuid", "guid", "ulid", "nonce", "uuid4"}:
+        return True
     return len(words) > 1 and words[-1] in _ID_WORDS and words[-2] in _ID_OWNERS
 
 

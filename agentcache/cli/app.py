@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from agentcache.cli.optional_script import OptionalScriptCommand
+from agentcache.cli.quick_command import QuickCommand, read_plainly
 from agentcache.errors import AgentCacheError
 from agentcache.version import __version__
 
@@ -75,11 +76,15 @@ COMMANDS: Mapping[str, Deferred] = MappingProxyType(
         "top": Deferred("agentcache.cli.top:top", "Show runs under way: calls, tokens, dollars, as they come."),
         "show": Deferred("agentcache.cli.show:show", "Show an agent's layout and breakpoints."),
         "warm": Deferred("agentcache.cli.warm:warm", "Write what an agent's calls share to the cache."),
-        "lint": Deferred("agentcache.cli.lint:lint", "Find what would break the cache, before the first paid call."),
-        "rule": Deferred(
-            "agentcache.cli.rule:rule", "Explain one rule of the linter: what, why, a bad and a good example."
+        "lint": Deferred(
+            "agentcache.cli.lint:lint", "Find what would break the cache, before the first paid call.", QuickCommand
         ),
-        "rules": Deferred("agentcache.cli.rule:rules", "List the rules of the linter."),
+        "rule": Deferred(
+            "agentcache.cli.rule:rule",
+            "Explain one rule of the linter: what, why, a bad and a good example.",
+            QuickCommand,
+        ),
+        "rules": Deferred("agentcache.cli.rule:rules", "List the rules of the linter.", QuickCommand),
         "models": Deferred("agentcache.cli.models:models", "Print what is known of each model."),
         "simulate": Deferred("agentcache.cli.simulate:simulate", "Bill recorded traffic under other cache policies."),
         "explain": Deferred(
@@ -108,8 +113,18 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **attributes: object) -> None:
         super().__init__(**attributes)  # type: ignore[arg-type]  # as typer builds it
+        for parameter in self.params:
+            read_plainly(parameter)
         for name, deferred in COMMANDS.items():
             self.add_command(TyperCommand(name, help=deferred.help))
+
+    def get_help_option(  # type: ignore[override]  # typer hands its own context class
+        self, ctx: Context
+    ) -> TyperOption | None:
+        """Return `--help`, read without pydantic like `--version`."""
+        option = super().get_help_option(ctx)
+        read_plainly(option)
+        return option
 
     def resolve_command(  # type: ignore[override]  # typer hands its own context class
         self, ctx: Context, args: list[str]

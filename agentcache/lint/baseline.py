@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from agentcache.errors import SettingsError
 from agentcache.lint.finding import Finding, Place
+from agentcache.lint.text_lines import lines_of
 
 _FORMAT = 1
 
@@ -46,7 +47,7 @@ class Baseline:
 
 def line_digest(text: str, line: int | None) -> str:
     """Return the digest of a line, blanks at its ends apart; without a line that of nothing, which holds for a file."""
-    lines = text.splitlines()
+    lines = lines_of(text)
     content = lines[line - 1].strip() if line is not None and 0 < line <= len(lines) else ""
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

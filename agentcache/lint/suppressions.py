@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from agentcache.lint.codes import CODE_BY_NAME, CODES, IGNORE_OF_NOTHING, IGNORE_WITHOUT_REASON, UNUSED_IGNORE
 from agentcache.lint.finding import Confidence, Edit, Finding, Fix, Place
+from agentcache.lint.text_lines import LINE_END
 
 _MARK = r"agentcache:\s*ignore\b(?P<words>%s)"
 _JINJA = re.compile(r"\{#-?\s*" + _MARK % r"(?:(?!#\}).)*?" + r"\s*[-+]?#\}", re.DOTALL)
@@ -22,7 +23,6 @@ _PYTHON = re.compile(r"(?<!\S)#\s*" + _MARK % r"[^\r\n]*")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _WORD = re.compile(r"[\s,]*([^\s,]+)")
 _LIKE_A_CODE = re.compile(r"[A-Z]{2,4}\d+")
-_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def ignores_in(path: str, text: str) -> list[Ignore]:
     else:
         raw = [match.span() for match in _RAW.finditer(text)]
         found = [match for match in _JINJA.finditer(text) if not any(a <= match.start() < b for a, b in raw)]
-    ends = [match.end() for match in _LINE_END.finditer(text)]
+    ends = [match.end() for match in LINE_END.finditer(text)]
     spans = [match.span() for match in found]
     return [_ignore(path, text, match, ends, spans) for match in found]
 
@@ -233,5 +233,5 @@ def _behind(text: str, end: int) -> int:
 def _line_end_behind(text: str, end: int) -> int:
     while end < len(text) and text[end] in " \t":
         end += 1
-    match = _LINE_END.match(text, end)
+    match = LINE_END.match(text, end)
     return end if match is None else match.end()

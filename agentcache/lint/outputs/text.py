@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentcache.lint.finding import Finding, Place
 from agentcache.lint.outputs.result import LintResult, counted, loss_in_words
 from agentcache.lint.outputs.visible import columns, visible
+from agentcache.lint.text_lines import lines_of
 
 EXCERPT = 110
 """Characters of a line that are shown around what is meant; a paragraph of a prompt is often one line."""
@@ -16,7 +17,7 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 def as_text(result: LintResult, *, colour: bool = False) -> str:
     """Return every finding with its excerpt, and a last line with their number. Ends with a line feed."""
-    lines = {path: text.splitlines() for path, text in result.texts.items()}
+    lines = {path: lines_of(text) for path, text in result.texts.items()}
     paragraphs = [_paragraph(item, lines, colour=colour) for item in result.findings]
     return "\n\n".join([*paragraphs, summary(result)]) + "\n"
 
@@ -29,7 +30,7 @@ def summary(result: LintResult) -> str:
         if number
     ]
     aside = f" ({'; '.join(asides)})" if asides else ""
-    looked_at = counted(result.agents, "prompt")
+    looked_at = counted(result.agents, "prompt") if result.source is None else visible(result.source)
     if not result.findings:
         return f"{looked_at}: nothing found{aside}"
     safe = sum(item.edits is not None and item.edits.safe for item in result.findings)

@@ -458,9 +458,9 @@ def method_called(value: Value, name: str, arguments: Arguments, place: Place) -
     return Value(data=formatted.data | value.order | more, decided=value.decided)
 
 
-_ORDINARY = frozenset(
-    {"time", "timestamp", "count", "index", "query", "date", "hour", "minute", "second", "get", "now"}
-) - {"now"}
+_ORDINARY = frozenset({"time", "timestamp", "count", "index", "date", "hour", "minute", "second", "get", "now"}) - {
+    "now"
+}
 
 
 def _path(value: Value) -> tuple[str, ...]:

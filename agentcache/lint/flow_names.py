@@ -84,8 +84,10 @@ class Names:
         kind = source_meaning(root.path, called=False)
         return Value(data=NONE if kind is None else one(kind, root.path, root.place), root=root)
 
-    def undeclared(self, root: Root) -> Traces:
-        """Return what reading a name depends on that nobody declares."""
+    def undeclared(self, root: Root, *, called: bool = False) -> Traces:
+        """Return what reading a name depends on that nobody declares; extensions may bring functions of their own."""
+        if called and any(not name.startswith("jinja2.ext.") for name in self._sources.offered.extensions):
+            return NONE
         if self._sources.complete:
             return one(OriginKind.UNDECLARED, root.path[:1], root.place)
         kind = source_meaning(root.path, called=False)

@@ -210,7 +210,7 @@ class Walk(Expressions):
         branches: list[Sequence[nodes.Node]] = []
         content = NONE
         for branch in (node, *node.elif_):
-            test = self.of(branch.test)
+            test = self.truth(branch.test)
             if test.constant and not test.example:
                 continue
             content |= test.content

@@ -188,7 +188,7 @@ def source_meaning(path: tuple[str, ...], *, called: bool) -> OriginKind | None:
     known = _source_word(names, words, called=called)
     if known is not None:
         return known
-    if root in _HOST_ROOTS and (len(names) > 1 or called):
+    if root in _HOST_ROOTS and (len(names) > 1 or called or root in {"env", "environ"}):
         return OriginKind.HOST
     if root in _SESSION_ROOTS and (len(names) > 1 or called):
         return variable_meaning(path) or OriginKind.SESSION
@@ -279,8 +279,9 @@ def _is_counter(last: str, words: tuple[str, ...]) -> bool:
 
 def filter_meaning(name: str) -> OriginKind | None:
     """Return what an unknown filter of this name adds to the value that it is given."""
-    last = _joined(words_of(name))
-    if last in _RELATIVE_TIME:
+    words = words_of(name)
+    last = _joined(words)
+    if last in _RELATIVE_TIME or words[-1:] and words[-1] in _RELATIVE_TIME:
         return OriginKind.CLOCK
     if last in {"hash", "id", "object_id", "addr", "address_of"}:
         return OriginKind.OBJECT_TEXT

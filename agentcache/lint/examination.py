@@ -11,6 +11,7 @@ from functools import cached_property
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
+from agentcache.lint.renders import RenderedLayer, render_layers
 from agentcache.lint.syntax import ParsedTemplate, parse_sources
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
@@ -35,3 +36,8 @@ class Examination:
     def prints(self) -> tuple[Print, ...]:
         """Where values that vary reach the text, in order of layers and places (flow.py)."""
         return prints_of(self.sources, self.parsed)
+
+    @cached_property
+    def layers(self) -> tuple[RenderedLayer, ...]:
+        """Every section rendered with the example values, in order (renders.py)."""
+        return render_layers(self.sources, self.parsed)

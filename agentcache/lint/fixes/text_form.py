@@ -13,10 +13,9 @@ from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Edit, Finding, Fix
 from agentcache.lint.fixes.marked_code import template_at
 from agentcache.lint.fixes.pieces import Piece, PieceKind, line_starts, pieces_of
+from agentcache.lint.words import INVISIBLE
 
-_INVISIBLE = "\u200b\u2060\ufeff\u00ad\u200e\u200f"
-"""Joiners (U+200C, U+200D) are not among them: scripts and emoji need them."""
-_VARIANT = re.compile(rf"(?P<blank>[ \t{_INVISIBLE}]+)(?=\r*(?:\n|\Z))|(?P<end>\r+\n?)|(?P<invisible>[{_INVISIBLE}]+)")
+_VARIANT = re.compile(rf"(?P<blank>[ \t{INVISIBLE}]+)(?=\r*(?:\n|\Z))|(?P<end>\r+\n?)|(?P<invisible>[{INVISIBLE}]+)")
 _WORD = re.compile(r"\S+")
 
 

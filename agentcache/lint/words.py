@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.renders import render_layers
 from agentcache.lint.syntax import parse_sources
 
-INVISIBLE = "\u200b\u2060\ufeff\u00ad\u200e\u200f"
-"""Characters that stand inside words and are no part of them. Joiners (U+200C, U+200D) are: scripts need them."""
-
 _WORD = re.compile(r"\w+")
-_WITHOUT_INVISIBLE = str.maketrans("", "", INVISIBLE)
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""What Unicode counts as letters or marks although nothing is seen of them."""
 
 
 def prompt_words(sources: AgentSources) -> Mapping[str, int] | None:
@@ -30,6 +28,11 @@ def prompt_words(sources: AgentSources) -> Mapping[str, int] | None:
     texts = [layer.text for layer in rendered]
     if sources.tools is not None:
         texts.append(sources.tools.text)
-    return Counter(
-        word for text in texts for word in _WORD.findall(normalize("NFC", text.translate(_WITHOUT_INVISIBLE)))
-    )
+    return Counter(word for text in texts for word in _WORD.findall(_shown(text)))
+
+
+def _shown(text: str) -> str:
+    """Return the text without what has no shape, which may stand inside a word and is no part of it."""
+    if text.isascii():
+        return text
+    return "".join(letter for letter in normalize("NFC", text) if category(letter) != "Cf" and letter not in _FILLERS)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
+from agentcache.lint.fixes.table import with_fixes
 from agentcache.lint.rules import RULES
 from agentcache.lint.rules.rule import Rule
 
@@ -20,10 +21,11 @@ def lint(agents: Sequence[AgentSources], rules: Mapping[str, Rule] = RULES) -> t
     Templates that several agents share are looked at with each of them; what is found alike is said once.
     """
     findings: dict[tuple[str, Place], Finding] = {}
-    for examination in map(Examination, agents):
+    examinations = [Examination(agent) for agent in agents]
+    for examination in examinations:
         for finding in _findings(examination, rules):
             findings.setdefault((finding.code, finding.place), finding)
-    return tuple(sorted(findings.values(), key=_in_order))
+    return tuple(sorted(with_fixes(findings.values(), examinations), key=_in_order))
 
 
 def _findings(examination: Examination, rules: Mapping[str, Rule]) -> Iterator[Finding]:

@@ -75,9 +75,11 @@ def test_a_new_file_never_takes_the_place_of_one_that_is_there(tmp_path: Path) -
 
 
 def test_a_file_that_cannot_be_written_is_named_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "folder.j2").mkdir()
+    folder = tmp_path / "prompts"
+    (folder / "static.j2").mkdir(parents=True)
+    path = str(folder / "static.j2")
 
-    with pytest.raises(TargetError, match=r"cannot read .*folder\.j2"):
-        write_texts({str(tmp_path / "folder.j2"): "one"}, {str(tmp_path / "folder.j2"): "two"})
+    with pytest.raises(TargetError, match=r"cannot read .*static\.j2"):
+        write_texts({path: "one"}, {path: "two"})
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.j2"]
+    assert [entry.name for entry in folder.iterdir()] == ["static.j2"]

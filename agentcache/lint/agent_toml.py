@@ -30,7 +30,7 @@ class Declaration:
     model: str | None = None
     variables: Mapping[Stability, Mapping[str, JsonValue]] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
-    offered: Offered = Offered()
+    offered: Offered = field(default_factory=Offered)
 
 
 def read_declaration(file: SourceFile) -> Declaration:

@@ -13,6 +13,7 @@ from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.renders import RenderedLayer, render_layers
 from agentcache.lint.syntax import ParsedTemplate, parse_sources
+from agentcache.lint.verdicts import Verdict, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
 
@@ -41,3 +42,8 @@ class Examination:
     def layers(self) -> tuple[RenderedLayer, ...]:
         """Every section rendered with the example values, in order (renders.py)."""
         return render_layers(self.sources, self.parsed)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Which of the prints are mistakes, and by which code (verdicts.py)."""
+        return verdicts_on(self.prints)

@@ -1,7 +1,7 @@
-"""Where in a template's text each piece of syntax stands.
+r"""Where in a template's text each piece of syntax stands.
 
 Jinja keeps only lines. Here every token carries its offset inside its line number, which parser and tree hand on as
-they are; offsets count characters of the text with `\\n` line ends.
+they are; offsets count characters of the text with `\n` line ends.
 """
 
 from __future__ import annotations

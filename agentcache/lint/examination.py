@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.differences import Difference, differing_places
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.renders import RenderedLayer, render_layers
@@ -47,3 +48,8 @@ class Examination:
     def verdicts(self) -> tuple[Verdict, ...]:
         """Which of the prints are mistakes, and by which code (verdicts.py)."""
         return verdicts_on(self.prints)
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """The lines of the prefix that another session, call, process or host changes (differences.py)."""
+        return differing_places(self.sources, self.parsed, self.layers)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
-from agentcache.lint.sandbox.example_values import PLAIN, Variation, called_unknown, plain_globals, typed
+from agentcache.lint.sandbox.example_values import PLAIN, Examples, StandIns, Variation, plain_globals
 from agentcache.lint.sandbox.expressions import Expressions
 from agentcache.lint.sandbox.meter import Exhausted, Meter
 from agentcache.lint.sandbox.scopes import Scope
@@ -19,7 +19,7 @@ from agentcache.lint.sandbox.values import Expected
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.prompt.sections import Stability
 
-__all__ = ["PLAIN", "RenderedLayer", "Variation", "render_layers"]
+__all__ = ["PLAIN", "RenderedLayer", "Variation", "render_layers", "render_section"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class RenderedLayer:
 
     lines: for each line of `text.split("\n")` the place in a template that printed it.
     ended: why rendering stopped before the end; `None` where it did not.
+    read, called: the variables that were read, and the functions that nobody here knows.
+    steps: how much work it was (`sandbox/meter.py`).
     """
 
     layer: Stability
@@ -35,6 +37,9 @@ class RenderedLayer:
     text: str
     lines: tuple[Place, ...]
     ended: str | None = None
+    read: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+    steps: int = 0
 
 
 def render_layers(
@@ -45,50 +50,57 @@ def render_layers(
     Never fails: what is not there is stood in for by the words that ask for it, and a template that does too much
     ends where it is.
     """
-    trees = {
+    trees = _trees(parsed)
+    return tuple(
+        _rendered(file.layer, file.name, trees, sources, variation) for file in sources.layers if file.name in trees
+    )
+
+
+def render_section(
+    layer: Stability,
+    name: str,
+    sources: AgentSources,
+    parsed: Mapping[str, ParsedTemplate],
+    variation: Variation = PLAIN,
+) -> RenderedLayer:
+    """Return one section rendered. Raises `KeyError` for a name whose template does not parse."""
+    return _rendered(layer, name, _trees(parsed), sources, variation)
+
+
+def _trees(parsed: Mapping[str, ParsedTemplate]) -> dict[str, Tree]:
+    return {
         name: Tree(path=template.file.path, template=template.tree)
         for name, template in parsed.items()
         if template.tree is not None
     }
-    return tuple(
-        _rendered(file.layer, file.name, trees, sources, variation) for file in sources.layers if file.name in trees
-    )
 
 
 def _rendered(
     layer: Stability, name: str, trees: Mapping[str, Tree], sources: AgentSources, variation: Variation
 ) -> RenderedLayer:
     meter = Meter()
+    examples = Examples(sources.variables, sources.types, variation)
+    stand_ins = StandIns(meter, variation)
     outermost = Scope(names=plain_globals(meter), unknown=lambda asked: _unknown_name(asked, sources))
-    variables = Scope(outer=outermost, names=_variables(sources, variation))
-    expressions = Expressions(meter, lambda called, args: called_unknown(called, args, meter))
-    interpreter = Interpreter(trees, expressions, outermost)
+    interpreter = Interpreter(trees, Expressions(meter, stand_ins.called), outermost)
     output: Output = []
     ended = None
     try:
-        interpreter.render(name, variables, output)
+        interpreter.render(name, Scope(outer=outermost, names=examples), output)
     except Exhausted as limit:
         ended = limit.what
     except RecursionError:
         ended = "templates nested too deeply"
-    text = "".join(piece.text for piece in output)
-    return RenderedLayer(layer=layer, section=name, text=text, lines=_lines(output, trees[name].path), ended=ended)
-
-
-def _variables(sources: AgentSources, variation: Variation) -> dict[str, object]:
-    others = {
-        Stability.SESSION: bool(variation.session),
-        Stability.TURN: bool(variation.turn),
-        Stability.SEMI_STATIC: bool(variation.semi_static),
-    }
-    values: dict[str, object] = {
-        name: typed(name, kind, None, variation, other=False) for name, kind in sources.types.items()
-    }
-    for layer, examples in sources.variables.items():
-        for name, example in examples.items():
-            other = others.get(layer, False)
-            values[name] = typed(name, sources.types.get(name), example, variation, other=other)
-    return values
+    return RenderedLayer(
+        layer=layer,
+        section=name,
+        text="".join(piece.text for piece in output),
+        lines=_lines(output, trees[name].path),
+        ended=ended,
+        read=frozenset(examples),
+        called=frozenset(stand_ins.names),
+        steps=meter.steps,
+    )
 
 
 def _unknown_name(name: str, sources: AgentSources) -> object:

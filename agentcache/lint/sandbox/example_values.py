@@ -16,6 +16,7 @@ from agentcache.lint.sandbox.sequences import items_of
 from agentcache.lint.sandbox.texts import text_of
 from agentcache.lint.sandbox.values import Cycler, Expected, Function, Joiner, Moment, Namespace, Unordered
 from agentcache.prompt.canonical import JsonValue
+from agentcache.prompt.sections import Stability
 
 _DAY = datetime(2026, 3, 9, 14, 5, 7)  # an example; a zone would show in its text
 
@@ -24,16 +25,17 @@ _DAY = datetime(2026, 3, 9, 14, 5, 7)  # an example; a zone would show in its te
 class Variation:
     """In what one render differs from the plain one; each is 0 or 1.
 
-    session, turn: the values of that layer's variables. clock: time, and all that is new with each call of a function.
+    session, turn, semi_static: the values of that layer's variables.
     order: in which a process holds sets and what came from outside, and where its objects lie. locale: the host's.
     """
 
     session: int = 0
     turn: int = 0
     semi_static: int = 0
-    clock: int = 0
     order: int = 0
     locale: int = 0
+    only: frozenset[str] = frozenset()
+    """The variables whose values differ; empty means all of the layer."""
 
 
 PLAIN = Variation()
@@ -88,6 +90,39 @@ def _moment(value: JsonValue) -> datetime:
         return _DAY
 
 
+class Examples(dict[str, object]):
+    """The example values of an agent's variables, each made when it is first read. read: which were."""
+
+    def __init__(
+        self, variables: Mapping[Stability, Mapping[str, JsonValue]], types: Mapping[str, str], variation: Variation
+    ) -> None:
+        super().__init__()
+        self._layers = {name: layer for layer, names in variables.items() for name in names}
+        self._variables = variables
+        self._types = types
+        self._variation = variation
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a variable of this name."""
+        return name in self._layers or name in self._types
+
+    def __missing__(self, name: str) -> object:
+        layer = self._layers.get(name)
+        example = None if layer is None else self._variables[layer][name]
+        value = typed(name, self._types.get(name), example, self._variation, other=self._is_other(name, layer))
+        self[name] = value
+        return value
+
+    def _is_other(self, name: str, layer: Stability | None) -> bool:
+        varied_layers = {
+            Stability.SEMI_STATIC: self._variation.semi_static,
+            Stability.SESSION: self._variation.session,
+            Stability.TURN: self._variation.turn,
+        }
+        only = self._variation.only
+        return layer is not None and bool(varied_layers.get(layer)) and (not only or name in only)
+
+
 def plain_globals(meter: Meter) -> dict[str, object]:
     """Return the functions that Jinja offers everywhere, and those of its translations."""
 
@@ -125,13 +160,25 @@ def plain_globals(meter: Meter) -> dict[str, object]:
     return {name: Function(shown=f"<function {name}>", call=call) for name, call in functions.items()}
 
 
-def called_unknown(name: str, args: Args, meter: Meter) -> Expected:
-    """Return what an unknown function or filter gives: the words that call it.
+class StandIns:
+    """Stands in for functions and filters that nobody here knows. names: which were called."""
 
-    Raises `Exhausted` for arguments that are too long to say.
-    """
-    shown = ", ".join(text_of(arg, meter) for arg in args)
-    if len(shown) > 100_000:  # nobody's argument is a book
-        raise Exhausted("an argument of more than 100,000 characters")
-    meter.room(len(shown) + len(name))
-    return Expected(f"{name}({shown})")
+    def __init__(self, meter: Meter, variation: Variation) -> None:
+        self.names: set[str] = set()
+        self._meter = meter
+        self._variation = variation
+
+    def called(self, name: str, args: Args) -> Expected:
+        """Return what an unknown function or filter gives: the words that call it, and another time in others.
+
+        Raises `Exhausted` for arguments that are too long to say.
+        """
+        self.names.add(name)
+        shown = ", ".join(text_of(arg, self._meter) for arg in args)
+        if len(shown) > LONGEST_ARGUMENTS:
+            raise Exhausted(f"arguments of more than {LONGEST_ARGUMENTS:,} characters")
+        self._meter.room(len(shown) + len(name))
+        return Expected(f"{name}({shown})")
+
+
+LONGEST_ARGUMENTS = 100_000

@@ -47,10 +47,10 @@ class Meter:
         self.levels = 0
 
     def step(self, count: int = 1) -> None:
-        """Count so many steps. Raises `Exhausted` beyond `MOST_STEPS`."""
-        self.steps += count
-        if self.steps > MOST_STEPS:
+        """Count so many steps before they are taken. Raises `Exhausted` beyond `MOST_STEPS`."""
+        if self.steps + count > MOST_STEPS:
             raise Exhausted(f"more than {MOST_STEPS:,} steps")
+        self.steps += count
 
     def room(self, length: int) -> None:
         """Count a text (or list) of this length before it is made. Raises `Exhausted` where it is too long."""

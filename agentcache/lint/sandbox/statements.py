@@ -95,11 +95,14 @@ class Interpreter:
             if isinstance(node, nodes.Output):
                 self._print(node, scope, output, frame)
                 continue
-            run = self._STATEMENTS.get(type(node))
+            run = self._statement(type(node))
             signal = None if run is None else run(self, node, scope, output, frame)
             if signal is not None:
                 return signal
         return None
+
+    def _statement(self, kind: type[nodes.Node]) -> _Statement | None:
+        return self._STATEMENTS.get(kind)  # type: ignore[return-value]  # each runs the kind that it stands beside
 
     def _print(self, node: nodes.Output, scope: Scope, output: Output, frame: _Frame) -> None:
         if frame.parent is not None and scope is frame.root:
@@ -329,7 +332,7 @@ class Interpreter:
     def _continue(self, node: nodes.Continue, scope: Scope, output: Output, frame: _Frame) -> _Signal:
         return _Signal.CONTINUE
 
-    _STATEMENTS: ClassVar[Mapping[type[nodes.Node], Callable[..., _Signal | None]]] = {
+    _STATEMENTS: ClassVar[Mapping[type[nodes.Node], object]] = {
         nodes.For: _for,
         nodes.If: _if,
         nodes.Assign: _set,

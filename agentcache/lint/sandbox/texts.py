@@ -51,9 +51,7 @@ def _represented(value: object) -> str:
 
 
 def _named(value: object) -> str:
-    if isinstance(value, int):
-        return f"{value:d}"
-    if isinstance(value, str | float) or value is None:
+    if isinstance(value, str | int | float) or value is None:
         return repr(value)
     if isinstance(value, Namespace):
         return f"<Namespace {_represented(value.names)}>"

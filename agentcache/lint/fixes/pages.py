@@ -48,14 +48,15 @@ def page_of(finding: Finding, examination: Examination) -> Page | None:
 
 
 def prints_in(page: Page, index: int, examination: Examination) -> list[Print]:
-    """Return where values that vary are shown in a paragraph."""
+    """Return where values that vary are shown in a paragraph, by what it includes or calls too."""
     paragraph, path = page.paragraphs[index], page.file.path
     return [
         each
         for each in examination.prints
-        if each.place.path == path
-        and each.place.line is not None
-        and paragraph.first <= each.place.line <= paragraph.last
+        if any(
+            place.path == path and place.line is not None and paragraph.first <= place.line <= paragraph.last
+            for place in (each.place, *each.through)
+        )
     ]
 
 

@@ -79,8 +79,8 @@ def _welcome(destination: LayerFile, names: Iterable[Names], examination: Examin
     paragraphs = paragraphs_of(destination.text)
     if tree is None or paragraphs is None or in_blocks(tree) or folder_of(destination) is None:
         return False
-    if paragraphs and paragraphs[-1].within:
-        return False  # the end of the file stands in a fence of code
+    if paragraphs and (paragraphs[-1].within or paragraphs[-1].open_ended):
+        return False  # the end of the file stands in a fence of code, or swallows the blank line behind it
     bound = bound_in(tree)
     return not any(bound & (each.binds | each.needs) for each in names)
 

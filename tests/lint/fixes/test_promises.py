@@ -18,7 +18,7 @@ from agentcache.lint.rewriting import rewritten, texts_of
 from agentcache.lint.words import prompt_words
 
 CORPUS = Path(__file__).parents[4] / "shared" / "lint-corpus" / "dev"
-SLOW = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def check_each_fix(sources: AgentSources) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias, cast
 
 LineEnd: TypeAlias = Literal["\n", "\r\n", "\r", ""]
@@ -29,6 +30,7 @@ class LiteralLine:
     """Whether it stands in an HTML comment, which the model is sent like any text."""
 
 
+@lru_cache(maxsize=64)
 def literal_lines(text: str) -> tuple[LiteralLine, ...]:
     """Return the lines of a template as an editor counts them, what Jinja replaces as `HOLE`."""
     masked = without_jinja(text)
@@ -41,9 +43,7 @@ def literal_lines(text: str) -> tuple[LiteralLine, ...]:
         # An indented line is code behind a blank line or behind code; behind text it goes on with a list item.
         code = indented and (code or not lines or not lines[-1].text.strip()) if stripped else code
         inside = comment or "<!--" in line
-        lines.append(
-            LiteralLine(number=number, text=line, end=end, code=bool(fence or opened) or code, comment=inside)
-        )
+        lines.append(LiteralLine(number=number, text=line, end=end, code=bool(fence or opened) or code, comment=inside))
         if opened and not fence:
             fence = opened[1]
         elif opened and stripped == opened[1] and stripped.startswith(fence):

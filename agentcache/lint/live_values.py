@@ -94,7 +94,9 @@ _PEOPLE = re.compile(
     r"recipients?|engineers?|people|person|employees?|contacts?|clients?|colleagues?|attendees?|participants?|"
     r"approvers?|requesters?|managers?|patients?|drivers?|technicians?|handlers?|assigned)\b"
 )
-_FILES = re.compile(r"\b(?:files?|paths?|documents?|uploads?|attachments?|images?|notebooks?|sources?|pages?|buffers?)\b")
+_FILES = re.compile(
+    r"\b(?:files?|paths?|documents?|uploads?|attachments?|images?|notebooks?|sources?|pages?|buffers?)\b"
+)
 _BRANCHES = re.compile(r"\b(?:branch(?:es)?|refs?|commits?|tags?|revisions?|heads?)\b")
 _VERSION = re.compile(r"^(?!.*\b(?:versions?|api|releases?|holidays?|editions?|standards?)\b)", re.DOTALL)
 _DEICTIC = re.compile(

@@ -126,7 +126,9 @@ _PERSONAL = re.compile(
 )
 _PERSON = re.compile(r"[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}|[\w.+-]+@[\w-]+\.[\w.]+")
 _EXPRESSION = re.compile(r"\{\{.{1,300}?\}\}|\{%.{1,300}?%\}|<%=?.{1,300}?%>|\$\{[\w.]{1,80}\}", re.DOTALL)
-_FORMAT_FIELD = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)(?:[.!:\[][^{}]{0,40})?\}(?!\})|%\(([A-Za-z_]\w*)\)[sdrf]|\$([a-z_]\w*)\b")
+_FORMAT_FIELD = re.compile(
+    r"(?<!\{)\{([A-Za-z_]\w*)(?:[.!:\[][^{}]{0,40})?\}(?!\})|%\(([A-Za-z_]\w*)\)[sdrf]|\$([a-z_]\w*)\b"
+)
 _NAMES = re.compile(r"[A-Za-z_]\w*")
 _EXAMPLE = re.compile(
     r"\b(?:e\.?g|examples?|instance|such as|looks?|like|formats?|samples?|illustrat\w+|defaults?(?: to)?|pattern|"
@@ -235,7 +237,9 @@ _CALLED_TIMES = re.compile(
     rf"|\b(?:call|use|invocation|request|attempt|run|turn|step)\s+(?:number\s+|no\.?\s*|#)?{_NUMBER}\s+(?:of|/)\s+{_NUMBER}",
     re.IGNORECASE,
 )
-_COUNT_OF = re.compile(rf"\b{_NUMBER}\s+(?:of|/|out of)\s+{_NUMBER}\s+(?:\w+\s+){{0,2}}?(?:used|consumed|spent|done)\b", re.IGNORECASE)
+_COUNT_OF = re.compile(
+    rf"\b{_NUMBER}\s+(?:of|/|out of)\s+{_NUMBER}\s+(?:\w+\s+){{0,2}}?(?:used|consumed|spent|done)\b", re.IGNORECASE
+)
 _CURRENTLY = re.compile(
     rf"\b(?:currently|right now|at the moment|at present|as of now|presently|now)\b,?\s+(?:\w+\s+){{0,4}}?{_NUMBER}\b(?!\.\w)"
     rf"|\b{_NUMBER}\s+(?:\w+\s+){{1,4}}?(?:currently|right now|at the moment|at present|online|waiting|queued|pending now)\b",

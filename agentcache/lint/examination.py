@@ -47,16 +47,6 @@ class Examination:
         return render_layers(self.sources, self.parsed)
 
     @cached_property
-    def differences(self) -> tuple[Difference, ...]:
-        """The lines of the prefix that another session, call, process or host changes (differences.py)."""
-        return differing_places(self.sources, self.parsed, self.layers)
-
-    @cached_property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """Which of the prints are mistakes, and by which code (verdicts.py)."""
-        return verdicts_on(self.prints)
-
-    @cached_property
     def tools(self) -> ToolsText | Problem | None:
         """The tools with the places of all that is in them (tools_json.py), `None` where there are none."""
         return None if self.sources.tools is None else read_tools(self.sources.tools)
@@ -68,3 +58,13 @@ class Examination:
             return None
         complete = all(parsed.problem is None for parsed in self.parsed.values())
         return prompt_tokens(self.facts, self.tools, self.layers, complete=complete)
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """The lines of the prefix that another session, call, process or host changes (differences.py)."""
+        return differing_places(self.sources, self.parsed, self.layers)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Which of the prints are mistakes, and by which code (verdicts.py)."""
+        return verdicts_on(self.prints)

@@ -27,7 +27,7 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
     Raises `TargetError` when a file cannot be written.
     """
     before = {file.path: file.text for agent in run.agents for file in files_of(agent)}
-    outcome = mended(run.agents, lambda agents: run.result(agents).findings, words_of, unsafe=unsafe)
+    outcome = mended(run.agents, run.in_templates, words_of, unsafe=unsafe)
     if write:
         for path, text in sorted(outcome.texts.items()):
             _write(Path(path), text)
@@ -37,7 +37,9 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
         shown = diff(before, outcome.texts)
         typer.echo(visible(shown, keep_lines=True) if sys.stdout.isatty() else shown, nl=False)
     first = run.result(run.agents)
-    return replace(first, findings=outcome.remaining, texts={**first.texts, **outcome.texts})
+    elsewhere = [item for item in first.findings if item not in run.in_templates(run.agents)]
+    remaining = sorted([*outcome.remaining, *elsewhere], key=lambda item: (item.place.path, item.place.line or 0))
+    return replace(first, findings=tuple(remaining), texts={**first.texts, **outcome.texts})
 
 
 def words_of(agent: AgentSources) -> Mapping[str, int] | None:

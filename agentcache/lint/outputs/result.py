@@ -12,12 +12,14 @@ from agentcache.lint.finding import Finding, Loss
 class LintResult:
     """findings: in the order in which they are shown. texts: path -> text of every file that was read.
 
-    agents: how many prompts were looked at. ignored: findings that a comment ignores. known: findings of the baseline.
+    agents: how many prompts were looked at. source: what was looked at instead, a request log. ignored: findings that a
+    comment ignores. known: findings of the baseline.
     """
 
     findings: tuple[Finding, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     agents: int = 0
+    source: str | None = None
     ignored: int = 0
     known: int = 0
 

@@ -30,7 +30,7 @@ def summary(result: LintResult) -> str:
         if number
     ]
     aside = f" ({'; '.join(asides)})" if asides else ""
-    looked_at = counted(result.agents, "prompt")
+    looked_at = counted(result.agents, "prompt") if result.source is None else visible(result.source)
     if not result.findings:
         return f"{looked_at}: nothing found{aside}"
     safe = sum(item.edits is not None and item.edits.safe for item in result.findings)

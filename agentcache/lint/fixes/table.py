@@ -47,6 +47,7 @@ TEAM_FIXES: Mapping[str, TeamFixer] = MappingProxyType(
     {
         "PC019": sort_tools,
         "PC021": sort_keys,
+        "PC020": sort_values,
         "PC023": sort_values,
     }
 )

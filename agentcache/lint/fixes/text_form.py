@@ -66,7 +66,8 @@ def _changes(template: str, piece: Piece, before: Piece | None) -> Iterator[_Cha
         for found in _BLANKS.finditer(text)
         if not (trimmed and found.start() == 0) and (found.end() < len(text) or piece.end == len(template))
     ]
-    invisible = [(at, at + 1, _visible(text[at])) for at, _ in invisible_faults(text)] if not text.isascii() else []
+    faults = [at for at, _ in invisible_faults(text) if text[at] not in "\r\n"]
+    invisible = [(at, at + 1, _visible(text[at])) for at in faults]
     kept = [change for change in invisible if not _touches(change, blanks)]
     composed = [change for change in _composed(text) if not _touches(change, [*blanks, *kept])]
     for start, end, new in (*blanks, *kept, *composed):

@@ -33,8 +33,8 @@ def sort_keys(finding: Finding, examinations: Sequence[Examination]) -> Fix | No
 
 def sort_values(finding: Finding, examinations: Sequence[Examination]) -> Fix | None:
     """Order what has no order of its own, `enum` and `required`; only where the files differ in that and no more."""
-    if not finding.also:
-        return None
+    if {place.path for place in finding.also} <= {finding.place.path}:
+        return None  # of one file alone nobody can tell which order the others have
     fix = _rewritten(finding, examinations, lambda text, listed: _sorted(text, listed, _values))
     plain = {repr(_unordered(listed)) for _, listed in _lists(finding, examinations)}
     return fix if len(plain) == 1 else None

@@ -290,7 +290,7 @@ def _until(process: subprocess.Popen[str], words: str) -> str:
 
 def test_watching_tells_again_when_a_file_changes_and_outlives_errors(watcher: subprocess.Popen[str]) -> None:
     assert "PC001" in _until(watcher, "2 prompts: ")
-    write(Path("prompts/clock/static.j2"), f"You help.\n{WORDS}\n")
+    write(Path("prompts/clock/static.j2"), "Sort the letters by sender. " * 400 + "Done.\n")
     assert "--- prompts/clock/static.j2" in _until(watcher, "2 prompts: nothing found")
     write(Path("prompts/clock/agent.toml"), "modle = 1\n")
     assert "unknown key modle" in _until(watcher, "unknown key")

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 from typer.testing import Result
 
+from tests.cli.test_explain import RULES, write_log
 from tests.lint.outputs.test_machine_outputs import SARIF
 
 Cli = Callable[..., Result]
@@ -21,7 +23,10 @@ WORDS = ("Answer kindly and briefly. " * 400).strip()
 def prompts(team: Path) -> Path:
     """Two prompt directories: `clock` shows the time in line 3, `clean` has nothing to find."""
     (team / "team.py").unlink()  # its agents are linted elsewhere
-    for name, text in (("clock", f"You help.\n\nIt is {{{{ now() }}}}.\n\n{WORDS}\n"), ("clean", f"You help.\n{WORDS}\n")):
+    for name, text in (
+        ("clock", f"You help.\n\nIt is {{{{ now() }}}}.\n\n{WORDS}\n"),
+        ("clean", f"You help.\n{WORDS}\n"),
+    ):
         write(team / "prompts" / name / "static.j2", text)
         write(team / "prompts" / name / "agent.toml", 'model = "claude-opus-5"\n[environment]\nglobals = ["now"]\n')
     return team
@@ -248,20 +253,8 @@ def test_a_python_file_is_read_and_not_run(cli: Cli) -> None:
 
 
 def test_a_request_log_is_linted(cli: Cli) -> None:
-    marked = {"type": "text", "cache_control": {"type": "ephemeral"}}
-    request = {"model": "claude-opus-5", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi."}]}
-    usage = {"input_tokens": 5, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 3000, "output_tokens": 1}
-    lines = [
-        json.dumps(
-            {
-                "t": 20 * number,
-                "request": {**request, "system": [{**marked, "text": f"Now: 10:2{number}\n{WORDS}"}]},
-                "response": {"usage": usage},
-            }
-        )
-        for number in range(3)
-    ]
-    write(Path("requests.jsonl"), "\n".join(lines) + "\n")
+    systems = [f"Now: 10:2{minute}\n{RULES}" for minute in range(3)]
+    write_log(Path("requests.jsonl"), systems, read=[0, 0, 0])
     result = cli("lint", "--log", "requests.jsonl", "--format", "json")
 
     assert result.exit_code == 1
@@ -270,25 +263,26 @@ def test_a_request_log_is_linted(cli: Cli) -> None:
 
 
 @pytest.fixture
-def watcher(prompts: Path) -> Iterator[subprocess.Popen[str]]:
+def watcher(prompts: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`agentcache lint --watch` as a process of its own."""
     command = [sys.executable, "-c", "from agentcache.cli import main; main()", "lint", "prompts", "--watch"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=prompts)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=prompts)
     yield process
     process.kill()
     process.wait()
 
 
-def _until(process: subprocess.Popen[str], words: str) -> str:
-    """Return what is printed up to the line with `words`."""
-    told = ""
-    deadline = time.monotonic() + 60
-    while words not in told and time.monotonic() < deadline:
-        told += process.stdout.readline()
-    return told
+def _until(process: subprocess.Popen[bytes], words: str) -> str:
+    """Return what is printed until `words` are among it."""
+    told = b""
+    while words.encode() not in told:
+        ready, _, _ = select.select([process.stdout], [], [], 60)
+        assert ready, f"no {words!r} in {told!r}"
+        told += os.read(process.stdout.fileno(), 4096)
+    return told.decode()
 
 
-def test_watching_tells_again_when_a_file_changes_and_outlives_errors(watcher: subprocess.Popen[str]) -> None:
+def test_watching_tells_again_when_a_file_changes_and_outlives_errors(watcher: subprocess.Popen[bytes]) -> None:
     assert "PC001" in _until(watcher, "2 prompts: ")
     write(Path("prompts/clock/static.j2"), "Sort the letters by sender. " * 400 + "Done.\n")
     assert "--- prompts/clock/static.j2" in _until(watcher, "2 prompts: nothing found")

@@ -266,10 +266,9 @@ def test_a_request_log_is_linted(cli: Cli) -> None:
 def watcher(prompts: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`agentcache lint --watch` as a process of its own."""
     command = [sys.executable, "-c", "from agentcache.cli import main; main()", "lint", "prompts", "--watch"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=prompts)
-    yield process
-    process.kill()
-    process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=prompts) as process:
+        yield process
+        process.kill()
 
 
 def _until(process: subprocess.Popen[bytes], words: str) -> str:

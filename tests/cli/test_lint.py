@@ -273,11 +273,12 @@ def watcher(prompts: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def _until(process: subprocess.Popen[bytes], words: str) -> str:
     """Return what is printed until `words` are among it."""
-    told = b""
+    told, pipe = b"", process.stdout
+    assert pipe is not None
     while words.encode() not in told:
-        ready, _, _ = select.select([process.stdout], [], [], 60)
+        ready, _, _ = select.select([pipe], [], [], 60)
         assert ready, f"no {words!r} in {told!r}"
-        told += os.read(process.stdout.fileno(), 4096)
+        told += os.read(pipe.fileno(), 4096)
     return told.decode()
 
 

@@ -1,0 +1,135 @@
+"""What names mean in a Python file, as far as its text shows it: what is imported, and what is assigned once.
+
+Runs no code. A name that is assigned twice, in a loop or in a branch, or that a function is given, means nothing here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_SCOPES = (*_FUNCTIONS, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The names of a module or of one function in it.
+
+    values: name -> the expression that it is assigned, once. functions: name -> the function of that name.
+    imports: name -> what it stands for (`agentcache.Agent`). taken: every name that means something here.
+    """
+
+    values: Mapping[str, ast.expr]
+    functions: Mapping[str, ast.FunctionDef | ast.AsyncFunctionDef]
+    imports: Mapping[str, str]
+    taken: frozenset[str]
+    outer: Scope | None = None
+
+    def owner(self, name: str) -> Scope | None:
+        """Return the nearest scope in which a name means something."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.taken:
+            scope = scope.outer
+        return scope
+
+    def dotted(self, node: ast.expr) -> str | None:
+        """Return the full name of what an expression names (`agentcache.Prompt.from_dir`); `None` if not imported."""
+        if isinstance(node, ast.Attribute):
+            above = self.dotted(node.value)
+            return None if above is None else f"{above}.{node.attr}"
+        if not isinstance(node, ast.Name):
+            return None
+        owner = self.owner(node.id)
+        return None if owner is None else owner.imports.get(node.id)
+
+
+def expressions(tree: ast.Module) -> Iterator[tuple[ast.expr, Scope]]:
+    """Yield every expression of a module with the scope that it stands in, in the order of the text."""
+    yield from _expressions(tree.body, scope_of(tree, outer=None))
+
+
+def _expressions(body: Iterable[ast.AST], scope: Scope) -> Iterator[tuple[ast.expr, Scope]]:
+    for node in body:
+        if isinstance(node, ast.expr):
+            yield node, scope
+        inner = scope_of(node, outer=scope) if isinstance(node, _FUNCTIONS) else scope
+        yield from _expressions(ast.iter_child_nodes(node), inner)
+
+
+@dataclass(slots=True)
+class _Bindings:
+    counts: dict[str, int] = field(default_factory=dict)
+    values: dict[str, ast.expr] = field(default_factory=dict)
+    functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
+
+    def bind(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+
+def scope_of(node: ast.AST, *, outer: Scope | None) -> Scope:
+    """Return the names of a module or a function; `outer` is what is around it."""
+    found = _Bindings()
+    if isinstance(node, _FUNCTIONS):
+        given = node.args
+        for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+            if each is not None:
+                found.bind(each.arg)
+    body = node.body if isinstance(getattr(node, "body", None), list) else []  # type: ignore[attr-defined]  # asked for
+    _bind_all(body, found, certain=True)
+    once = {name for name, count in found.counts.items() if count == 1}
+    return Scope(
+        values={name: value for name, value in found.values.items() if name in once},
+        functions={name: each for name, each in found.functions.items() if name in once},
+        imports=found.imports,
+        taken=frozenset(found.counts),
+        outer=outer,
+    )
+
+
+def _bind_all(body: Iterable[ast.AST], found: _Bindings, *, certain: bool) -> None:
+    """Note what statements assign. certain: they are performed once, neither in a branch nor in a loop."""
+    for node in body:
+        if isinstance(node, ast.Assign) and certain and len(node.targets) == 1:
+            _bind_value(node.targets[0], node.value, found)
+        elif isinstance(node, ast.AnnAssign) and certain and node.value is not None:
+            _bind_value(node.target, node.value, found)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            _bind_imports(node, found)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.bind(node.name)
+            if not isinstance(node, ast.ClassDef) and certain:
+                found.functions[node.name] = node
+        else:
+            _bind_inside(node, found, certain=certain and isinstance(node, ast.With | ast.AsyncWith | ast.Expr))
+
+
+def _bind_inside(node: ast.AST, found: _Bindings, *, certain: bool) -> None:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        found.bind(node.id)
+    elif isinstance(node, ast.Global | ast.Nonlocal):
+        for name in node.names:
+            found.bind(name)
+    elif not isinstance(node, _SCOPES):
+        _bind_all(ast.iter_child_nodes(node), found, certain=certain)
+
+
+def _bind_value(target: ast.expr, value: ast.expr, found: _Bindings) -> None:
+    if isinstance(target, ast.Name):
+        found.bind(target.id)
+        found.values[target.id] = value
+    else:
+        _bind_inside(target, found, certain=False)
+
+
+def _bind_imports(node: ast.Import | ast.ImportFrom, found: _Bindings) -> None:
+    for each in node.names:
+        if isinstance(node, ast.ImportFrom):
+            name, meaning = each.asname or each.name, f"{'.' * node.level}{node.module or ''}.{each.name}"
+        else:
+            name = each.asname or each.name.partition(".")[0]
+            meaning = each.name if each.asname else name
+        found.counts.setdefault(name, 1)  # imported in a branch and in another one, it means the same
+        found.imports[name] = meaning

@@ -47,7 +47,7 @@ def live_value(text: str) -> str | None:
 def _live_numbers(numbers: Sequence[int | float], about: str) -> str | None:
     if all(re.fullmatch(values.EPOCH, str(number)) for number in numbers):
         return "moments"
-    large = [number for number in numbers if number >= _LARGE and number % 100]
+    large = [number for number in numbers if number >= _LARGE and number % 100 and number not in _YEARS]
     if len(large) * 2 > len(numbers) and _THINGS.search(about):
         return "ids"
     return None
@@ -73,6 +73,7 @@ def _numbered(digits: int) -> Callable[[str], bool]:
 
 
 _LARGE = 1_000
+_YEARS = range(1900, 2101)
 _PLACEHOLDERS = frozenset({"", "all", "any", "none", "other", "new", "unknown", "n/a", "*", "default", "unassigned"})
 _STANDARD = re.compile(
     r"(?:iso|sha|aes|utf|rfc|epsg|cwe|ieee|iec|din|en|ecma|cp|windows|koi|latin|rsa|rs|es|hs|ps|md|crc|hmac|bcp|"

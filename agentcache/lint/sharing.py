@@ -107,9 +107,7 @@ def _other_start(first: _Member, second: _Member) -> Finding | None:
     return _found("PC053", first, second, here, there, what, lost)
 
 
-def _found(
-    code: str, first: _Member, second: _Member, place: Place, other: Place, what: str, tokens: int
-) -> Finding:
+def _found(code: str, first: _Member, second: _Member, place: Place, other: Place, what: str, tokens: int) -> Finding:
     loss = rewritten(tokens, second.tokens.facts)
     return found(
         code,

@@ -53,7 +53,7 @@ def volatile_words(text: str, known: Speakers) -> VolatileWords | None:
     proven = next(_expressions(text, known), None) or next(_identities(text, known), None)
     if proven is not None:
         return proven
-    for look in (_paths, _hosts, _counts, _live, _ids, _served, _git, _moments):
+    for look in (_paths, _hosts, _counts, _live, _ids, _versions, _served, _git, _moments):
         for found in look(text):
             if not _shown(text, found.start):
                 return found
@@ -178,6 +178,13 @@ _hosts = _look(
     re.compile(r"\b[a-z][a-z0-9-]{1,40}-(?=[a-f0-9]{0,9}\d)[a-f0-9]{8,10}-[a-z0-9]{5}\b"),
     re.compile(r"\b(?:host(?:name)?|node|pod|worker|replica|machine|server|container|instance|runner)(?:\s*[:=]\s*|\s+)[`']?(?=[a-z_.-]{0,30}\d)(?:[a-z]{1,20}[-_])+[a-z0-9]{1,20}(?:[-_.][a-z0-9]{1,20}){0,4}\b", re.IGNORECASE),
 )  # fmt: skip
+_versions = _look(
+    "the day of a version",
+    re.compile(rf"\b(?:version|snapshot|build|revision|index|schema|state|copy|v)\s*(?:of|from|dated|:|as of)?\s*{values.MOMENT}", re.IGNORECASE),
+    re.compile(rf"(?<!api )\b(?:build|snapshot|revision|index(?:ed)?|copy|dump|export|data)\s*(?:of|from|dated|:|as of)?\s*{values.DAY}", re.IGNORECASE),
+    re.compile(rf"(?:^|[.;(\[]\s*)(?:version|v|rev)\s*[:.]?\s*{values.DAY}", re.IGNORECASE),
+    re.compile(rf"\((?:as of |v|version |updated )?{values.DAY}\)", re.IGNORECASE),
+)  # fmt: skip
 _moments = _look(
     "a moment",
     re.compile(rf"(?<!before )(?<!after )(?<!since )(?<!until ){values.MOMENT}", re.IGNORECASE),
@@ -194,10 +201,6 @@ _ids = _look(
     re.compile(rf"{values.UUID}"),
     re.compile(r"\b(?:sess|req|run|conv|trace|thread|msg|usr|toolu|job|cus)_(?=[a-zA-Z]{0,20}\d)[A-Za-z0-9]{5,40}\b"),
     re.compile(r"\bbuild\s*(?:no\.?|number|:|#)?\s*\d{3,}\b(?! or (?:later|newer))", re.IGNORECASE),
-    re.compile(rf"\b(?:version|snapshot|build|revision|index|schema|state|copy|v)\s*(?:of|from|dated|:|as of)?\s*{values.MOMENT}", re.IGNORECASE),
-    re.compile(rf"(?<!api )\b(?:build|snapshot|revision|index(?:ed)?|copy|dump|export|data)\s*(?:of|from|dated|:|as of)?\s*{values.DAY}", re.IGNORECASE),
-    re.compile(rf"(?:^|[.;(\[]\s*)(?:version|v|rev)\s*[:.]?\s*{values.DAY}", re.IGNORECASE),
-    re.compile(rf"\((?:as of |v|version |updated )?{values.DAY}\)", re.IGNORECASE),
 )  # fmt: skip
 _served = _look(
     "whoever is served",

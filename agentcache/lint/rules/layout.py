@@ -87,7 +87,7 @@ def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
             examination,
             place,
             f"about {movable.tokens:,} tokens of text that is always the same stand {where}: they are written anew with "
-            f"each {often} instead of being read{in_words(loss, of=f'{often.split()[0]}s')}",
+            f"each {often} instead of being read{in_words(loss, of=f'{often.split(maxsplit=1)[0]}s')}",
             layer=layer,
             confidence=Confidence.LIKELY if layer is Stability.SESSION else Confidence.POSSIBLE,
             fix="move the text that does not vary into the static layer, in front of every value",

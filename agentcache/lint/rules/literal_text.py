@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agentcache.lint.agent_sources import LayerFile, SourceFile
-from agentcache.lint.byte_forms import ByteFault, ByteForm, byte_faults, composition_fault, has_only, invisible_faults, may_have_faults
+from agentcache.lint.byte_forms import (
+    ByteFault,
+    ByteForm,
+    byte_faults,
+    composition_fault,
+    has_only,
+    invisible_faults,
+    may_have_faults,
+)
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
-from agentcache.lint.literal_text import LiteralLine, literal_lines
+from agentcache.lint.literal_text import literal_lines
 from agentcache.lint.losses import in_words, loss_behind
 from agentcache.lint.rules.found import found
 from agentcache.lint.rules.rule import Rule

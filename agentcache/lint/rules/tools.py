@@ -51,7 +51,7 @@ def _volatile(
     volatile = volatile_words(words.text, known)
     if volatile is not None:
         loss = loss_behind(examination, "tools")
-        said = words.text[volatile.start : volatile.end].strip()
+        said = words.text[volatile.start : volatile.end].strip(" .([")
         place = tools.lines.place_in_string(words.node, volatile.start, volatile.end)
         if words.node.kind == "template":
             place = words.place
@@ -97,9 +97,7 @@ def _live_schema(examination: Examination) -> Iterator[Finding]:
                 )
 
 
-def _live(
-    examination: Examination, tools: ToolsText, tool: ToolText, enum: ToolEnum
-) -> Iterator[Finding]:
+def _live(examination: Examination, tools: ToolsText, tool: ToolText, enum: ToolEnum) -> Iterator[Finding]:
     scalars = [
         value.scalar
         for value in enum.values

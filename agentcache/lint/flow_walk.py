@@ -18,7 +18,7 @@ from agentcache.lint.flow_names import Names
 from agentcache.lint.flow_noting import Note, Notes
 from agentcache.lint.origins import Role
 from agentcache.lint.syntax import ParsedTemplate
-from agentcache.lint.values import NONE, NOTHING, Shown, Traces, Value, joined
+from agentcache.lint.values import NONE, NOTHING, Shown, Trace, Traces, Value, joined
 
 Scope: TypeAlias = dict[str, Value]
 MOST_STEPS = 60_000

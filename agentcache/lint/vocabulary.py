@@ -26,121 +26,166 @@ _ = frozenset
 
 # --- Clocks: what is asked for the time. The words alone, or with a word that says "the present one".
 _CLOCK_NAMES = _(
-    ["now", "utcnow", "nowutc", "utc_now", "now_utc", "time", "time_ns", "timestamp", "timestamps", "clock", "epoch", "uptime", "localtime", "gmtime", "ctime", "asctime", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "unixtime", "unix_time", "unix", "timenow", "ts", "now_iso", "isonow", "iso_now", "datetime_now", "time_now", "now_str", "strftime_now", "moment", "get_now", "getnow", "wallclock", "wall_clock", "minute", "second", "hour", "minutes", "seconds", "time_of_day", "timeofday", "elapsed", "millis", "milliseconds", "nanoseconds"]
+    """now utcnow nowutc utc_now now_utc time time_ns timestamp timestamps clock epoch uptime localtime gmtime
+    ctime asctime monotonic monotonic_ns perf_counter perf_counter_ns process_time unixtime unix_time unix timenow ts
+    now_iso isonow iso_now datetime_now time_now now_str strftime_now moment get_now getnow wallclock wall_clock
+    minute second hour minutes seconds time_of_day timeofday elapsed millis milliseconds nanoseconds""".split()
 )
 _PRESENT = _(
-    ["current", "now", "local", "utc", "server", "system", "present", "get", "wall", "actual", "todays", "request", "host", "generation", "render"]
+    "current now local utc server system present get wall actual todays request host generation render".split()
 )
-_TIME_WORDS = _(["time", "timestamp", "datetime", "clock", "hour", "minute", "second", "seconds", "minutes", "epoch", "instant", "moment", "now"])
+_TIME_WORDS = _("time timestamp datetime clock hour minute second seconds minutes epoch instant moment now".split())
 # A value that is stamped when something happened: `generated_at`, `sent_at`. What a past participle needs is `at`.
 _STAMPED = _(
-    ["generated", "rendered", "requested", "created", "updated", "started", "fetched", "sent", "received", "issued", "built", "compiled", "printed", "refreshed", "loaded", "modified", "checked", "synced", "logged"]
+    "generated rendered requested created updated started fetched sent received issued built compiled printed "
+    "refreshed loaded modified checked synced logged".split()
 )
 # Filters that count from now on.
 _RELATIVE_TIME = _(
-    ["timeago", "time_ago", "naturaltime", "natural_time", "timesince", "time_since", "timeuntil", "relative_time", "from_now", "fromnow", "humanize_time", "ago", "age"]
+    "timeago time_ago naturaltime natural_time timesince time_since timeuntil relative_time from_now fromnow "
+    "humanize_time ago age".split()
 )
 
 # --- Days.
 _DATE_NAMES = _(
-    ["today", "date", "day", "weekday", "todays_date", "today_date", "date_today", "current_date", "day_of_week", "dayofweek", "day_name", "tomorrow", "yesterday", "day_of_year", "week_number", "weekno", "isoweekday", "utc_today", "utctoday"]
+    """today date day weekday todays_date today_date date_today current_date day_of_week dayofweek day_name
+    tomorrow yesterday day_of_year week_number weekno isoweekday utc_today utctoday""".split()
 )
-_DAY_WORDS = _(["date", "day", "week", "weekday", "month", "year", "quarter"])
+_DAY_WORDS = _("date day week weekday month year quarter".split())
 
 # --- Identifiers made for one request, message or run.
 _ID_NAMES = _(
-    ["uuid", "uuid1", "uuid4", "uuid6", "uuid7", "uuid4_hex", "guid", "ulid", "nanoid", "nano_id", "nonce", "ksuid", "cuid", "xid", "token_hex", "token_urlsafe", "token_bytes", "objectid", "object_id", "idempotency_key", "random_id", "unique_id", "new_id", "make_id", "gen_id", "generate_id", "request_key", "short_id", "shortid", "rid", "reqid", "traceparent", "traceid", "requestid", "correlationid"]
+    """uuid uuid1 uuid4 uuid6 uuid7 uuid4_hex guid ulid nanoid nano_id nonce ksuid cuid xid token_hex token_urlsafe
+    token_bytes objectid object_id idempotency_key random_id unique_id new_id make_id gen_id generate_id request_key
+    short_id shortid rid reqid traceparent traceid requestid correlationid""".split()
 )
 _ID_OWNERS = _(
-    ["request", "trace", "span", "correlation", "message", "transaction", "run", "session", "conversation", "thread", "call", "invocation", "job", "unique", "random", "event", "execution", "response", "prompt", "completion", "render", "req", "msg", "tx", "batch", "idempotency", "operation", "interaction", "turn", "chat"]
+    """request trace span correlation message transaction run session conversation thread call invocation job
+    unique random event execution response prompt completion render req msg tx batch idempotency operation interaction
+    turn chat""".split()
 )
-_ID_WORDS = _(["id", "ids", "uuid", "guid", "uid", "key", "token", "ref", "nonce", "hash", "no"])
+_ID_WORDS = _("id ids uuid guid uid key token ref nonce hash no".split())
 
 # --- Who it is. The thing (`customer`), or a word that names a person (`name`, `email`) with or without the thing.
 _PEOPLE = _(
-    ["user", "customer", "client", "member", "person", "employee", "account", "tenant", "organisation", "organization", "org", "company", "author", "requester", "reporter", "assignee", "reviewer", "operator", "caller", "guest", "visitor", "shopper", "buyer", "seller", "learner", "teacher", "student", "patient", "doctor", "driver", "passenger", "recipient", "sender", "applicant", "candidate", "contact", "subscriber", "holder", "owner", "speaker", "viewer", "player", "donor", "admin", "agent", "engineer", "analyst", "manager", "colleague", "participant", "profile", "me", "principal", "actor", "identity", "recipient", "merchant", "partner", "householder", "resident", "traveller", "traveler", "parent", "child", "team", "workspace"]
+    """user customer client member person employee account tenant organisation organization org company author
+    requester reporter assignee reviewer operator caller guest visitor shopper buyer seller learner teacher student
+    patient doctor driver passenger recipient sender applicant candidate contact subscriber holder owner speaker viewer
+    player donor admin agent engineer analyst manager colleague participant profile me principal actor identity
+    recipient merchant partner householder resident traveller traveler parent child team workspace""".split()
 )
 _WHO = _(
-    ["user", "username", "customer", "client", "member", "person", "employee", "account", "tenant", "organisation", "organization", "org", "company", "email", "mail", "phone", "login", "nickname", "surname", "firstname", "lastname", "fullname", "requester", "caller", "subscriber", "patient", "student", "whoami", "identity", "principal", "me", "nick", "handle", "telephone", "mobile", "msisdn", "ssn", "customers"]
+    """user username customer client member person employee account tenant organisation organization org company
+    email mail phone login nickname surname firstname lastname fullname requester caller subscriber patient student
+    whoami identity principal me nick handle telephone mobile msisdn ssn
+    customers""".split()
 )
 _NAMING = _(
-    ["name", "names", "email", "mail", "phone", "id", "uid", "login", "handle", "username", "surname", "firstname", "lastname", "address", "title", "slug", "number"]
+    "name names email mail phone id uid login handle username surname firstname lastname address title slug number".split()
 )
 _PERSONAL = (
-    _(["first", "name"]),
-    _(["last", "name"]),
-    _(["full", "name"]),
-    _(["display", "name"]),
-    _(["given", "name"]),
-    _(["family", "name"]),
-    _(["preferred", "name"]),
-    _(["nick", "name"]),
-    _(["e", "mail"]),
-    _(["phone", "number"]),
-    _(["email", "address"]),
-    _(["middle", "name"]),
+    _("first name".split()),
+    _("last name".split()),
+    _("full name".split()),
+    _("display name".split()),
+    _("given name".split()),
+    _("family name".split()),
+    _("preferred name".split()),
+    _("nick name".split()),
+    _("e mail".split()),
+    _("phone number".split()),
+    _("email address".split()),
+    _("middle name".split()),
 )
 
 # --- Machine and place of work.
 _HOST_NAMES = _(
-    ["host", "hostname", "fqdn", "gethostname", "getfqdn", "cwd", "pwd", "getcwd", "getcwdb", "workdir", "pid", "ppid", "getpid", "getppid", "pod", "podname", "node", "nodename", "env", "environ", "getenv", "environment_variable", "envvar", "env_var", "uname", "tmpdir", "tmp", "tempdir", "gettempdir", "mkdtemp", "mkstemp", "homedir", "home", "ip", "ipaddress", "ip_address", "localhost", "machine", "mac", "getuser", "getlogin", "whoami_os", "container", "container_id", "getnode", "cpu_count", "executable", "argv", "loadavg", "getloadavg", "instance_id", "replica", "worker", "kernel", "expanduser", "abspath", "realpath", "os_name", "os_version", "platform"]
+    """host hostname fqdn gethostname getfqdn cwd pwd getcwd getcwdb workdir pid ppid getpid getppid pod podname
+    node nodename env environ getenv environment_variable envvar env_var uname tmpdir tmp tempdir gettempdir mkdtemp
+    mkstemp homedir home ip ipaddress ip_address localhost machine mac getuser getlogin whoami_os container
+    container_id getnode cpu_count executable argv loadavg getloadavg instance_id replica worker kernel
+    expanduser abspath realpath os_name os_version platform""".split()
 )
-_HOST_ROOTS = _(["env", "environ", "environment_variables", "sys", "platform", "socket", "tempfile", "psutil", "getpass"])
+_HOST_ROOTS = _("env environ environment_variables sys platform socket tempfile psutil getpass".split())
 _PLACES = _(
-    ["working", "work", "current", "temp", "tmp", "home", "project", "workspace", "root", "scratch", "install", "checkout", "repo", "source", "data", "base"]
+    "working work current temp tmp home project workspace root scratch install checkout repo source data base".split()
 )
-_PATHS = _(["dir", "directory", "folder", "path", "root", "tree"])
-_HOST_WORDS = _(["hostname", "pod", "pid", "cwd", "environ", "envvar"])
+_PATHS = _("dir directory folder path root tree".split())
+_HOST_WORDS = _("hostname pod pid cwd environ envvar".split())
 
 # --- State of a repository.
 _GIT_NAMES = _(
-    ["git", "sha", "branch", "commit", "dirty", "revision", "rev", "branch_name", "git_sha", "commit_sha", "commit_hash", "head_sha", "short_sha", "commit_id", "hexsha", "git_status", "git_branch", "git_diff", "current_branch", "worktree", "uncommitted", "uncommitted_changes", "changed_files", "git_log", "last_commit", "latest_commit", "is_dirty", "head_commit", "head_ref"]
+    """git sha branch commit dirty revision rev branch_name git_sha commit_sha commit_hash head_sha short_sha
+    commit_id hexsha git_status git_branch git_diff current_branch worktree uncommitted uncommitted_changes changed_files
+    git_log last_commit latest_commit is_dirty head_commit head_ref""".split()
 )
-_GIT_WORDS = _(["git", "commit", "sha", "dirty", "hexsha", "worktree", "uncommitted"])
+_GIT_WORDS = _("git commit sha dirty hexsha worktree uncommitted".split())
 
 # --- What counts on with every call.
 _COUNTER_NAMES = _(
-    ["turn", "turns", "step", "iteration", "attempt", "attempts", "counter", "count", "retries", "retry", "retry_count", "usage", "budget", "seq", "sequence", "serial", "serial_number", "tick", "ticks", "progress", "spent", "remaining", "quota", "usage_so_far", "token_usage", "tokens", "tokens_used", "tokens_left", "used_tokens", "increment", "inc", "next_number", "next_serial", "context_left", "context_used", "headroom", "round", "cursor", "offset", "position"]
+    """turn turns step iteration attempt attempts counter count retries retry retry_count usage budget seq
+    sequence serial serial_number tick ticks progress spent remaining quota usage_so_far token_usage tokens tokens_used
+    tokens_left used_tokens increment inc next_number next_serial context_left context_used headroom
+    round cursor offset position""".split()
 )
 _COUNTED = _(
-    ["turn", "turns", "step", "steps", "iteration", "iterations", "attempt", "attempts", "retry", "retries", "message", "messages", "token", "tokens", "call", "calls", "round", "rounds", "request", "requests", "budget", "quota", "cost", "credit", "credits", "usd", "dollars", "context", "window", "time"]
+    """turn turns step steps iteration iterations attempt attempts retry retries message messages token tokens
+    call calls round rounds request requests budget quota cost credit credits usd dollars context window time""".split()
 )
 _COUNTING = _(
-    ["number", "count", "no", "index", "num", "counter", "left", "remaining", "used", "spent", "total", "consumed", "usage", "budget", "sofar", "far", "quota", "so", "current"]
+    """number count no index num counter left remaining used spent total consumed usage budget sofar far
+    quota so current""".split()
 )
-_NEXT = _(["serial", "number", "index", "seq", "sequence", "id", "no", "count", "counter", "value", "ticket"])
+_NEXT = _("serial number index seq sequence id no count counter value ticket".split())
 
 # --- What is looked up for the question at hand, or changes by itself.
 _LIVE_NAMES = _(
-    ["memory", "memories", "recall", "recalled", "retrieve", "retrieved", "retrieval", "rag", "search", "similarity_search", "query", "fetch", "documents", "docs", "passages", "chunks", "snippets", "context", "contexts", "knowledge", "weather", "forecast", "stock", "stocks", "price", "prices", "quote", "quotes", "rate", "rates", "news", "headlines", "feed", "inbox", "alerts", "sensor", "sensors", "metrics", "hits", "matches", "neighbours", "neighbors", "search_results", "results", "scratchpad", "inventory", "availability", "balance", "traffic", "stock_level", "stock_levels", "tool_result", "tool_results", "last_result", "vector_search", "semantic_search", "knn", "top_k", "kb_search", "lookup_documents", "history", "transcript", "related", "citations", "sources", "evidence", "facts", "summary_so_far", "notifications", "tweets", "tickets_now", "status_page", "market_data", "telemetry", "queue_depth", "observation", "observations"]
+    """memory memories recall recalled retrieve retrieved retrieval rag search similarity_search query fetch
+    documents docs passages chunks snippets context contexts knowledge weather forecast stock stocks price prices quote
+    quotes rate rates news headlines feed inbox alerts sensor sensors metrics hits matches neighbours neighbors
+    search_results results scratchpad inventory availability balance traffic stock_level stock_levels tool_result
+    tool_results last_result vector_search semantic_search knn top_k kb_search lookup_documents history transcript
+    related citations sources evidence facts summary_so_far notifications tweets tickets_now status_page
+    market_data telemetry queue_depth
+    observation observations""".split()
 )
 _LIVE_CALLS = _(
-    ["retrieve", "retrieval", "recall", "search", "query", "fetch", "similarity_search", "vector_search", "semantic_search", "weather", "forecast", "stock", "price", "prices", "news", "headlines", "feed", "inbox", "sensor", "metrics", "memory", "memories", "rag", "knn", "execute", "scalar", "scalars", "urlopen", "read_url", "http_get", "web_search", "lookup_docs", "get_context", "get_documents", "get_weather", "get_relevant_documents", "get_memories", "load_memory", "remember", "nearest", "market", "ticker", "relevant", "live", "latest", "fetch_json", "exchange_rate", "fx_rate", "status_of", "current_load", "queue_depth"]
+    """retrieve retrieval recall search query fetch similarity_search vector_search semantic_search weather
+    forecast stock price prices news headlines feed inbox sensor metrics memory memories rag knn execute scalar
+    scalars urlopen read_url http_get web_search lookup_docs get_context get_documents get_weather
+    get_relevant_documents get_memories load_memory remember nearest market ticker relevant live latest
+    fetch_json exchange_rate fx_rate status_of current_load queue_depth""".split()
 )
 _LIVE_WORDS = _(
-    ["retrieve", "retrieved", "retrieval", "recall", "recalled", "memory", "memories", "fetched", "live", "latest", "realtime", "weather", "forecast", "headlines", "news", "search", "rag"]
+    """retrieve retrieved retrieval recall recalled memory memories fetched live latest realtime weather
+    forecast headlines news search rag""".split()
 )
 _LIVE_ROOTS = _(
-    ["memory", "memories", "vectorstore", "vector_store", "retriever", "rag", "db", "database", "cursor", "http", "requests", "httpx", "api", "weather", "stocks", "market", "sensors", "kb", "knowledge_base", "index", "elastic", "redis", "cache"]
+    "memory memories vectorstore vector_store retriever rag db database cursor http requests httpx api weather "
+    "stocks market sensors kb knowledge_base index elastic redis cache".split()
 )
 
 # --- Chance.
 _RANDOM_NAMES = _(
-    ["random", "rand", "randint", "randrange", "choice", "choices", "sample", "shuffle", "shuffled", "uniform", "gauss", "randbytes", "getrandbits", "urandom", "lipsum", "lorem", "dice", "coin", "coin_flip", "randbelow", "permutation", "random_sample", "pick_random", "random_choice", "rand_choice", "sample_one", "randomize", "randomise", "jitter", "reservoir", "betavariate", "normalvariate", "triangular"]
+    """random rand randint randrange choice choices sample shuffle shuffled uniform gauss randbytes
+    getrandbits urandom lipsum lorem dice coin coin_flip randbelow permutation random_sample pick_random
+    random_choice rand_choice sample_one randomize randomise jitter reservoir betavariate normalvariate triangular""".split()
 )
-_RANDOM_WORDS = _(["random", "randomly", "randomized", "randomised", "shuffle", "shuffled", "rand"])
-_RANDOM_ROOTS = _(["random", "secrets", "faker", "fake", "rng"])
+_RANDOM_WORDS = _("random randomly randomized randomised shuffle shuffled rand".split())
+_RANDOM_ROOTS = _("random secrets faker fake rng".split())
 
 # --- What belongs to a session, asked from the environment instead of declared.
-_SESSION_ROOTS = _(["request", "session", "cookies", "headers", "current_session", "get_locale", "current_locale"])
-_USER_ROOTS = _(["user", "current_user", "get_user", "get_current_user", "customer", "tenant", "current_tenant", "identity", "principal"])
+_SESSION_ROOTS = _("request session cookies headers current_session get_locale current_locale".split())
+_USER_ROOTS = _("user current_user get_user get_current_user customer tenant current_tenant identity principal".split())
 
 # --- Always the same although a word sounds otherwise.
 _STABLE_CALLS = _(
-    ["uuid3", "uuid5", "fromisoformat", "fromtimestamp", "utcfromtimestamp", "strptime", "combine", "fromordinal", "fromisocalendar", "timedelta", "timezone", "tzinfo", "zoneinfo", "relativedelta", "join", "basename", "dirname", "splitext", "normpath", "sep", "linesep", "strptime", "parse", "date_parse", "isoparse"]
+    """uuid3 uuid5 fromisoformat fromtimestamp utcfromtimestamp strptime combine fromordinal fromisocalendar
+    timedelta timezone tzinfo zoneinfo relativedelta join basename dirname splitext normpath sep linesep
+    strptime parse date_parse isoparse""".split()
 )
-_STABLE_ROOTS = _(["math", "json", "re", "string", "itertools", "functools", "collections", "operator", "textwrap", "html"])
-_MODULES = _(["datetime", "date", "time", "dt", "arrow", "pendulum", "moment", "calendar", "dateutil", "uuid", "os", "random", "secrets", "timezone"])
+_STABLE_ROOTS = _("math json re string itertools functools collections operator textwrap html".split())
+_MODULES = _("datetime date time dt arrow pendulum moment calendar dateutil uuid os random secrets timezone".split())
 """Names that are a module or a class until something of it is called."""
 
 
@@ -246,7 +291,7 @@ def _is_counter(last: str, words: tuple[str, ...]) -> bool:
         return True
     if words[0] in {"remaining", "used", "spent"} and {*words[1:]} & _COUNTED:
         return True
-    return (words[-1] in _COUNTING and bool({*words[:-1]} & _COUNTED)) or words[-1] in {"counter", "remaining"}
+    return words[-1] in _COUNTING and bool({*words[:-1]} & _COUNTED) or words[-1] in {"counter", "remaining"}
 
 
 def filter_meaning(name: str) -> OriginKind | None:

@@ -1,4 +1,4 @@
-"""Every rule on literal text, tools, markers and layout, on prompts that have the mistake and on some that only look so.
+"""Rules on literal text, tools, markers and layout, on prompts that have the mistake and on some that only look so.
 
 A case is a prompt as data: its layers, `tools` as JSON text, the model. `at` lists file and line of each finding.
 `(prose 300 b)` stands for 300 words of made-up prose, each letter another text.
@@ -29,7 +29,7 @@ CASES = [
     for code in sorted(RULES)
     for number, case in enumerate(tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))["case"], start=1)
 ]
-SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo", "zu"]
+SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi")
 
 
 def prose(words: int, seed: str) -> str:

@@ -119,8 +119,8 @@ def _stamped(examination: Examination, file: SourceFile, group: Sequence[Stamp])
         examination,
         places[0],
         f'"{_shortened(first.text)}" is a stamp of {first.kind.value}: it is out of date when the model '
-        f"reads it, and whenever it is written anew everybody's prefix "
-        f"is{in_words(loss, of='calls that come after it')}",
+        f"reads it, and whenever it is written anew, "
+        f"so is everybody's prefix{in_words(loss, of='calls that come after it')}",
         layer=layer,
         confidence=Confidence.POSSIBLE if first.kind is StampKind.COUNT else Confidence.LIKELY,
         also=places[1:],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import singledispatchmethod
 
@@ -61,10 +61,14 @@ class Expressions(ABC):
 
     def of(self, node: nodes.Node) -> Value:
         """Return the value of an expression. Raises `TooMuch` when the template has used its steps up."""
+        self.step()
+        return _rule_of(type(node))(self, node)
+
+    def step(self) -> None:
+        """Count one piece of work. Raises `TooMuch` when the template has used its steps up."""
         self._steps_left -= 1
         if self._steps_left < 0:
             raise TooMuch
-        return self._of(node)
 
     def truth(self, node: nodes.Node) -> Value:
         """Return what the truth of an expression depends on: whether there is a clock is the same at any time."""
@@ -123,6 +127,8 @@ class Expressions(ABC):
         key = self.of(node.arg)
         if key.constant and isinstance(key.example, str):
             return self._named_part(value, key.example, node)
+        if _is_day_of_a_stamp(node):
+            value = replace(value, data=as_days(value.data))
         kinds = {trace.origin.kind for trace in value.order}
         by_key = value.root is not None and kinds == {OriginKind.DICT_ORDER}
         part = value.part() if by_key else value.picked()
@@ -273,3 +279,16 @@ class Expressions(ABC):
         }
         more = [self.of(part) for part in (node.dyn_args, node.dyn_kwargs) if part is not None]
         return Arguments(positional=[*positional, *more], named=named)
+
+
+def _is_day_of_a_stamp(node: nodes.Getitem) -> bool:
+    """Say whether this is `stamp.split('T')[0]`."""
+    call, key = node.node, node.arg
+    if not (isinstance(key, nodes.Const) and key.value == 0 and isinstance(call, nodes.Call)):
+        return False
+    separators = [part.value for part in call.args if isinstance(part, nodes.Const)]
+    return isinstance(call.node, nodes.Getattr) and call.node.attr == "split" and separators in (["T"], [" "])
+
+
+_rule_of: Callable[[type], Callable[[Expressions, nodes.Node], Value]] = Expressions.__dict__["_of"].dispatcher.dispatch
+"""The same as calling the method, which would be wrapped anew each time."""

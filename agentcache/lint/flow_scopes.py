@@ -19,7 +19,7 @@ from agentcache.lint.origins import Role
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.lint.values import NONE, NOTHING, Shown, Traces, Value, joined
 
-MOST_STEPS = 60_000
+MOST_STEPS = 20_000
 """Expressions that are looked at in one section. The longest real prompts have some hundred."""
 
 
@@ -38,6 +38,8 @@ class Scoped(Expressions):
         """What decides how often the loops around go round."""
         self._brought: Shown | None = None
         self._nested = 0
+        self._places: dict[tuple[int, Role], Shown] = {}
+        self._carrying: dict[int, bool] = {}
         self._blocks: dict[str, BlockBody] = {}
         self._done: dict[tuple[object, ...], Value] = {}
 
@@ -53,7 +55,7 @@ class Scoped(Expressions):
 
     def place(self, node: nodes.Node) -> Place:
         """Return where an expression stands."""
-        return self._template.text_map.place(self._template.file.path, node)
+        return self._template.text_map.start(self._template.file.path, node)
 
     def namespace(self, arguments: Arguments) -> Value:
         """Return a new `namespace(...)`."""
@@ -114,13 +116,21 @@ class Scoped(Expressions):
             scope[name] = joined([scope[name], more]).with_(data=self._rounds, decided=self._under)
 
     def _show(self, value: Value, node: nodes.Node) -> None:
-        self.notes.show(value, self._shown(node, "output"), self._brought)
+        self.notes.passed(value)
+        if value.shown:
+            self.notes.show(value, self._shown(node, "output"), self._brought)
 
     def _note_choice(self, name: Value, node: nodes.Expr) -> None:
-        self.notes.show(name, self._shown(node, "include"), self._brought)
+        if name.shown:
+            self.notes.show(name, self._shown(node, "include"), self._brought)
 
     def _shown(self, node: nodes.Node, role: Role) -> Shown:
-        return Shown(self.place(node), self._words(node), role)
+        known = self._places.get((id(node), role))
+        if known is None:
+            known = self._places[id(node), role] = Shown(
+                self._template.text_map.place(self._template.file.path, node), self._words(node), role
+            )
+        return known
 
     def _words(self, node: nodes.Node) -> str:
         return self._template.text_map.words(node)

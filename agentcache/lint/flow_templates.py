@@ -10,7 +10,7 @@ from agentcache.lint.flow_arguments import Arguments
 from agentcache.lint.flow_scopes import Scoped
 from agentcache.lint.flow_targets import BlockBody, Macro, Module, Namespace, Scope
 from agentcache.lint.syntax import ParsedTemplate
-from agentcache.lint.values import NOTHING, Shown, Value, joined
+from agentcache.lint.values import NOTHING, Value, joined
 
 MOST_NESTED = 24
 """Templates and macros inside each other; Jinja itself gives up not much later."""
@@ -20,9 +20,9 @@ class Templates(Scoped):
     """A walk's way into other templates and into macros."""
 
     def _run_template(self, tree: nodes.Template) -> None:
-        for block in tree.find_all(nodes.Block):
+        for block in self._template.blocks:
             self._register(block)
-        extends = next(iter(tree.find_all(nodes.Extends)), None)
+        extends = self._template.extends
         if extends is None:
             self.run(tree.body)
             return
@@ -35,10 +35,10 @@ class Templates(Scoped):
         self._note_choice(name, node.template)
         parent = self._named(name)
         if parent is None or parent.tree is None or self._nested >= MOST_NESTED:
-            for block in tree.find_all(nodes.Block):
+            for block in self._template.blocks:
                 self._run_block(block)
             return
-        shown = Shown(self.place(node.template), self._words(node.template), "include")
+        shown = self._shown(node.template, "include")
         with self._inside(parent, self._brought or shown):
             self._run_template(parent.tree)
 
@@ -102,7 +102,7 @@ class Templates(Scoped):
         imported = self._named(name)
         if imported is None or imported.tree is None or self._nested >= MOST_NESTED:
             return {}
-        shown = self._brought or Shown(self.place(node.template), self._words(node.template), "include")
+        shown = self._brought or self._shown(node.template, "include")
         around = self._scopes if node.with_context else []
         outer, self._scopes = self._scopes, [*around, {}]
         with self._inside(imported, shown), self._own_blocks():

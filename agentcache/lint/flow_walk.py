@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatchmethod
 
 from jinja2 import nodes
 
 from agentcache.lint.flow_targets import Macro, Module, Scope
 from agentcache.lint.flow_templates import MOST_NESTED, Templates
-from agentcache.lint.values import NONE, NOTHING, Shown, Value, joined
+from agentcache.lint.values import NONE, NOTHING, Value, joined
 
 
 class Walk(Templates):
@@ -20,7 +20,8 @@ class Walk(Templates):
     def run(self, body: Iterable[nodes.Node]) -> None:
         """Walk through statements."""
         for node in body:
-            self._run(node)
+            self.step()
+            _rule_of(type(node))(self, node)
 
     @singledispatchmethod
     def _run(self, node: nodes.Node) -> None:
@@ -64,8 +65,6 @@ class Walk(Templates):
                 break
         else:
             branches.append(node.else_)
-        if not content:
-            tests = [node.test]
         with (
             self._deciding(content),
             self.notes.region(Value(decided=content), self._shown(tests[0], "condition") if tests else None),
@@ -100,13 +99,14 @@ class Walk(Templates):
             data=iterated.data | iterated.order,
             decided=iterated.decided | (test.content - iterated.content - iterated.order),
         )
-        shown = self._shown(node.iter if walked.data or not test.content else node.test or node.iter, "loop")
+        head = node.iter if walked.data or node.test is None else node.test
+        shown = self._shown(head, "loop") if walked.shown else None
         with (
             self.notes.region(walked, shown, explains=True),
             self._deciding(test.content),
             self._going_round(iterated.data),
         ):
-            for _ in range(2 if _carries(node) else 1):
+            for _ in range(2 if self._carries(node) else 1):
                 with self._scope():
                     self._bind(node.target, part)
                     self._scopes[-1]["loop"] = Value(data=iterated.data)
@@ -163,7 +163,7 @@ class Walk(Templates):
         included = self._named(name)
         if included is None or included.tree is None or self._nested >= MOST_NESTED:
             return
-        shown = self._brought or Shown(self.place(node.template), self._words(node.template), "include")
+        shown = self._brought or self._shown(node.template, "include")
         with self._inside(included, shown), self._scope(), self._own_blocks():
             self._run_template(included.tree)
 
@@ -185,7 +185,13 @@ class Walk(Templates):
             value = self._through_filter(node.node, value)
         return self.filtered(node.name, value, self._arguments(node), node)
 
+    def _carries(self, node: nodes.For) -> bool:
+        """Say whether a round of the loop can leave something for the next one."""
+        known = self._carrying.get(id(node))
+        if known is None:
+            known = self._carrying[id(node)] = any(True for _ in node.find_all((nodes.NSRef, nodes.ExprStmt)))
+        return known
 
-def _carries(node: nodes.For) -> bool:
-    """Say whether a round of the loop can leave something for the next one."""
-    return any(True for _ in node.find_all((nodes.NSRef, nodes.ExprStmt)))
+
+_rule_of: Callable[[type], Callable[[Walk, nodes.Node], None]] = Walk.__dict__["_run"].dispatcher.dispatch
+"""The same as calling the method, which would be wrapped anew each time."""

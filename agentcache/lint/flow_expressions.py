@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import singledispatchmethod
 
 from jinja2 import nodes
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_filters import (
-    FIXED,
-    Arguments,
-    as_days,
-    filtered,
-    method_called,
-    reformatted,
-    source_called,
-    tested,
-)
+from agentcache.lint.flow_arguments import Arguments
+from agentcache.lint.flow_calls import FIXED, method_called, source_called
+from agentcache.lint.flow_filters import filtered, tested
+from agentcache.lint.flow_formats import as_days, reformatted
 from agentcache.lint.flow_names import Names
+from agentcache.lint.meanings import source_meaning
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
 from agentcache.lint.values import NONE, NOTHING, Value, joined
-from agentcache.lint.vocabulary import source_meaning
+
+_ALWAYS_TRUE = frozenset({OriginKind.CLOCK, OriginKind.DATE, OriginKind.ID})
 
 
 class TooMuch(Exception):
@@ -65,10 +61,28 @@ class Expressions(ABC):
 
     def of(self, node: nodes.Node) -> Value:
         """Return the value of an expression. Raises `TooMuch` when the template has used its steps up."""
+        self.step()
+        return _rule_of(type(node))(self, node)
+
+    def step(self) -> None:
+        """Count one piece of work. Raises `TooMuch` when the template has used its steps up."""
         self._steps_left -= 1
         if self._steps_left < 0:
             raise TooMuch
-        return self._of(node)
+
+    def truth(self, node: nodes.Node) -> Value:
+        """Return what the truth of an expression depends on: whether there is a clock is the same at any time."""
+        if isinstance(node, nodes.Not):
+            return self._negation_of(self.truth(node.node))
+        value = self.of(node)
+        if not isinstance(node, nodes.Call) or any(trace.origin.kind not in _ALWAYS_TRUE for trace in value.content):
+            return value
+        called = node.node.attr if isinstance(node.node, nodes.Getattr) else getattr(node.node, "name", "")
+        return NOTHING if source_meaning((called,), called=True) else value
+
+    @staticmethod
+    def _negation_of(value: Value) -> Value:
+        return Value(constant=True, example=not value.example) if value.constant else value.settled()
 
     @singledispatchmethod
     def _of(self, node: nodes.Node) -> Value:
@@ -135,7 +149,7 @@ class Expressions(ABC):
 
     @_of.register
     def _choice(self, node: nodes.CondExpr) -> Value:
-        test = self.of(node.test)
+        test = self.truth(node.test)
         if test.constant:
             chosen = node.expr1 if test.example else node.expr2
             return NOTHING if chosen is None else self.of(chosen)
@@ -147,16 +161,14 @@ class Expressions(ABC):
     def _either(self, node: nodes.And | nodes.Or) -> Value:
         left, right = self.of(node.left), self.of(node.right)
         if left.constant:
-            taken = right if bool(left.example) is isinstance(node, nodes.And) else left
-            return taken
+            return right if bool(left.example) is isinstance(node, nodes.And) else left
         if right.constant and isinstance(right.example, str) and isinstance(node, nodes.And):
             return Value(decided=left.content)
         return joined([left.plain(), right.plain()])
 
     @_of.register
     def _negation(self, node: nodes.Not) -> Value:
-        value = self.of(node.node)
-        return Value(constant=True, example=not value.example) if value.constant else value.settled()
+        return self._negation_of(self.of(node.node))
 
     @_of.register
     def _comparison(self, node: nodes.Compare) -> Value:
@@ -244,7 +256,7 @@ class Expressions(ABC):
         if result is not None:
             return result
         if not root.declared:
-            return Value(data=self.names.undeclared(root))
+            return Value(data=self.names.undeclared(root, called=True))
         given = NOTHING.as_text(arguments.all)
         fixed = source_meaning(root.path, called=True) is not None  # a seed settles it, and what comes of it too
         return Value(
@@ -265,3 +277,7 @@ class Expressions(ABC):
         }
         more = [self.of(part) for part in (node.dyn_args, node.dyn_kwargs) if part is not None]
         return Arguments(positional=[*positional, *more], named=named)
+
+
+_rule_of: Callable[[type], Callable[[Expressions, nodes.Node], Value]] = Expressions.__dict__["_of"].dispatcher.dispatch
+"""The same as calling the method, which would be wrapped anew each time."""

@@ -42,6 +42,16 @@ class ParsedTemplate:
     problem: Problem | None
 
     @cached_property
+    def blocks(self) -> tuple[nodes.Block, ...]:
+        """All `{% block %}` of the template."""
+        return () if self.tree is None else tuple(self.tree.find_all(nodes.Block))
+
+    @cached_property
+    def extends(self) -> nodes.Extends | None:
+        """The template's `{% extends %}`, if it has one."""
+        return None if self.tree is None else self.tree.find(nodes.Extends)
+
+    @cached_property
     def text_map(self) -> TextMap:
         """The text with its lines and tags, for places."""
         return TextMap(self.file.text, ENVIRONMENT.lexer)
@@ -115,7 +125,7 @@ class _TolerantEnvironment(Environment):
     """Jinja for reading only: nothing is ever rendered with it."""
 
     @cached_property
-    def lexer(self) -> PlacingLexer:  # type: ignore[override]
+    def lexer(self) -> PlacingLexer:
         return PlacingLexer(self)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

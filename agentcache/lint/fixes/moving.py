@@ -17,7 +17,6 @@ from agentcache.lint.fixes.paragraphs import Paragraph
 from agentcache.lint.fixes.value_layers import layer_of_name, layer_of_prints
 from agentcache.prompt.sections import Stability
 
-
 MOST_STABLE_WORDS = 150
 """Words in lines without a changing value that may move along; more of them are worth caching where they stand."""
 

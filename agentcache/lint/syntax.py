@@ -42,6 +42,16 @@ class ParsedTemplate:
     problem: Problem | None
 
     @cached_property
+    def blocks(self) -> tuple[nodes.Block, ...]:
+        """All `{% block %}` of the template."""
+        return () if self.tree is None else tuple(self.tree.find_all(nodes.Block))
+
+    @cached_property
+    def extends(self) -> nodes.Extends | None:
+        """The template's `{% extends %}`, if it has one."""
+        return None if self.tree is None else self.tree.find(nodes.Extends)
+
+    @cached_property
     def text_map(self) -> TextMap:
         """The text with its lines and tags, for places."""
         return TextMap(self.file.text, ENVIRONMENT.lexer)
@@ -51,10 +61,6 @@ class _TolerantParser(Parser):
     def __init__(self, environment: Environment, source: str, name: str | None, filename: str | None) -> None:
         super().__init__(environment, source, name, filename)
         self._closed = frozenset(_CLOSING.findall(source))
-
-    def fail_unknown_tag(self, name: str, lineno: int | None = None) -> None:  # type: ignore[override]
-        """Never called for a tag that opens; says why one that closes has no place here."""
-        super().fail_unknown_tag(name, lineno)
 
     def parse_statement(self) -> nodes.Node | list[nodes.Node]:
         """Parse a statement; an unknown one as a printed call or as its body."""
@@ -119,7 +125,7 @@ class _TolerantEnvironment(Environment):
     """Jinja for reading only: nothing is ever rendered with it."""
 
     @cached_property
-    def lexer(self) -> PlacingLexer:  # type: ignore[override]
+    def lexer(self) -> PlacingLexer:
         return PlacingLexer(self)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

@@ -55,7 +55,13 @@ def _expressions(body: Iterable[ast.AST], scope: Scope) -> Iterator[tuple[ast.ex
         if isinstance(node, ast.expr):
             yield node, scope
         inner = scope_of(node, outer=scope) if isinstance(node, _FUNCTIONS) else scope
-        yield from _expressions(ast.iter_child_nodes(node), inner)
+        # The parts of an f-string that are no expression are no literals of their own.
+        parts = (
+            [each.value for each in node.values if isinstance(each, ast.FormattedValue)]
+            if isinstance(node, ast.JoinedStr)
+            else ast.iter_child_nodes(node)
+        )
+        yield from _expressions(parts, inner)
 
 
 @dataclass(slots=True)

@@ -155,13 +155,22 @@ class _Reader:
         return Unknown(node=node, scope=self._scope)
 
     def _text(self, node: ast.Constant | ast.JoinedStr) -> LocatedText:
-        """Return a literal's text; what stands in the braces of an f-string becomes a print of a template."""
-        expressions = iter([each.value for each in getattr(node, "values", ()) if isinstance(each, ast.FormattedValue)])
-        whole: LocatedText | None = None
-        for piece in self._source.pieces(node):
-            text = self._print(next(expressions), piece.expression) if isinstance(piece, Shown) else piece
-            whole = text if whole is None else whole + text
-        return whole or self._source.made_at(node, "")
+        """Return a literal's text; what stands in the braces of an f-string becomes a print of a template.
+
+        Inside the braces Python 3.11 misplaces what it parses; such a literal is one text at one place.
+        """
+        shown = [each.value for each in getattr(node, "values", ()) if isinstance(each, ast.FormattedValue)]
+        pieces = self._source.pieces(node)
+        if sum(isinstance(piece, Shown) for piece in pieces) == len(shown):
+            expressions = iter(shown)
+            whole = self._source.made_at(node, "")
+            for piece in pieces:
+                whole += self._print(next(expressions), piece.expression) if isinstance(piece, Shown) else piece
+            if not isinstance(node, ast.Constant) or whole.text == node.value:
+                return whole
+        if isinstance(node, ast.Constant):
+            return self._source.made_at(node, str(node.value))
+        return print_of(Unknown(node=node, scope=self._scope), self._source)
 
     def _print(self, shown: ast.expr, written: LocatedText) -> LocatedText:
         """Return a known text, or what prints an expression in a template, each character where it is written."""

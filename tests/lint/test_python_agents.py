@@ -105,7 +105,7 @@ def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
     [
         '"Rules. " "Be brief."',
         '"Rules. " + "Be brief."',
-        'RULES',
+        "RULES",
         '"".join(["Rules. ", BRIEF])',
         'f"Rules. {BRIEF}"',
         'textwrap.dedent("""\\\n    Rules. Be brief.\n    """).strip()',
@@ -122,7 +122,9 @@ def test_texts_that_the_file_itself_tells(expression: str):
 
 def test_a_name_that_is_assigned_twice_means_nothing():
     (agent,) = declared_agents(
-        PythonText.read(HEAD + 'R = "one"\nif x:\n    R = "two"\na = Agent(name="a", prompt=Prompt(static=R))', "app.py")
+        PythonText.read(
+            HEAD + 'R = "one"\nif x:\n    R = "two"\na = Agent(name="a", prompt=Prompt(static=R))', "app.py"
+        )
     )
     assert not agent.exact
     assert agent.unread is None
@@ -268,7 +270,7 @@ def test_a_directory_is_read_as_it_is_for_itself_with_the_variables_of_the_agent
         variables={Stability.STATIC: {"company": "Example"}, Stability.SESSION: {"plan": "gold"}},
     )
     agent = one(
-        'from pathlib import Path\nHERE = Path(__file__).resolve().parent\n'
+        "from pathlib import Path\nHERE = Path(__file__).resolve().parent\n"
         'a = Agent(name="a", model="m", variables={"company": "Acme"}, prompt=Prompt.from_dir(HERE / "p"))',
         Shelf(directories={"p": replace(there)}),
     )

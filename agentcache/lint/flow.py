@@ -7,6 +7,7 @@ section is given a limited number of steps, so that no template takes long; what
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.flow_expressions import TooMuch
@@ -32,10 +33,8 @@ def _prints_in(
     file: LayerFile, sources: AgentSources, parsed: Mapping[str, ParsedTemplate], names: Names
 ) -> list[Print]:
     walk = Walk(sources, parsed, names)
-    try:
+    with suppress(TooMuch, RecursionError):  # what was noted until then is true
         walk.walk(parsed[file.name])
-    except (TooMuch, RecursionError):
-        pass  # what was noted until then is true
     seen: dict[Print, None] = {}
     for note in walk.notes.prints:
         seen.setdefault(_print(note, file))

@@ -10,20 +10,17 @@ from functools import singledispatchmethod
 from jinja2 import nodes
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_filters import (
-    Arguments,
-    as_days,
-    filtered,
-    method_called,
-    reformatted,
-    source_called,
-    tested,
-)
+from agentcache.lint.flow_arguments import Arguments
+from agentcache.lint.flow_calls import FIXED, method_called, source_called
+from agentcache.lint.flow_filters import filtered, tested
+from agentcache.lint.flow_formats import as_days, reformatted
 from agentcache.lint.flow_names import Names
+from agentcache.lint.meanings import source_meaning
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
-from agentcache.lint.values import NONE, NOTHING, Root, Value, joined
-from agentcache.lint.vocabulary import source_meaning
+from agentcache.lint.values import NONE, NOTHING, Value, joined
+
+_ALWAYS_TRUE = frozenset({OriginKind.CLOCK, OriginKind.DATE, OriginKind.ID})
 
 
 class TooMuch(Exception):
@@ -51,6 +48,10 @@ class Expressions(ABC):
         """Return what calling a macro, a caller, a block or a namespace gives; `None` for any other target."""
 
     @abstractmethod
+    def namespace(self, arguments: Arguments) -> Value:
+        """Return a new `namespace(...)`."""
+
+    @abstractmethod
     def target_attribute(self, target: object, name: str) -> Value | None:
         """Return an attribute of a namespace, of an imported template, of `self`; `None` for any other target."""
 
@@ -64,6 +65,20 @@ class Expressions(ABC):
         if self._steps_left < 0:
             raise TooMuch
         return self._of(node)
+
+    def truth(self, node: nodes.Node) -> Value:
+        """Return what the truth of an expression depends on: whether there is a clock is the same at any time."""
+        if isinstance(node, nodes.Not):
+            return self._negation_of(self.truth(node.node))
+        value = self.of(node)
+        if not isinstance(node, nodes.Call) or any(trace.origin.kind not in _ALWAYS_TRUE for trace in value.content):
+            return value
+        called = node.node.attr if isinstance(node.node, nodes.Getattr) else getattr(node.node, "name", "")
+        return NOTHING if source_meaning((called,), called=True) else value
+
+    @staticmethod
+    def _negation_of(value: Value) -> Value:
+        return Value(constant=True, example=not value.example) if value.constant else value.settled()
 
     @singledispatchmethod
     def _of(self, node: nodes.Node) -> Value:
@@ -108,7 +123,10 @@ class Expressions(ABC):
         key = self.of(node.arg)
         if key.constant and isinstance(key.example, str):
             return self._named_part(value, key.example, node)
-        return value.picked().with_(data=key.data | key.order, decided=key.decided)
+        kinds = {trace.origin.kind for trace in value.order}
+        by_key = value.root is not None and kinds == {OriginKind.DICT_ORDER}
+        part = value.part() if by_key else value.picked()
+        return part.with_(data=key.data | key.order, decided=key.decided)
 
     def _named_part(self, value: Value, name: str, node: nodes.Expr) -> Value:
         if value.target is not None:
@@ -127,7 +145,7 @@ class Expressions(ABC):
 
     @_of.register
     def _choice(self, node: nodes.CondExpr) -> Value:
-        test = self.of(node.test)
+        test = self.truth(node.test)
         if test.constant:
             chosen = node.expr1 if test.example else node.expr2
             return NOTHING if chosen is None else self.of(chosen)
@@ -139,16 +157,14 @@ class Expressions(ABC):
     def _either(self, node: nodes.And | nodes.Or) -> Value:
         left, right = self.of(node.left), self.of(node.right)
         if left.constant:
-            taken = right if bool(left.example) is isinstance(node, nodes.And) else left
-            return taken
+            return right if bool(left.example) is isinstance(node, nodes.And) else left
         if right.constant and isinstance(right.example, str) and isinstance(node, nodes.And):
             return Value(decided=left.content)
         return joined([left.plain(), right.plain()])
 
     @_of.register
     def _negation(self, node: nodes.Not) -> Value:
-        value = self.of(node.node)
-        return Value(constant=True, example=not value.example) if value.constant else value.settled()
+        return self._negation_of(self.of(node.node))
 
     @_of.register
     def _comparison(self, node: nodes.Compare) -> Value:
@@ -200,6 +216,8 @@ class Expressions(ABC):
         if isinstance(node.node, nodes.Getattr):
             return self._method(self.of(node.node.node), node.node.attr, arguments, node)
         function = self.of(node.node)
+        if isinstance(node.node, nodes.Name) and node.node.name == "namespace" and function is NOTHING:
+            return self.namespace(arguments)
         if function.target is not None:
             result = self.called_target(function.target, arguments, node)
             if result is not None:
@@ -221,7 +239,8 @@ class Expressions(ABC):
             if function is not None and function.target is not None:
                 result = self.called_target(function.target, arguments, node)
                 return NOTHING if result is None else result
-        if owner.root is None or not owner.root.source or owner.data:
+        known = any(trace.origin.kind is not OriginKind.UNDECLARED for trace in owner.data)
+        if owner.root is None or not owner.root.source or known:
             return method_called(owner, name, arguments, self.place(node))
         return self._function(self.names.attribute(owner, name, self.place(node)), arguments, node)
 
@@ -232,16 +251,16 @@ class Expressions(ABC):
         result = source_called(root.path, arguments, self.place(node))
         if result is not None:
             return result
-        if not root.declared and len(root.path) == 1:
-            return Value(data=self.names.undeclared(root))
-        deeper = Root(path=root.path, place=root.place, stability=None, declared=True, source=True)
+        if not root.declared:
+            return Value(data=self.names.undeclared(root, called=True))
         given = NOTHING.as_text(arguments.all)
         fixed = source_meaning(root.path, called=True) is not None  # a seed settles it, and what comes of it too
-        return Value(data=given.data | self._standing(function), decided=given.decided, root=None if fixed else deeper)
-
-    def _standing(self, function: Value) -> frozenset:  # type: ignore[type-arg]
-        """What is known of a function before it is called, but for what calling it settles."""
-        return function.data
+        return Value(
+            data=given.data if fixed else given.data | function.data,
+            decided=given.decided,
+            root=None if fixed else root,
+            target=FIXED if fixed else None,
+        )
 
     @_of.register
     def _block_reference(self, node: nodes.MarkSafe) -> Value:
@@ -249,6 +268,8 @@ class Expressions(ABC):
 
     def _arguments(self, node: nodes.Call | nodes.Filter | nodes.Test) -> Arguments:
         positional = self.all_of(node.args)
-        named = {keyword.key: self.of(keyword.value) for keyword in node.kwargs}
+        named = {
+            str(keyword.key): self.of(keyword.value) for keyword in node.kwargs if isinstance(keyword, nodes.Keyword)
+        }
         more = [self.of(part) for part in (node.dyn_args, node.dyn_kwargs) if part is not None]
         return Arguments(positional=[*positional, *more], named=named)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
+from agentcache.lint.meanings import source_meaning, variable_meaning
 from agentcache.lint.origins import Origin, OriginKind
 from agentcache.lint.values import NONE, NOTHING, Root, Trace, Traces, Value
-from agentcache.lint.vocabulary import source_meaning, variable_meaning
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sections import Stability
 
@@ -79,16 +79,18 @@ class Names:
 
     def refreshed(self, root: Root) -> Value:
         """Return what a global of this path gives when it is shown without a call."""
-        kind = source_meaning(root.path, called=False)
-        if kind is None and not root.declared and len(root.path) == 1:
+        if not root.declared and (self._sources.complete or len(root.path) == 1):
             return Value(data=self.undeclared(root), root=root)
+        kind = source_meaning(root.path, called=False)
         return Value(data=NONE if kind is None else one(kind, root.path, root.place), root=root)
 
-    def undeclared(self, root: Root) -> Traces:
-        """Return what reading a name depends on that nobody declares."""
+    def undeclared(self, root: Root, *, called: bool = False) -> Traces:
+        """Return what reading a name depends on that nobody declares; extensions may bring functions of their own."""
+        if called and any(not name.startswith("jinja2.ext.") for name in self._sources.offered.extensions):
+            return NONE
         if self._sources.complete:
             return one(OriginKind.UNDECLARED, root.path[:1], root.place)
-        kind = variable_meaning(root.path)
+        kind = source_meaning(root.path, called=False)
         return NONE if kind is None else one(kind, root.path, root.place)
 
     def _declared(self, root: Root, example: JsonValue) -> Value:

@@ -34,15 +34,18 @@ class Captured:
     entries: list[tuple[Trace, Shown]] = field(default_factory=list)
 
     def value(self, *, placed: bool = False, given: Traces = NONE, brought: Shown | None = None) -> Value:
-        """Return it as a value. placed: whoever prints it, it is shown where the body shows it, but for what was given."""
+        """Return it as a value. placed: it is shown where the body shows it, but for what was given."""
         data: set[Trace] = set()
         decided: set[Trace] = set()
         for trace, shown in self.entries:
-            if placed and trace.shown is None and trace not in given:
-                inside = shown if brought is None or trace.origin.kind in _FORMS else brought
-                trace = Trace(trace.origin, inside._replace(role=shown.role) if inside is not brought else inside)
-            (decided if shown.role == "condition" else data).add(trace)
+            kept = placed and trace.shown is None and trace not in given
+            entered = self._entered(trace, shown, brought) if kept else trace
+            (decided if shown.role == "condition" else data).add(entered)
         return Value(data=frozenset(data), decided=frozenset(decided))
+
+    @staticmethod
+    def _entered(trace: Trace, shown: Shown, brought: Shown | None) -> Trace:
+        return Trace(trace.origin, shown if brought is None or trace.origin.kind in _FORMS else brought)
 
 
 class Notes:
@@ -88,7 +91,7 @@ class Notes:
         self._put(value, shown, None, first)
 
     def _is_said(self, traces: Traces, first: int) -> bool:
-        """Whether all that decides is shown by what stands inside anyway: `{% if name %}Hello {{ name }}{% endif %}`."""
+        """Say whether what stands inside shows all that decides: `{% if name %}Hello {{ name }}{% endif %}`."""
         if self._captures:
             said = {trace.origin.name for trace, shown in self._captures[-1].entries if shown.role == "output"}
         else:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from agentcache.lint.located_text import LocatedText
 from agentcache.lint.python_expressions import as_template_expression
 from agentcache.lint.python_literals import PythonText, Shown
-from agentcache.lint.python_scopes import Scope, scope_of
+from agentcache.lint.python_scopes import Scope
 
 MOST_NESTED = 60
 """Deeper than any declaration; an expression that means itself ends here."""
@@ -79,13 +79,16 @@ class Evaluation:
     """Evaluates the expressions of one file."""
 
     def __init__(self, source: PythonText) -> None:
-        self._source = source
+        self.source = source
+        self._known: dict[tuple[ast.expr, Scope], Value] = {}
 
     def value(self, node: ast.expr, scope: Scope, depth: int = 0) -> Value:
         """Return the value of an expression."""
         if depth > MOST_NESTED:
             return Unknown(node=node, scope=scope)
-        return _Reader(self._source, scope, depth).value(node)
+        if (node, scope) not in self._known:
+            self._known[node, scope] = _Reader(self, scope, depth).value(node)
+        return self._known[node, scope]
 
     def returned(self, function: NamedFunction) -> Value:
         """Return what a function returns that has one `return`, at its end; `None` where that is not so."""
@@ -93,23 +96,24 @@ class Evaluation:
         returns = [node for node in ast.walk(function.node) if isinstance(node, ast.Return)]
         if not isinstance(last, ast.Return) or last.value is None or len(returns) != 1:
             return None
-        return self.value(last.value, scope_of(function.node, outer=function.scope))
+        return self.value(last.value, Scope(function.node, outer=function.scope))
 
     def called(self, node: ast.Call, scope: Scope) -> Made | None:
         """Return what a call makes when it is a call of ours."""
-        return _Reader(self._source, scope, 0).made(node)
+        return _Reader(self, scope, 0).made(node)
 
 
 class _Reader:
     """Reads expressions in one scope."""
 
-    def __init__(self, source: PythonText, scope: Scope, depth: int) -> None:
-        self._source = source
+    def __init__(self, evaluation: Evaluation, scope: Scope, depth: int) -> None:
+        self._evaluation = evaluation
+        self._source = evaluation.source
         self._scope = scope
         self._depth = depth
 
     def _at(self, node: ast.expr, scope: Scope | None = None) -> Value:
-        return Evaluation(self._source).value(node, scope or self._scope, self._depth + 1)
+        return self._evaluation.value(node, scope or self._scope, self._depth + 1)
 
     def value(self, node: ast.expr) -> Value:
         unknown = Unknown(node=node, scope=self._scope)

@@ -52,10 +52,6 @@ class _TolerantParser(Parser):
         super().__init__(environment, source, name, filename)
         self._closed = frozenset(_CLOSING.findall(source))
 
-    def fail_unknown_tag(self, name: str, lineno: int | None = None) -> None:  # type: ignore[override]
-        """Never called for a tag that opens; says why one that closes has no place here."""
-        super().fail_unknown_tag(name, lineno)
-
     def parse_statement(self) -> nodes.Node | list[nodes.Node]:
         """Parse a statement; an unknown one as a printed call or as its body."""
         token = self.stream.current
@@ -119,7 +115,7 @@ class _TolerantEnvironment(Environment):
     """Jinja for reading only: nothing is ever rendered with it."""
 
     @cached_property
-    def lexer(self) -> PlacingLexer:  # type: ignore[override]
+    def lexer(self) -> PlacingLexer:
         return PlacingLexer(self)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

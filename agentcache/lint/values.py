@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 from agentcache.lint.finding import Place
-from agentcache.lint.origins import Origin, Role
+from agentcache.lint.origins import Origin, OriginKind, Role
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sections import Stability
 
@@ -123,3 +123,8 @@ def joined(values: Iterable[Value]) -> Value:
 
 def _union(traces: Iterable[Traces]) -> Traces:
     return frozenset().union(*traces)
+
+
+def without(traces: Traces, *kinds: OriginKind) -> Traces:
+    """Return the traces but for those of some kinds."""
+    return frozenset(trace for trace in traces if trace.origin.kind not in kinds)

@@ -13,7 +13,8 @@ RULES: tuple[Rule, ...] = (
         code="PC005",
         what="Finds a session or turn variable shown in the static or semi-static layer, also through `set`, `with`, "
         "loops, macros, filters and tables that it chooses from.",
-        why="The order of layers must be the order of stability: one session value in front turns all shared text behind "
+        why="The order of layers must be the order of stability: one session value in front turns all shared "
+        "text behind "
         "it into text of that session.",
         bad="Assume region {{ region }} unless told otherwise.\n",
         good="Assume the region that the session names.\n",

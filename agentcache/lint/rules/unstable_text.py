@@ -23,7 +23,8 @@ RULES: tuple[Rule, ...] = (
         code="PC013",
         what="Finds a dict whose keys come in no fixed order (from a database, from JSON of other programs), shown or "
         "walked through without a sort.",
-        why="Equal dicts that were built in another order give other bytes, and everything behind them is written again.",
+        why="Equal dicts that were built in another order give other bytes, and everything behind them is "
+        "written again.",
         bad="{% for name, limit in limits.items() %}\n- {{ name }}: {{ limit }}\n{% endfor %}\n",
         good="{% for name, limit in limits|dictsort %}\n- {{ name }}: {{ limit }}\n{% endfor %}\n",
         references=("https://github.com/stanfordnlp/dspy/issues/10216",),
@@ -49,7 +50,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         code="PC017",
-        what="Finds include, import and extends whose template a session value names, and those that bring in a template "
+        what="Finds include, import and extends whose template a session value names, and those that bring in a "
+        "template "
         "which shows values that vary.",
         why="Every choice is another prefix, and what a partial shows is not seen by whoever reviews the layer.",
         bad="{% include persona_file %}\n",

@@ -15,7 +15,8 @@ _CUMULATIVE = (
 RULES: tuple[Rule, ...] = (
     Rule(
         code="PC001",
-        what="Finds the time of day shown in the static or semi-static layer: `now()`, `utcnow()`, `{% now %}`, a clock "
+        what="Finds the time of day shown in the static or semi-static layer: `now()`, `utcnow()`, `{% now %}`, "
+        "a clock "
         "that a run hands in, a text that counts from now (`timeago`).",
         why=f"{_CUMULATIVE} A clock differs in every request, so nothing behind it is ever read.",
         bad="You answer questions about orders.\nIt is now {{ now().isoformat() }}.\n",
@@ -35,7 +36,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         code="PC003",
-        what="Finds ids that are made anew for a request, a message or a run: `uuid4()`, a request, trace or session id, "
+        what="Finds ids that are made anew for a request, a message or a run: `uuid4()`, a request, trace or "
+        "session id, "
         "a nonce.",
         why=f"{_CUMULATIVE} An id is unique, so everything behind it misses for certain.",
         bad="Request {{ uuid4() }}\nYou answer questions about orders.\n",
@@ -55,7 +57,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         code="PC006",
-        what="Finds the machine and its settings in a shared layer: host name, working directory, environment variables, "
+        what="Finds the machine and its settings in a shared layer: host name, working directory, environment "
+        "variables, "
         "process id, pod, temporary paths.",
         why=f"{_CUMULATIVE} Every replica and every working directory gets a prefix of its own: ten pods are ten cold "
         "caches.",
@@ -84,8 +87,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         code="PC009",
-        what="Finds what is looked up for one question or changes by itself: retrieved passages, memories, prices, news.",
-        why=f"{_CUMULATIVE} What is found depends on the question, so the system text differs from turn to turn and the "
+        what="Finds what is looked up for one question or changes by itself: retrieved passages, memories, "
+        "prices, news.",
+        why=f"{_CUMULATIVE} What is found depends on the question, so the system text differs from turn to turn "
+        "and the "
         "history behind it is never read.",
         bad="{% for passage in retrieve(question) %}\n{{ passage.text }}\n{% endfor %}\n",
         good="Use the tool `search` to look things up.\n",

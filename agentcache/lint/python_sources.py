@@ -50,7 +50,8 @@ def sources_of(agent: DeclaredAgent, *, path: str, files: Files) -> AgentSources
     ordered = _named_apart(sorted(layers, key=lambda layer: layer.layer.rank), taken=includes)
     prepared = tuple(_prepared(layer, given) for layer in ordered)
     variables = _variables(agent, read)
-    declared = _with_used(variables, prepared, includes) if agent.exact and whole else None
+    python = any(isinstance(layer, InlineSection) and layer.written.prints_python for layer in prepared)
+    declared = _with_used(variables, prepared, includes) if agent.exact and whole and not python else None
     return AgentSources(
         agent=agent.name or f"{path}:{agent.spot[0]}",
         model=agent.model if agent.whole and whole else None,
@@ -110,7 +111,7 @@ def _set(variable: Variable, template: LocatedText) -> LocatedText:
         return template.part(0, 0)
     expression = variable.computed.text.removeprefix("{{ ").removesuffix(" }}")
     there = variable.computed if variable.computed.path == template.path else template
-    return there.filled(f"{{% set {variable.name} = {expression} %}}")
+    return replace(there.filled(f"{{% set {variable.name} = {expression} %}}"), prints_python=True)
 
 
 def _variables(agent: DeclaredAgent, read: Sequence[AgentSources]) -> dict[Stability, dict[str, JsonValue]]:

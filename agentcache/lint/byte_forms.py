@@ -6,6 +6,7 @@ without a shape, and letters that are not in Unicode's composed form (NFC).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class ByteFault:
     column: int
     end_column: int
     what: str
+
+
+def may_have_faults(text: str) -> bool:
+    """Whether a look at each line is worth its time: text in ASCII with nothing at its line ends has no fault."""
+    return _SUSPECT.search(text) is not None
 
 
 def byte_faults(lines: Sequence[LiteralLine]) -> tuple[ByteFault, ...]:
@@ -127,6 +133,7 @@ def _name(character: str) -> str:
     return f"{unicodedata.name(character, 'control character').lower()} (U+{ord(character):04X})"
 
 
+_SUSPECT = re.compile(r"[ \t]$|[^\n\t -~]", re.MULTILINE)
 _BLANKS = " \t\u00a0"
 _ENDS = {"\r\n": "CR LF", "\r": "CR alone", "\n": "LF"}
 _PLAIN = frozenset(" \t.,:;-_'\"()[]{}|*`#/\ufffc")

@@ -47,8 +47,22 @@ class _Word:
 
 def copies(sections: Sequence[RenderedLayer]) -> tuple[Copy, ...]:
     """Return each text that stands again later in the same or another section, longest runs, none inside another."""
+    if not _may_repeat(sections):
+        return ()
     words = [word for index, section in enumerate(sections) for word in _words(index, section)]
     return tuple(_copy(sections, words, *run) for run in _runs(words, sections))
+
+
+def _may_repeat(sections: Sequence[RenderedLayer]) -> bool:
+    """Whether any clause or list item stands twice: quick, and most prompts end here."""
+    seen: set[str] = set()
+    for section in sections:
+        for clause in _CLAUSE_END.split(section.text):
+            words = " ".join(clause.split()).casefold()
+            if len(words) >= _CLAUSE and words in seen:
+                return True
+            seen.add(words)
+    return False
 
 
 def _words(index: int, section: RenderedLayer) -> Iterator[_Word]:
@@ -147,6 +161,9 @@ def _heading(sections: Sequence[RenderedLayer], word: _Word) -> Iterable[Place]:
         yield section.lines[above]
 
 
+_CLAUSE = 20
+"""Characters; shorter clauses come again in any text."""
+_CLAUSE_END = re.compile(r"[.;:!?)](?:\s+|$)|\n\s*(?:[-*+#>•|]+\s|\d{1,3}[.)]\s|\n)")
 _SHINGLE = 8
 _LEGAL_WORDS = 2
 _LICENCE = re.compile(

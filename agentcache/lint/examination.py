@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources
-from agentcache.lint.differences import Difference, differing_places
+from agentcache.lint.differences import Difference, differing_places, overlooked
+from agentcache.lint.duplicates import Copy, copies
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
 from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
@@ -66,5 +67,10 @@ class Examination:
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Which of the prints are mistakes, and by which code (verdicts.py)."""
-        return verdicts_on(self.prints)
+        """Which of the prints are mistakes, and by which code (verdicts.py), and what only renders show."""
+        return verdicts_on((*self.prints, *overlooked(self.sources, self.parsed, self.layers, self.prints)))
+
+    @cached_property
+    def copies(self) -> tuple[Copy, ...]:
+        """Texts that stand twice in the rendered sections (duplicates.py)."""
+        return copies(self.layers)

@@ -95,7 +95,8 @@ def _other_start(first: _Member, second: _Member) -> Finding | None:
     one, two = first.text, second.text
     same = _common_length(one, two)
     rest = _common_length(one[same:][::-1], two[same:][::-1])
-    if max(len(one), len(two)) - same - rest > _FEW_CHARACTERS:
+    parts = one[same : len(one) - rest], two[same : len(two) - rest]
+    if max(map(len, parts)) > _FEW_CHARACTERS or "\n" in "".join(parts):
         return None
     lost = text_tokens(two[same:], facts)
     in_front = second.tokens.tools + text_tokens(two[:same], facts)
@@ -186,8 +187,8 @@ def _common_length(one: str, two: str) -> int:
     return low
 
 
-_FEW_CHARACTERS = 120
-"""A name or a line; texts that differ in more are different texts."""
+_FEW_CHARACTERS = 24
+"""A name or a word; texts that differ in a line say different things."""
 _NAMED = 4
 _FIXES = {
     "PC019": "give both the same list of tools in the same order: sort them by name",

@@ -49,6 +49,11 @@ class _Sight:
     """Whether it is among the first or last lines of its text, or in a comment: where tools leave their mark."""
 
 
+def may_have_stamps(text: str) -> bool:
+    """Whether a look at each line is worth its time: a stamp has a number of several digits, or names a day."""
+    return _HINT.search(text) is not None
+
+
 def stamps_in_lines(lines: Sequence[LiteralLine]) -> tuple[Stamp, ...]:
     """Return the stamps in a file's lines, at most one a line, code blocks left out."""
     filled = [line for line in lines if line.text.strip()]
@@ -191,6 +196,7 @@ _NOW_VALUE = (
 _DECOR = r"[\s#>*_`\"'|<!/\[({;·–—-]*"
 _SEPARATOR = r"[*_`]{0,3}\s*(?:[:=]|is|was|->|→|–|—)[*_`]{0,3}\s*(?:now\s+)?(?:the\s+)?[*_`\"']{0,3}"
 
+_HINT = re.compile(r"\d\d|\d[a-f]\d|\d:\d|\btoday\b|[:=]\s*\d|\d\.\d", re.IGNORECASE)
 _COULD_BE = re.compile(r"\d|\btoday", re.IGNORECASE)
 _NOW = re.compile(
     r"\b(?:(?:current|present|local|system|server|today'?s|utc|session)\s+"

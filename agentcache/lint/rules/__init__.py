@@ -24,14 +24,14 @@ _FAMILIES: tuple[tuple[Rule, ...], ...] = (
     volatile_values.RULES,
     unstable_text.RULES,
     layers.RULES,
-    literal_text.RULES,
-    tools.RULES,
-    markers.RULES,
-    layout.RULES,
     messages.RULES,
     requests.RULES,
     economics.RULES,
     comments.RULES,
+    literal_text.RULES,
+    tools.RULES,
+    markers.RULES,
+    layout.RULES,
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentcache.lint.agent_sources import LayerFile
-from agentcache.lint.duplicates import Copy, copies
+from agentcache.lint.duplicates import Copy
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
 from agentcache.lint.losses import in_words, never_read, read_for_nothing, rewritten
@@ -72,7 +72,7 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
 
 
 def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
-    twice = copies(examination.layers)
+    twice = examination.copies
     for layer in (Stability.SEMI_STATIC, Stability.SESSION):
         movable = _movable(examination, layer, twice)
         if movable is None:
@@ -172,7 +172,7 @@ def worth_moving(tokens: PromptTokens | None, layer: Stability, facts: ModelFact
 
 def _duplicated(examination: Examination) -> Iterator[Finding]:
     facts = _facts(examination)
-    twice = copies(examination.layers)
+    twice = examination.copies
     misplaced = [
         run
         for layer in (Stability.SEMI_STATIC, Stability.SESSION)

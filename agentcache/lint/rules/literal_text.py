@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agentcache.lint.agent_sources import LayerFile, SourceFile
-from agentcache.lint.byte_forms import ByteFault, ByteForm, byte_faults, composition_fault, has_only, invisible_faults
+from agentcache.lint.byte_forms import ByteFault, ByteForm, byte_faults, composition_fault, has_only, invisible_faults, may_have_faults
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
 from agentcache.lint.literal_text import LiteralLine, literal_lines
 from agentcache.lint.losses import in_words, loss_behind
 from agentcache.lint.rules.found import found
 from agentcache.lint.rules.rule import Rule
-from agentcache.lint.stamps import Stamp, StampKind, stamps_in_lines
+from agentcache.lint.stamps import Stamp, StampKind, may_have_stamps, stamps_in_lines
 from agentcache.lint.tools_json import ToolsText
 from agentcache.prompt.sections import Stability
 
 
 def _byte_variance(examination: Examination) -> Iterator[Finding]:
-    lines = {file.path: literal_lines(file.text) for file in _files(examination)}
+    lines = {file.path: literal_lines(file.text) for file in _files(examination) if may_have_faults(file.text)}
     for file in _files(examination):
+        if file.path not in lines:
+            continue
         faults = byte_faults(lines[file.path])
         for form in ByteForm:
             of_form = [fault for fault in faults if fault.form is form]
             if of_form:
                 yield _variance(examination, file, of_form)
-    windows = [file for file in _files(examination) if has_only(lines[file.path], "\r\n")]
-    unix = [file for file in _files(examination) if has_only(lines[file.path], "\n")]
+    windows = [file for file in _files(examination) if "\r" in file.text and has_only(lines[file.path], "\r\n")]
+    unix = [file for file in _files(examination) if "\r" not in file.text and "\n" in file.text]
     for file in windows if unix else ():
         yield found(
             "PC014",
@@ -76,6 +78,8 @@ def _tool_bytes(examination: Examination) -> Iterator[Finding]:
 def _literal_stamps(examination: Examination) -> Iterator[Finding]:
     for file in _files(examination):
         if _layer(file) is Stability.TURN:
+            continue
+        if not may_have_stamps(file.text):
             continue
         for group in _neighbours(stamps_in_lines(literal_lines(file.text))):
             yield _stamped(examination, file, group)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from agentcache.lint.examination import Examination
-from agentcache.lint.finding import Confidence, Finding, Loss, Place
+from agentcache.lint.finding import Confidence, Finding, Place
 from agentcache.lint.json_places import JsonNode
 from agentcache.lint.live_values import live_kind, live_value
 from agentcache.lint.losses import in_words, loss_behind
@@ -48,9 +48,9 @@ def _volatile_text(examination: Examination) -> Iterator[Finding]:
 def _volatile(
     examination: Examination, tools: ToolsText, tool: ToolText, words: ToolWords, known: Speakers
 ) -> Iterator[Finding]:
-    loss = loss_behind(examination, "tools")
     volatile = volatile_words(words.text, known)
     if volatile is not None:
+        loss = loss_behind(examination, "tools")
         said = words.text[volatile.start : volatile.end].strip()
         place = tools.lines.place_in_string(words.node, volatile.start, volatile.end)
         if words.node.kind == "template":
@@ -65,6 +65,7 @@ def _volatile(
             loss=loss,
         )
     elif words.role == "name" and (match := _STAMPED_NAME.search(words.text)):
+        loss = loss_behind(examination, "tools")
         yield found(
             "PC022",
             examination,
@@ -78,14 +79,14 @@ def _volatile(
 
 def _live_schema(examination: Examination) -> Iterator[Finding]:
     known = speakers(examination.sources.variables)
-    loss = loss_behind(examination, "tools")
     for tools, tool in _tools(examination):
         for enum in tool.enums:
-            yield from _live(examination, tools, tool, enum, loss)
+            yield from _live(examination, tools, tool, enum)
         spoken = {words.node.start for words in tool.words}
         for node in _templates(tool.node):
             expression = str(node.scalar)
             if node.start not in spoken and volatile_words(expression, known) is not None:
+                loss = loss_behind(examination, "tools")
                 yield found(
                     "PC023",
                     examination,
@@ -97,7 +98,7 @@ def _live_schema(examination: Examination) -> Iterator[Finding]:
 
 
 def _live(
-    examination: Examination, tools: ToolsText, tool: ToolText, enum: ToolEnum, loss: Loss | None
+    examination: Examination, tools: ToolsText, tool: ToolText, enum: ToolEnum
 ) -> Iterator[Finding]:
     scalars = [
         value.scalar
@@ -112,6 +113,7 @@ def _live(
         kind = next((live for text in scalars if isinstance(text, str) and (live := live_value(text))), None)
     if kind is None:
         return
+    loss = loss_behind(examination, "tools")
     several = [tools.lines.place(value.start, value.end) for value in enum.values]
     what = f"the {enum.key} of {enum.property_name or 'a value'}"
     also = tuple(place for place in several[1:] if place.line != enum.place.line)

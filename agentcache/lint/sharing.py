@@ -70,7 +70,7 @@ def _parting(first: _Member, second: _Member) -> Finding | None:
 
 
 def _other_tools(first: _Member, second: _Member) -> Finding | None:
-    """The same static text behind tools of another order, spelling or set."""
+    """Find the same static text behind tools of another order, spelling or set."""
     text = text_tokens(second.text, second.tokens.facts)
     one, two = _by_name(first.tools), _by_name(second.tools)
     both = len(one) == len(first.tools) and len(two) == len(second.tools)
@@ -90,7 +90,7 @@ def _other_tools(first: _Member, second: _Member) -> Finding | None:
 
 
 def _other_start(first: _Member, second: _Member) -> Finding | None:
-    """Static texts that differ in a few characters near their start and are the same behind them."""
+    """Find static texts that differ in a few characters near their start and are the same behind them."""
     facts = second.tokens.facts
     one, two = first.text, second.text
     same = _common_length(one, two)
@@ -107,9 +107,7 @@ def _other_start(first: _Member, second: _Member) -> Finding | None:
     return _found("PC053", first, second, here, there, what, lost)
 
 
-def _found(
-    code: str, first: _Member, second: _Member, place: Place, other: Place, what: str, tokens: int
-) -> Finding:
+def _found(code: str, first: _Member, second: _Member, place: Place, other: Place, what: str, tokens: int) -> Finding:
     loss = rewritten(tokens, second.tokens.facts)
     return found(
         code,
@@ -145,7 +143,7 @@ def _by_name(tools: Sequence[JsonValue]) -> dict[str, JsonValue]:
 
 
 def _bytes(tools: Sequence[JsonValue]) -> str:
-    """The tools as they are sent, markers aside: those are no part of what is cached."""
+    """Return the tools as they are sent, markers aside: those are no part of what is cached."""
     plain = [
         {key: value for key, value in tool.items() if key != "cache_control"} if isinstance(tool, dict) else tool
         for tool in tools

@@ -108,11 +108,11 @@ def _now(sight: _Sight) -> Iterator[_Found]:
 
 def _made(sight: _Sight) -> Iterator[_Found]:
     for match in _MADE.finditer(sight.text):
-        if _illustrates(sight, match.start()) or match["verb"].lower() in _WEAK and not match["clock"]:
+        if _illustrates(sight, match.start()) or (match["verb"].lower() in _WEAK and not match["clock"]):
             continue
-        if match["clock"] and _about_text(sight.text, match.start(), any_subject=True):
-            yield StampKind.MADE, match.start(), match.end()
-        elif _about_text(sight.text, match.start()) and _ends(sight.text, match.end()):
+        if (match["clock"] and _about_text(sight.text, match.start(), any_subject=True)) or (
+            _about_text(sight.text, match.start()) and _ends(sight.text, match.end())
+        ):
             yield StampKind.MADE, match.start(), match.end()
     maker = _MAKER.match(sight.text)
     if maker and sight.edge and not _illustrates(sight, maker.start(1)):
@@ -166,24 +166,24 @@ def _about_text(text: str, at: int, *, any_subject: bool = False) -> bool:
     """Whether the words in front of index `at`, back to where the sentence starts, are about the text itself."""
     head = _BOUNDARY.split(text[:at])[-1]
     words = _WORD.findall(head.lower())
-    return len(words) <= _SUBJECT_WORDS + 3 * any_subject and (any_subject or all(word in _SUBJECTS for word in words))
+    return len(words) <= _SUBJECT_WORDS + 3 * any_subject and (any_subject or all(map(_SUBJECT.fullmatch, words)))
 
 
 def _ends(text: str, at: int) -> bool:
     """Whether nothing but a few more details follow behind index `at`."""
     rest = text[at:].strip(" \t*_`\"'")
-    return not rest or bool(_CLOSING.match(rest)) or len(_WORD.findall(rest)) <= _DETAIL_WORDS and rest[:1].isupper()
+    return not rest or bool(_CLOSING.match(rest)) or (len(_WORD.findall(rest)) <= _DETAIL_WORDS and rest[:1].isupper())
 
 
 _EDGE_LINES = 3
 _SUBJECT_WORDS = 5
 _DETAIL_WORDS = 2
-_SUBJECTS = frozenset(
-    "a agent agents all and are at auto build automatically base been below bundle by config configuration content contents "
-    "context data document documentation each file footer guide has have header here index information "
-    "instructions is it knowledge last layer list manual message metadata note page pages prompt prompts "
-    "reference revision section sections snapshot source system template text the these this version was were "
-    "when first most recently time date utc file's prompt's".split()
+_SUBJECT = re.compile(
+    r"a|agents?|all|and|are|at|auto|automatically|base|been|below|build|bundle|by|config|configuration|"
+    r"contents?|context|"
+    r"data|date|document|documentation|each|file(?:'s)?|first|footer|guide|has|have|header|here|index|information|"
+    r"instructions|is|it|knowledge|last|layer|list|manual|message|metadata|most|note|pages?|prompt(?:s|'s)?|recently|"
+    r"reference|revision|sections?|snapshot|source|system|template|text|the|these|this|time|utc|version|was|were|when"
 )
 """Words that a sentence about its own text starts with."""
 _WEAK = frozenset({"created", "published", "saved", "written", "changed", "started", "loaded", "cached"})
@@ -259,7 +259,8 @@ _COUNTED = re.compile(
 )
 _EXAMPLE = re.compile(
     r"\b(?:e\.?g|examples?|instance|such as|looks?|like|formats?|formatted|samples?|illustrat\w+|assum\w+|suppos\w+|"
-    r"pretend|imagine|if|when|whenever|unless|until|before|after|since|than|write|say|says|respond|reply|replies|answer|"
+    r"pretend|imagine|if|when|whenever|unless|until|before|after|since|than|write|say|says|respond|reply|"
+    r"replies|answer|"
     r"as in|template for|shaped|pattern|placeholder|not)\b",
     re.IGNORECASE,
 )

@@ -7,6 +7,7 @@ A Python file is read, never imported: walking a tree must not run what is in it
 from __future__ import annotations
 
 import os
+import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,8 +25,9 @@ from agentcache.lint.reading import read_agent
 from agentcache.lint.suppressions import judge
 
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
-_NEEDED = b"agentcache"
-"""A file without this word declares no agent of ours."""
+_NEEDED = re.compile(rb"\bagentcache\b")
+_MADE = re.compile(rb"\bAgent\b|\.agent\(")
+"""A file without both declares no agent of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +153,10 @@ def _read(path: Path) -> PythonAgents:
         content = path.read_bytes()
     except OSError as error:
         raise TargetError(f"cannot read {path}: {error.strerror}") from error
-    if _NEEDED not in content:
+    if not (_NEEDED.search(content) and _MADE.search(content)):
         return PythonAgents()
     try:
-        source = PythonText.read(content.decode("utf-8-sig").replace("\r\n", "\n"), path.as_posix())
+        source = PythonText(content.decode("utf-8-sig").replace("\r\n", "\n"), path.as_posix())
         declared = declared_agents(source)
     except (SyntaxError, tokenize.TokenError, UnicodeDecodeError, ValueError, RecursionError) as error:
         reason = f"it cannot be read as Python ({error})"

@@ -72,16 +72,30 @@ def declared_agents(source: PythonText) -> tuple[DeclaredAgent, ...]:
     """
     tree = ast.parse(source.text)
     evaluation = Evaluation(source)
-    calls = [(node, scope) for node, scope in expressions(tree) if isinstance(node, ast.Call)]
+    names = {"agent", *_names_of_ours(tree)}
+    calls = [
+        (node, scope)
+        for node, scope in expressions(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in names
+    ]
     made = [found for node, scope in calls if (found := evaluation.called(node, scope)) is not None]
-    return tuple(_Reading(source, each).agent() for each in made if each.what in {"Agent", "Team.agent"})
+    return tuple(_Reading(evaluation, each).agent() for each in made if each.what in {"Agent", "Team.agent"})
+
+
+def _names_of_ours(tree: ast.Module) -> Iterator[str]:
+    """Yield `Agent` and what it is called where it is imported."""
+    yield "Agent"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (each.asname for each in node.names if each.name == "Agent" and each.asname)
 
 
 class _Reading:
     """Reads one agent's declaration."""
 
-    def __init__(self, source: PythonText, made: Made) -> None:
-        self._source = source
+    def __init__(self, evaluation: Evaluation, made: Made) -> None:
+        self._evaluation = evaluation
+        self._source = evaluation.source
         self._made = made
         self._team = made.team
         self._exact = not made.open
@@ -151,7 +165,7 @@ class _Reading:
         given = None if made is None else made.named.get(argument)
         refreshed = isinstance(given, NamedFunction)  # its values change with each refresh, which is what it is for
         if isinstance(given, NamedFunction):
-            given = Evaluation(self._source).returned(given)
+            given = self._evaluation.returned(given)
         if not isinstance(given, Mapping | None) or (refreshed and given is None):
             self._exact = False
         for name, value in given.items() if isinstance(given, Mapping) else ():

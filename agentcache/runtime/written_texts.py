@@ -67,14 +67,16 @@ def shown_path(path: Path) -> str:
 def _texts_of(path: str, source: str) -> dict[str, LocatedText]:
     """Return the texts that a file's expressions come to, each where it first stands."""
     try:
-        written = PythonText.read(source, path)
+        written = PythonText(source, path)
         tree = ast.parse(source)
     except (SyntaxError, tokenize.TokenError, ValueError, RecursionError):
         return {}  # it was loaded, but is being edited
     evaluation = Evaluation(written)
     texts: dict[str, LocatedText] = {}
     for node, scope in expressions(tree):
-        value = evaluation.value(node, scope) if isinstance(node, _TELLING) else None
+        if not isinstance(node, _TELLING) or (isinstance(node, ast.Constant) and not isinstance(node.value, str)):
+            continue
+        value = evaluation.value(node, scope)
         if isinstance(value, LocatedText) and not value.prints_python:
             texts.setdefault(value.text, value)
     return texts

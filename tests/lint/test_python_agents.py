@@ -35,7 +35,7 @@ class Shelf:
 
 
 def read(source: str, files: Shelf | None = None) -> list[AgentSources]:
-    text = PythonText.read(HEAD + dedent(source), "app.py")
+    text = PythonText(HEAD + dedent(source), "app.py")
     agents = declared_agents(text)
     found = [sources_of(agent, path="app.py", files=files or Shelf()) for agent in agents]
     return [each for each in found if each is not None]
@@ -83,7 +83,7 @@ def test_name_model_and_layers_of_an_agent():
     ],
 )
 def test_agents_of_others_are_none_of_ours(source: str):
-    assert declared_agents(PythonText.read(source, "app.py")) == ()
+    assert declared_agents(PythonText(source, "app.py")) == ()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_agents_of_others_are_none_of_ours(source: str):
     ],
 )
 def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
-    (agent,) = declared_agents(PythonText.read(source, "app.py"))
+    (agent,) = declared_agents(PythonText(source, "app.py"))
     assert len(agent.sections) == 1
 
 
@@ -105,7 +105,7 @@ def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
     [
         '"Rules. " "Be brief."',
         '"Rules. " + "Be brief."',
-        'RULES',
+        "RULES",
         '"".join(["Rules. ", BRIEF])',
         'f"Rules. {BRIEF}"',
         'textwrap.dedent("""\\\n    Rules. Be brief.\n    """).strip()',
@@ -113,7 +113,7 @@ def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
 )
 def test_texts_that_the_file_itself_tells(expression: str):
     source = f'import textwrap\nBRIEF = "Be brief."\nRULES = "Rules. " + BRIEF\nx = Agent(prompt=Prompt(static={expression}))'
-    text = PythonText.read(HEAD + source, "app.py")
+    text = PythonText(HEAD + source, "app.py")
     (agent,) = declared_agents(text)
     found = sources_of(agent, path="app.py", files=Shelf())
     assert found is not None
@@ -122,7 +122,9 @@ def test_texts_that_the_file_itself_tells(expression: str):
 
 def test_a_name_that_is_assigned_twice_means_nothing():
     (agent,) = declared_agents(
-        PythonText.read(HEAD + 'R = "one"\nif x:\n    R = "two"\na = Agent(name="a", prompt=Prompt(static=R))', "app.py")
+        PythonText(
+            HEAD + 'R = "one"\nif x:\n    R = "two"\na = Agent(name="a", prompt=Prompt(static=R))', "app.py"
+        )
     )
     assert not agent.exact
     assert agent.unread is None
@@ -130,7 +132,7 @@ def test_a_name_that_is_assigned_twice_means_nothing():
 
 def test_what_only_running_the_file_would_tell_is_said():
     source = HEAD + "a = Agent(name='a', prompt=load_prompt())\nb = Agent(**settings)\nc = Agent(name='c')\n"
-    agents = declared_agents(PythonText.read(source, "app.py"))
+    agents = declared_agents(PythonText(source, "app.py"))
     assert [agent.unread for agent in agents] == [
         "only running the file tells what `load_prompt()` is",
         "only running the file tells what its arguments is",
@@ -200,7 +202,7 @@ def test_what_an_f_string_shows_is_judged_by_where_it_comes_from(expression: str
         "def clock():\n    '''The time.'''\n    return datetime.now()\n"
         'a = Agent(name="a", model="m", prompt=Prompt(static=f"""Rules.\nBe brief.\nSeen: {' + expression + '}"""))\n'
     )
-    text = PythonText.read(HEAD + source, "app.py")
+    text = PythonText(HEAD + source, "app.py")
     agents = [sources_of(agent, path="app.py", files=Shelf()) for agent in declared_agents(text)]
     known = [agent for agent in agents if agent is not None]
     found = placed(lint(known), inline_texts(known))
@@ -268,7 +270,7 @@ def test_a_directory_is_read_as_it_is_for_itself_with_the_variables_of_the_agent
         variables={Stability.STATIC: {"company": "Example"}, Stability.SESSION: {"plan": "gold"}},
     )
     agent = one(
-        'from pathlib import Path\nHERE = Path(__file__).resolve().parent\n'
+        "from pathlib import Path\nHERE = Path(__file__).resolve().parent\n"
         'a = Agent(name="a", model="m", variables={"company": "Acme"}, prompt=Prompt.from_dir(HERE / "p"))',
         Shelf(directories={"p": replace(there)}),
     )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from agentcache.cli.lint_fixing import mend
-from agentcache.cli.lint_run import LintRun, LintTask, relative_to
+from agentcache.cli.lint_run import LintRun, LintTask, lint_log, relative_to
 from agentcache.cli.lint_settings import LintFormat, SettingsAbove
 from agentcache.cli.watching import changes
 from agentcache.errors import AgentCacheError, TargetError
@@ -32,10 +32,17 @@ Selectors = list[str] | None
 
 def lint(
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Prompt directories, directories above some, or templates. [.]"),
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Prompt directories, directories above some, templates, Python files, file.py:name. [.]",
+            show_default=False,
+        ),
     ] = None,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Lint a request log instead of files.")] = None,
+    import_: Annotated[
+        bool, typer.Option("--import", help="Import the Python files that are named; otherwise they are only read.")
+    ] = False,
     select: Annotated[
         Selectors,
         typer.Option(metavar="CODES", help="Look for these only: codes, beginnings of codes, names, ALL; commas."),
@@ -67,33 +74,40 @@ def lint(
 ) -> None:
     """Find what would break the cache, before the first paid call.
 
-    Reads prompt directories (static*.j2, semi_static*.j2, session*.j2, turn*.j2, tools.json, agent.toml) and runs no
-    code of theirs. Settings stand in [tool.agentcache.lint] of the nearest pyproject.toml. Exit code 0 without
+    Reads prompt directories (static*.j2, semi_static*.j2, session*.j2, turn*.j2, tools.json, agent.toml) and agents in
+    Python files, and runs no code of theirs. Settings stand in [tool.agentcache.lint] of the nearest pyproject.toml. Exit code 0 without
     findings, 1 with, 2 when it could not run.
     """
-    _refuse_contradictions(log=log, paths=paths, fixing=fix or unsafe_fixes or diff, watch=watch, output=output)
-    places = tuple(paths or [Path()])
+    fixing = fix or unsafe_fixes or diff
+    _refuse_contradictions(log=log, paths=paths, fixing=fixing, watch=watch, output=output)
+    places = tuple(paths or ["."])
     task = LintTask(
         paths=places,
         select=_selectors(select),
         ignore=_selectors(ignore),
         extend_select=_selectors(extend_select),
         baseline=None if write_baseline else baseline,
+        importing=import_,
         everything=write_baseline is not None,
     )
-    if write_baseline is not None:
-        _write_baseline(task, write_baseline)
-        return
-    format_ = format_ or SettingsAbove().of(places[0] if places[0].is_dir() else places[0].parent).output_format
-    shown = format_ or LintFormat.TEXT
     if watch:
-        _watch(task, places, statistics=statistics)
+        _watch(task, statistics=statistics)
         return
-    run = LintRun(task)
-    mending = fix or unsafe_fixes or diff
-    result = mend(run, unsafe=unsafe_fixes, write=not diff) if mending else run.result(run.agents)
-    if not run.agents:
-        typer.echo(f"agentcache: no prompt directory in {', '.join(map(str, places))}", err=True)
+    run = None if log is not None else LintRun(task)
+    if run is None:
+        result = lint_log(log or Path(), task)
+    elif fixing:
+        result = mend(run, unsafe=unsafe_fixes, write=not diff)
+    else:
+        result = run.result(run.agents)
+    for unread in run.python.unread if run else ():
+        typer.echo(f"agentcache: {unread}", err=True)
+    if write_baseline is not None:
+        _write_baseline(result, write_baseline)
+        return
+    if run and not result.agents:
+        typer.echo(f"agentcache: no prompt in {', '.join(places)}", err=True)
+    shown = format_ or SettingsAbove().of(_folder(log or Path(places[0]))).output_format or LintFormat.TEXT
     if not diff or shown is not LintFormat.TEXT:
         _tell(result, shown, output, statistics=statistics)
     if result.findings and not exit_zero:
@@ -101,7 +115,7 @@ def lint(
 
 
 def _refuse_contradictions(
-    *, log: Path | None, paths: Sequence[Path] | None, fixing: bool, watch: bool, output: Path | None
+    *, log: Path | None, paths: Sequence[str] | None, fixing: bool, watch: bool, output: Path | None
 ) -> None:
     if log is not None and (paths or fixing or watch):
         raise TargetError("--log lints a request log; give no PATH and neither --fix nor --watch with it")
@@ -138,12 +152,14 @@ def _takes_colours() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _write_baseline(task: LintTask, path: Path) -> None:
-    run = LintRun(task)
-    result = run.result(run.agents)
+def _write_baseline(result: LintResult, path: Path) -> None:
     names = {item.place.path: relative_to(item.place.path, path.parent) for item in result.findings}
     _write(path, baseline_of(result.findings, result.texts, names).to_json())
     typer.echo(f"{path}: {counted(len(result.findings), 'finding')} known from now on", err=True)
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _write(path: Path, text: str) -> None:
@@ -153,10 +169,10 @@ def _write(path: Path, text: str) -> None:
         raise TargetError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _watch(task: LintTask, places: Sequence[Path], *, statistics: bool) -> None:
+def _watch(task: LintTask, *, statistics: bool) -> None:
     """Tell findings now and after every change, until the user has enough; an error is told like a finding."""
     try:
-        for changed in _rounds(places):
+        for changed in _rounds([Path(path.partition(":")[0]) for path in task.paths]):
             if changed:
                 typer.echo(f"\n--- {', '.join(changed[:3])}{' ...' if len(changed) > 3 else ''}")
             try:

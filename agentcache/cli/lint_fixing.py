@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import typer
 
 from agentcache.cli.lint_run import LintRun, files_of
 from agentcache.errors import TargetError
-from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.fixing import diff, mended
 from agentcache.lint.outputs.result import LintResult, counted
 from agentcache.lint.outputs.visible import visible
+from agentcache.lint.words import prompt_words
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -27,7 +26,7 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
     Raises `TargetError` when a file cannot be written.
     """
     before = {file.path: file.text for agent in run.agents for file in files_of(agent)}
-    outcome = mended(run.agents, lambda agents: run.result(agents).findings, words_of, unsafe=unsafe)
+    outcome = mended(run.agents, run.in_templates, prompt_words, unsafe=unsafe)
     if write:
         for path, text in sorted(outcome.texts.items()):
             _write(Path(path), text)
@@ -37,12 +36,9 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
         shown = diff(before, outcome.texts)
         typer.echo(visible(shown, keep_lines=True) if sys.stdout.isatty() else shown, nl=False)
     first = run.result(run.agents)
-    return replace(first, findings=outcome.remaining, texts={**first.texts, **outcome.texts})
-
-
-def words_of(agent: AgentSources) -> Mapping[str, int] | None:
-    """Return how often each word stands in the agent's rendered prompt."""
-    return None
+    elsewhere = [item for item in first.findings if item not in run.in_templates(run.agents)]
+    remaining = sorted([*outcome.remaining, *elsewhere], key=lambda item: (item.place.path, item.place.line or 0))
+    return replace(first, findings=tuple(remaining), texts={**first.texts, **outcome.texts})
 
 
 def _write(path: Path, text: str) -> None:

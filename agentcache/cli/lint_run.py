@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentcache.cli.lint_settings import LintSettings, SettingsAbove
+from agentcache.cli.lint_sources import is_python_target, lint_python
 from agentcache.errors import SettingsError
 from agentcache.lint.agent_sources import AgentSources, SourceFile
 from agentcache.lint.baseline import Baseline, read_baseline, unknown
@@ -27,14 +28,16 @@ from agentcache.lint.suppressions import judge
 class LintTask:
     """What the command line asks for. Empty selectors and no baseline leave it to the settings.
 
-    everything: leave nothing out as known, whatever the settings name as baseline.
+    importing: import the Python files among the paths. everything: leave nothing out as known, whatever the settings
+    name as baseline.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     extend_select: tuple[str, ...] = ()
     baseline: Path | None = None
+    importing: bool = False
     everything: bool = False
 
 
@@ -51,6 +54,7 @@ class _Scopes:
     """The settings that hold for each file; each `pyproject.toml` is read once."""
 
     def __init__(self, task: LintTask) -> None:
+        LintSettings(root=Path()).selection(select=task.select, ignore=task.ignore, extend_select=task.extend_select)
         self.task = task
         self._settings = SettingsAbove()
         self._by_root: dict[Path, _Scope] = {}
@@ -86,33 +90,66 @@ class _Scopes:
 class LintRun:
     """One look at what the task's paths hold; the same settings judge it again after a fix.
 
+    agents: those of prompt directories, which can be mended. python: what Python files declare, which is only told.
+
     Raises `TargetError` for paths that cannot be read, and `SettingsError` for settings, selectors and baselines.
     """
 
     def __init__(self, task: LintTask) -> None:
-        LintSettings(root=Path()).selection(select=task.select, ignore=task.ignore, extend_select=task.extend_select)
         self._scopes = _Scopes(task)
         self.agents = tuple(
             agent
-            for agent in read_agents(task.paths)
+            for agent in read_agents(path for path in task.paths if not is_python_target(path))
             if not all(self._scopes.excluded(file.path) for file in agent.layers)
         )
+        self.python = lint_python(task.paths, importing=task.importing)
 
     def result(self, agents: Sequence[AgentSources]) -> LintResult:
-        """Return what is found in `agents`, which are ours, with other texts perhaps."""
-        scopes = self._scopes
-        texts = {file.path: file.text for agent in agents for file in files_of(agent) if not scopes.excluded(file.path)}
-        codes = {path: scopes.codes(path) for path in texts}
-        found = [item for item in lint(agents) if item.code in codes.get(item.place.path, ())]
-        judged = judge(found, texts, codes)
-        new = _without_known(judged.findings, texts, scopes)
-        return LintResult(
-            findings=tuple(sorted(new, key=_in_order)),
-            texts=texts,
-            agents=len(agents),
-            ignored=judged.ignored,
-            known=len(judged.findings) - len(new),
-        )
+        """Return what is found in `agents`, which are ours with other texts perhaps, and in Python files."""
+        python = self.python
+        texts = {**python.texts, **_texts_of(agents)}
+        return self._judged([*lint(agents), *python.findings], texts, agents=len(agents) + python.agents)
+
+    def in_templates(self, agents: Sequence[AgentSources]) -> tuple[Finding, ...]:
+        """Return what is found in `agents` alone."""
+        return self._judged(lint(agents), _texts_of(agents), agents=len(agents)).findings
+
+    def _judged(self, found: Sequence[Finding], texts: Mapping[str, str], *, agents: int) -> LintResult:
+        texts = {path: text for path, text in texts.items() if not self._scopes.excluded(path)}
+        return _judged(found, texts, self._scopes, agents=agents)
+
+
+def lint_log(log: Path, task: LintTask) -> LintResult:
+    """Return what a request log shows, as far as it is looked for and not known.
+
+    Raises `TargetError` for a log that cannot be read.
+    """
+    # Start-up time: what explains traffic is not needed for files.
+    from agentcache.cli.lint_log import log_findings
+
+    found = log_findings(log)
+    return _judged(found, {item.place.path: "" for item in found}, _Scopes(task), agents=0, source=str(log))
+
+
+def _judged(
+    found: Sequence[Finding], texts: Mapping[str, str], scopes: _Scopes, *, agents: int, source: str | None = None
+) -> LintResult:
+    codes = {path: scopes.codes(path) for path in texts}
+    held = {(item.code, item.place): item for item in reversed(found) if item.code in codes.get(item.place.path, ())}
+    judged = judge(list(held.values()), texts, codes)
+    new = _without_known(judged.findings, texts, scopes)
+    return LintResult(
+        findings=tuple(sorted(new, key=_in_order)),
+        texts=texts,
+        agents=agents,
+        ignored=judged.ignored,
+        known=len(judged.findings) - len(new),
+        source=source,
+    )
+
+
+def _texts_of(agents: Sequence[AgentSources]) -> dict[str, str]:
+    return {file.path: file.text for agent in agents for file in files_of(agent)}
 
 
 def files_of(agent: AgentSources) -> list[SourceFile]:

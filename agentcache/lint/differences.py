@@ -6,13 +6,16 @@ section can notice is rendered: one of variables that it reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal, TypeAlias
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
+from agentcache.lint.meanings import variable_meaning
+from agentcache.lint.origins import Origin, OriginKind, Print
 from agentcache.lint.renders import RenderedLayer, Variation, render_section
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.prompt.sections import Stability
@@ -41,19 +44,80 @@ class Difference:
 
 
 def differing_places(
-    sources: AgentSources, parsed: Mapping[str, ParsedTemplate], layers: tuple[RenderedLayer, ...]
+    sources: AgentSources,
+    parsed: Mapping[str, ParsedTemplate],
+    layers: Sequence[RenderedLayer],
+    known: Container[tuple[str, str]] = (),
 ) -> tuple[Difference, ...]:
     """Return the lines of the prefix that vary within the life of their layer, by section, cause and variable.
 
     layers: the plain renders (`renders.render_layers`). A render that ended early is compared as far as both go.
+    known: pairs of section and variable that need no look.
     """
     return tuple(
         difference
         for plain in layers
         if plain.layer is not Stability.TURN
         for cause, variable in _noticed(plain, sources)
+        if (plain.section, variable) not in known
         for difference in _compared(plain, cause, variable, sources, parsed)
     )
+
+
+def overlooked(
+    sources: AgentSources,
+    parsed: Mapping[str, ParsedTemplate],
+    layers: Sequence[RenderedLayer],
+    prints: Iterable[Print],
+) -> tuple[Print, ...]:
+    """Return a print for each variable that changes a section's text though no print says so, at its first line.
+
+    A line that a print is about is told of once, whatever else is in it.
+    """
+    prints = tuple(prints)
+    known = {(found.section, root_of(origin.name)) for found in prints for origin in found.origins}
+    told = {(place.path, place.line) for found in prints for place in (found.place, *found.through)}
+    first: dict[tuple[str, str], Difference] = {}
+    for difference in differing_places(sources, parsed, layers, known):
+        first.setdefault((difference.section, difference.variable), difference)
+    return tuple(
+        _print(difference, sources)
+        for difference in first.values()
+        if (difference.place.path, difference.place.line) not in told
+    )
+
+
+def root_of(name: str) -> str:
+    """Return the variable that an origin's name begins with: `user` of `user.email`."""
+    return re.split(r"[.(\[| ]", name, maxsplit=1)[0]
+
+
+def _print(difference: Difference, sources: AgentSources) -> Print:
+    kind = _FORMS.get(sources.types.get(difference.variable, ""))
+    if difference.cause in {"semi_static", "session", "turn"}:
+        meaning = variable_meaning((difference.variable,))
+        layer = Stability(difference.cause)
+        plain = OriginKind.SEMI_STATIC if layer is Stability.SEMI_STATIC else meaning or OriginKind(difference.cause)
+        origin = Origin(kind=plain, name=difference.variable, place=difference.place, stability=layer)
+    else:
+        origin = Origin(kind=kind or OriginKind.LOCALE, name=difference.variable, place=difference.place)
+    return Print(
+        place=difference.place,
+        layer=difference.layer,
+        section=difference.section,
+        origins=frozenset({origin}),
+        role="output",
+        expression="",
+    )
+
+
+_FORMS: Mapping[str, OriginKind] = {
+    "set": OriginKind.SET_ORDER,
+    "frozenset": OriginKind.SET_ORDER,
+    "dict:unordered": OriginKind.DICT_ORDER,
+    "object": OriginKind.OBJECT_TEXT,
+    "list[object]": OriginKind.OBJECT_TEXT,
+}
 
 
 def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Cause, str]]:
@@ -69,7 +133,7 @@ def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Caus
                 if name in plain.read:
                     yield cause, name
     for name, kind in sources.types.items():
-        if name in plain.read:
+        if name in plain.read and (kind == "datetime" or kind in _FORMS):
             yield ("locale" if kind == "datetime" else "order"), name
 
 

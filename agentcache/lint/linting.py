@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
+from agentcache.lint.fixes.table import with_fixes
 from agentcache.lint.rules import RULES
 from agentcache.lint.rules.rule import Rule
 from agentcache.lint.sharing import team_findings
@@ -28,7 +29,7 @@ def lint(agents: Sequence[AgentSources], rules: Mapping[str, Rule] = RULES) -> t
     for finding in team_findings(examinations):
         if finding.code in rules:
             findings.setdefault((finding.code, finding.place), finding)
-    return tuple(sorted(findings.values(), key=_in_order))
+    return tuple(sorted(with_fixes(findings.values(), examinations), key=_in_order))
 
 
 def _findings(examination: Examination, rules: Mapping[str, Rule]) -> Iterator[Finding]:

@@ -15,6 +15,8 @@ from agentcache.lint.python_scopes import Scope
 
 MOST_STEPS = 12
 _JINJA = Environment(autoescape=False)  # parses, renders nothing
+_VAGUE = frozenset({"name", "role", "title"})
+"""In a template these are somebody's; in code that makes agents they are an agent's as likely."""
 OPAQUE = "unread_python_value"
 """Stands for what no template could say; it means nothing to any rule."""
 
@@ -72,6 +74,8 @@ class _Followed(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:  # the name that `ast` calls
         owner = self._scope.owner(node.id)
+        if node.id in _VAGUE and (owner is None or node.id not in owner.values):
+            return ast.Name(OPAQUE, ctx=ast.Load())
         if owner is None or not self._steps:
             return node
         meaning = owner.imports.get(node.id)
@@ -82,10 +86,18 @@ class _Followed(ast.NodeTransformer):
             return self._inside(owner.values[node.id], owner)
         return node
 
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # the name that `ast` calls
+        if self._scope.dotted(node) == "os.environ":
+            return ast.Name("environ", ctx=ast.Load())
+        self.generic_visit(node)
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.expr:  # the name that `ast` calls
         returned = self._returned(node)
         if returned is not None:
             return returned
+        if (self._scope.dotted(node.func) or "").startswith("subprocess.") and _program(node) == "git":
+            return ast.Call(func=ast.Name("git_output", ctx=ast.Load()), args=[], keywords=[])
         self.generic_visit(node)
         return node
 
@@ -114,6 +126,14 @@ class _Followed(ast.NodeTransformer):
     def _inside(self, value: ast.expr, scope: Scope) -> ast.expr:
         found: ast.expr = _Followed(scope, self._steps - 1).visit(_copy(value))
         return found
+
+
+def _program(node: ast.Call) -> str:
+    """Return the program that a call of `subprocess` starts, as far as it is written there."""
+    command = node.args[0] if node.args else None
+    first = command.elts[0] if isinstance(command, ast.List | ast.Tuple) and command.elts else command
+    written = first.value if isinstance(first, ast.Constant) else None
+    return written.partition(" ")[0] if isinstance(written, str) else ""
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -19,6 +19,9 @@ from agentcache.prompt.sections import Stability
 
 _PathLike: TypeAlias = str | os.PathLike[str]
 _SUFFIX = ".j2"
+_TEMPLATES = (_SUFFIX, ".jinja", ".jinja2")
+_HOLDING_TEMPLATES = (".json", ".md", ".txt", ".yaml", ".yml")
+"""Files whose text is read as a template where one is named: Jinja passes over all that is none, so places hold."""
 _PASSED_OVER = {"node_modules", "__pycache__", "venv", "site-packages"}
 _EXACT = re.compile(r"(static|semi_static|session|turn)([._-]?\d\w*)?\.j2")
 
@@ -29,7 +32,7 @@ def read_agents(paths: Iterable[_PathLike]) -> list[AgentSources]:
     A directory that holds a layer file (`static*.j2`, `semi_static*.j2`, `session*.j2`, `turn*.j2`) is a prompt
     directory; below it only those count that name a layer exactly or have an agent.toml, since what else is there is
     for including. A single template may be given too: a layer file is read with its directory's declaration, any other
-    one counts as static text. `tools.json` and `agent.toml` stand for their directory. Hidden directories and
+    one counts as static text, and so does any text that holds Jinja (YAML, Markdown). `tools.json` and `agent.toml` stand for their directory. Hidden directories and
     installed packages are passed over; links are followed, but never around in a circle.
 
     Raises `TargetError` for a path that is not there, a file that cannot be read or is no UTF-8, and an agent.toml
@@ -69,7 +72,8 @@ def read_agent(root: Path, *, only: str | None = None) -> AgentSources:
 
 
 def _includes(root: Path, files: Mapping[str, SourceFile]) -> dict[str, SourceFile]:
-    return {name: files.get(name) or _file(root, name) for name in _template_names(root)}
+    suffixes = tuple({_SUFFIX, *(Path(name).suffix for name in files if name.endswith(_TEMPLATES))})
+    return {name: files.get(name) or _file(root, name) for name in _template_names(root, suffixes=suffixes)}
 
 
 def _targets(path: Path) -> Iterator[tuple[Path, str | None]]:
@@ -79,10 +83,11 @@ def _targets(path: Path) -> Iterator[tuple[Path, str | None]]:
         raise TargetError(f"{path} does not exist; give a prompt directory, a directory above some, or a template")
     elif path.name in {"tools.json", "agent.toml"}:
         yield path.parent, None
-    elif path.name.endswith(_SUFFIX):
+    elif path.name.endswith((*_TEMPLATES, *_HOLDING_TEMPLATES)):
         yield path.parent, path.name
     else:
-        raise TargetError(f"{path} is neither a directory nor a template; templates end in {_SUFFIX}")
+        known = ", ".join((*_TEMPLATES, *_HOLDING_TEMPLATES))
+        raise TargetError(f"{path} is neither a directory nor a template; templates end in one of {known}")
 
 
 def _directories(folder: Path, above: frozenset[str], *, inside: bool) -> Iterator[tuple[Path, str | None]]:
@@ -119,15 +124,17 @@ def _natural(name: str) -> tuple[list[tuple[str, int]], str]:
     return [(text, int(number or -1)) for text, number in parts], name
 
 
-def _template_names(folder: Path, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[str]:
+def _template_names(
+    folder: Path, prefix: str = "", above: frozenset[str] = frozenset(), suffixes: tuple[str, ...] = (_SUFFIX,)
+) -> Iterator[str]:
     real = os.path.realpath(folder)
     if real in above:
         return
     for entry in _entries(folder):
         if entry.is_dir():
             if entry.name not in _PASSED_OVER:
-                yield from _template_names(entry, f"{prefix}{entry.name}/", above | {real})
-        elif entry.name.endswith(_SUFFIX):
+                yield from _template_names(entry, f"{prefix}{entry.name}/", above | {real}, suffixes)
+        elif entry.name.endswith(suffixes):
             yield prefix + entry.name
 
 

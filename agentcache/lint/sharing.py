@@ -32,6 +32,7 @@ class _Member:
     sections: tuple[RenderedLayer, ...]
     text: str
     tools: tuple[JsonValue, ...]
+    tool_bytes: str
 
     @property
     def name(self) -> str:
@@ -58,13 +59,14 @@ def _member(examination: Examination) -> _Member | None:
     sections = tuple(section for section in examination.layers if section.layer is Stability.STATIC)
     listed = tools.tools if isinstance(tools, ToolsText) else ()
     text = "\n\n".join(section.text for section in sections)
-    return _Member(examination, tokens, sections, text, tuple(tool.node.plain for tool in listed if not tool.deferred))
+    sent = tuple(tool.node.plain for tool in listed if not tool.deferred)
+    return _Member(examination, tokens, sections, text, sent, _bytes(sent))
 
 
 def _parting(first: _Member, second: _Member) -> Finding | None:
     if first.text == second.text:
-        return None if _bytes(first.tools) == _bytes(second.tools) else _other_tools(first, second)
-    if _bytes(first.tools) == _bytes(second.tools):
+        return None if first.tool_bytes == second.tool_bytes else _other_tools(first, second)
+    if first.tool_bytes == second.tool_bytes:
         return _other_start(first, second)
     return None
 
@@ -93,6 +95,8 @@ def _other_start(first: _Member, second: _Member) -> Finding | None:
     """Find static texts that differ in a few characters near their start and are the same behind them."""
     facts = second.tokens.facts
     one, two = first.text, second.text
+    if abs(len(one) - len(two)) > _FEW_CHARACTERS:
+        return None
     same = _common_length(one, two)
     rest = _common_length(one[same:][::-1], two[same:][::-1])
     parts = one[same : len(one) - rest], two[same : len(two) - rest]

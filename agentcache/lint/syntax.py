@@ -144,6 +144,9 @@ def parse_sources(sources: AgentSources) -> Mapping[str, ParsedTemplate]:
 
 def parse_file(file: SourceFile) -> ParsedTemplate:
     """Return one template parsed."""
+    foreign = _other_engine(file)
+    if foreign is not None:
+        return ParsedTemplate(file=file, tree=None, problem=foreign)
     try:
         return ParsedTemplate(file=file, tree=ENVIRONMENT.parse(file.text, file.name, file.path), problem=None)
     except TemplateSyntaxError as error:
@@ -153,3 +156,21 @@ def parse_file(file: SourceFile) -> ParsedTemplate:
     except RecursionError:
         problem = Problem(line=None, message="its expressions are nested too deeply to be read")
     return ParsedTemplate(file=file, tree=None, problem=problem)
+
+
+_TAG = re.compile(r"\{[{%#]")
+_FIELD = re.compile(r"(?<!\{)\{[A-Za-z_][\w.\[\]]*(?:![rsa])?(?::[^{}]*)?\}(?!\})")
+
+
+def _other_engine(file: SourceFile) -> Problem | None:
+    """Return a problem for a file that is no template by its name and holds no Jinja: clean would be a guess."""
+    if file.name.endswith((".j2", ".jinja", ".jinja2")) or not re.search(r"\.(json|md|txt|ya?ml)$", file.name):
+        return None
+    if _TAG.search(file.text):
+        return None
+    field = _FIELD.search(file.text)
+    if field is None:
+        plain = file.name.endswith((".md", ".txt"))
+        return None if plain else Problem(line=None, message="it holds no Jinja, so nothing tells its prompts apart")
+    line = file.text.count("\n", 0, field.start()) + 1
+    return Problem(line=line, message=f"it holds no Jinja but fields of str.format ({field[0]}), which are not followed")

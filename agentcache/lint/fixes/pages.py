@@ -48,14 +48,15 @@ def page_of(finding: Finding, examination: Examination) -> Page | None:
 
 
 def prints_in(page: Page, index: int, examination: Examination) -> list[Print]:
-    """Return where values that vary are shown in a paragraph."""
+    """Return where values that vary are shown in a paragraph, by what it includes or calls too."""
     paragraph, path = page.paragraphs[index], page.file.path
     return [
         each
         for each in examination.prints
-        if each.place.path == path
-        and each.place.line is not None
-        and paragraph.first <= each.place.line <= paragraph.last
+        if any(
+            place.path == path and place.line is not None and paragraph.first <= place.line <= paragraph.last
+            for place in (each.place, *each.through)
+        )
     ]
 
 
@@ -78,8 +79,8 @@ def _welcome(destination: LayerFile, names: Iterable[Names], examination: Examin
     paragraphs = paragraphs_of(destination.text)
     if tree is None or paragraphs is None or in_blocks(tree) or folder_of(destination) is None:
         return False
-    if paragraphs and paragraphs[-1].within:
-        return False  # the end of the file stands in a fence of code
+    if paragraphs and (paragraphs[-1].within or paragraphs[-1].open_ended):
+        return False  # the end of the file stands in a fence of code, or swallows the blank line behind it
     bound = bound_in(tree)
     return not any(bound & (each.binds | each.needs) for each in names)
 

@@ -24,7 +24,7 @@ class Paragraph:
 
     within: it stands inside an element such as `<rules>` … `</rules>` that it does not hold whole, or behind the mark
         of a fence of code that is never closed.
-    glued: whitespace control joins it to its neighbours.
+    glued: whitespace control joins it to its neighbours. open_ended: it would join it to anything behind it.
     heading: 1 to 6 for a paragraph that is one heading line and nothing else, else 0.
     """
 
@@ -35,6 +35,7 @@ class Paragraph:
     text: str
     within: bool = False
     glued: bool = False
+    open_ended: bool = False
     heading: int = 0
 
     @property
@@ -139,6 +140,8 @@ def _paragraph(
     start, end = lines[0][0], lines[-1][1]
     text = template[start:end]
     heading = _HEADING.match(text) if len(lines) == 1 else None
+    marks = [piece for piece in pieces if piece.kind is not PieceKind.TEXT]
+    open_ended = _open_ended(template, marks, start, end)
     return Paragraph(
         first=first + 1,
         last=first + len(lines),
@@ -146,20 +149,24 @@ def _paragraph(
         end=end,
         text=text,
         within=elements[first] > 0 or elements[first + len(lines)] > 0,
-        glued=_glued(template, pieces, start, end),
+        glued=open_ended or _glued(template, marks, start, end),
+        open_ended=open_ended,
         heading=0 if heading is None else len(heading[1]),
     )
 
 
-def _glued(template: str, pieces: tuple[Piece, ...], start: int, end: int) -> bool:
+def _glued(template: str, marks: list[Piece], start: int, end: int) -> bool:
     """Tell whether a mark at an edge of the stretch, on either side of it, strips whitespace across that edge."""
-    marks = [piece for piece in pieces if piece.kind is not PieceKind.TEXT]
     inner = [piece for piece in marks if start <= piece.start < end]
     before = next((piece for piece in reversed(marks) if piece.end <= start), None)
     behind = next((piece for piece in marks if piece.start >= end), None)
     return (
         (bool(inner) and inner[0].strips_before and not template[start : inner[0].start].strip())
-        or (bool(inner) and inner[-1].strips_behind and not template[inner[-1].end : end].strip())
         or (before is not None and before.strips_behind and not template[before.end : start].strip())
         or (behind is not None and behind.strips_before and not template[end : behind.start].strip())
     )
+
+
+def _open_ended(template: str, marks: list[Piece], start: int, end: int) -> bool:
+    last = next((piece for piece in reversed(marks) if start <= piece.start < end), None)
+    return last is not None and last.strips_behind and not template[last.end : end].strip()

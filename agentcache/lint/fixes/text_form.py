@@ -1,72 +1,88 @@
-"""Brings a template's text to one form: line feeds, no blanks at line ends, composed characters, nothing invisible.
+"""Brings a template's text to one form: one kind of line end, no blanks before it, composed letters, nothing invisible.
 
-The whole file at once, because half a normal form is none. Code between delimiters stays as it is.
+The whole file at once, because half a normal form is none. Code between delimiters stays as it is. What has no shape,
+and where it is at work all the same, is for byte_forms.py to say.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from unicodedata import is_normalized, normalize
+from unicodedata import category, is_normalized, normalize
 
+from agentcache.lint.byte_forms import invisible_faults
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Edit, Finding, Fix
 from agentcache.lint.fixes.marked_code import template_at
 from agentcache.lint.fixes.pieces import Piece, PieceKind, line_starts, pieces_of
 
-_INVISIBLE = "\u200b\u2060\ufeff\u00ad\u200e\u200f"
-"""Joiners (U+200C, U+200D) are not among them: scripts and emoji need them."""
-_VARIANT = re.compile(rf"(?P<blank>[ \t{_INVISIBLE}]+)(?=\r*(?:\n|\Z))|(?P<end>\r+\n?)|(?P<invisible>[{_INVISIBLE}]+)")
+_Change = tuple[int, int, str]
+"""Start, end and what stands there instead."""
+
+_BLANKS = re.compile(r"[ \t\u00a0]+(?=\r|\n|\Z)")
 _WORD = re.compile(r"\S+")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def normal_form(finding: Finding, examination: Examination) -> Fix | None:
-    """Return the edits that bring the file to its normal form, when one of them is in the finding's lines."""
+    """Return the edits that bring the file to its normal form, when one of them is in the finding's line."""
     file = template_at(examination.sources, finding.place.path)
     pieces = None if file is None else pieces_of(file.text)
     if file is None or pieces is None:
         return None
-    edits = [
-        Edit(path=file.path, start=start, end=end, text=text)
+    changes = [
+        change
         for number, piece in enumerate(pieces)
-        for start, end, text in _changes(file.text, piece, pieces[number - 1] if number else None)
+        if piece.kind is PieceKind.TEXT
+        for change in _changes(file.text, piece, pieces[number - 1] if number else None)
     ]
-    starts = line_starts(file.text)
-    first, last = 0, len(file.text)
-    if finding.place.line is not None and finding.place.line <= len(starts):
-        first = starts[finding.place.line - 1]
-        last = starts[finding.place.line] if finding.place.line < len(starts) else last
-    if not any(edit.start <= last and edit.end >= first for edit in edits):
+    changes += _line_ends(file.text)
+    starts = [*line_starts(file.text), len(file.text)]
+    line = finding.place.line
+    first, last = (0, len(file.text)) if line is None or line >= len(starts) else starts[line - 1 : line + 1]
+    if not any(start <= last and end >= first for start, end, _ in changes):
         return None
+    edits = [Edit(path=file.path, start=start, end=end, text=text) for start, end, text in sorted(changes)]
     return Fix(edits=tuple(edits), safe=True)
 
 
-def _changes(template: str, piece: Piece, before: Piece | None) -> Iterator[tuple[int, int, str]]:
-    text = template[piece.start : piece.end]
-    if piece.kind is not PieceKind.TEXT:
-        yield from ((piece.start + at.start(), piece.start + at.end(), "\n") for at in re.finditer(r"\r\n?", text))
-        return
-    trims = before is not None and before.kind is not PieceKind.PRINT
-    changes = list(_variants(text, trims=trims, last=piece.end == len(template)))
-    changes += [change for change in _composed(text) if not any(_touch(change, other) for other in changes)]
-    yield from ((piece.start + start, piece.start + end, new) for start, end, new in sorted(changes))
+def _line_ends(text: str) -> list[_Change]:
+    """Return the changes to line feeds, where a file has line ends of several kinds or those of no one."""
+    found = list(_LINE_END.finditer(text))
+    if {end[0] for end in found} in ({"\n"}, {"\r\n"}, set()):
+        return []
+    return [(end.start(), end.end(), "\n") for end in found if end[0] != "\n"]
 
 
-def _variants(text: str, *, trims: bool, last: bool) -> Iterator[tuple[int, int, str]]:
-    """Yield the changes of blanks, line ends and invisible characters.
+def _changes(template: str, piece: Piece, before: Piece | None) -> Iterator[_Change]:
+    """Yield the changes of one stretch of text.
 
-    trims: a tag stands before the text. last: nothing stands behind it, so that its end is the end of a line.
-
-    Blanks behind a tag keep its line end from being trimmed away, so they hold two words apart.
+    Blanks behind a tag keep its line end from being trimmed away, and so hold two words apart: they stay.
     """
-    for found in _VARIANT.finditer(text):
-        if found["end"]:
-            yield found.start(), found.end(), "\n"
-        elif found["blank"] is None or not ((trims and found.start() == 0) or (found.end() == len(text) and not last)):
-            yield found.start(), found.end(), ""
+    text = template[piece.start : piece.end]
+    trimmed = before is not None and before.kind is not PieceKind.PRINT
+    blanks = [
+        (found.start(), found.end(), "")
+        for found in _BLANKS.finditer(text)
+        if not (trimmed and found.start() == 0) and (found.end() < len(text) or piece.end == len(template))
+    ]
+    faults = [at for at, _ in invisible_faults(text) if text[at] not in "\r\n"]
+    invisible = [(at, at + 1, _visible(text[at])) for at in faults]
+    kept = [change for change in invisible if not _touches(change, blanks)]
+    composed = [change for change in _composed(text) if not _touches(change, [*blanks, *kept])]
+    for start, end, new in (*blanks, *kept, *composed):
+        yield piece.start + start, piece.start + end, new
 
 
-def _composed(text: str) -> Iterator[tuple[int, int, str]]:
+def _visible(character: str) -> str:
+    """Return what stands for a character without a shape: a blank or line feed for what holds words apart."""
+    kind = category(character)
+    if kind in {"Zl", "Zp"}:
+        return "\n"
+    return " " if kind == "Zs" else ""
+
+
+def _composed(text: str) -> Iterator[_Change]:
     if is_normalized("NFC", text):
         return
     for found in _WORD.finditer(text):
@@ -74,5 +90,5 @@ def _composed(text: str) -> Iterator[tuple[int, int, str]]:
             yield found.start(), found.end(), normalize("NFC", found[0])
 
 
-def _touch(change: tuple[int, int, str], other: tuple[int, int, str]) -> bool:
-    return change[0] <= other[1] and other[0] <= change[1]
+def _touches(change: _Change, others: list[_Change]) -> bool:
+    return any(change[0] < end and start < change[1] for start, end, _ in others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentcache.lint.finding import Finding, Place
-from agentcache.lint.outputs.result import LintResult, counted, loss_in_words
+from agentcache.lint.outputs.result import LintResult, counted
 from agentcache.lint.outputs.visible import columns, visible
 from agentcache.lint.text_lines import lines_of
 
@@ -30,7 +30,7 @@ def summary(result: LintResult) -> str:
         if number
     ]
     aside = f" ({'; '.join(asides)})" if asides else ""
-    looked_at = counted(result.agents, "prompt")
+    looked_at = counted(result.agents, "prompt") if result.source is None else visible(result.source)
     if not result.findings:
         return f"{looked_at}: nothing found{aside}"
     safe = sum(item.edits is not None and item.edits.safe for item in result.findings)
@@ -55,8 +55,6 @@ def _paragraph(finding: Finding, lines: dict[str, list[str]], *, colour: bool) -
     )
     told = [head, *_excerpt(finding.place, lines.get(finding.place.path, []), tint=tint, dim=dim, plain=plain)]
     told += [f"  see: {spot(place)}" for place in finding.also if place != finding.place]
-    if finding.loss is not None:
-        told.append(f"  costs: {loss_in_words(finding.loss)}")
     told.append(f"  fix: {visible(finding.fix)}")
     return "\n".join(told)
 

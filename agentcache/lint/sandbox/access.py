@@ -64,8 +64,9 @@ def _nothing(value: object, name: str, meter: Meter) -> object:
     if isinstance(value, Expected):
         if name in value.fields:
             return value.fields[name]
-        meter.room(len(value.text) + len(name))
-        return Expected(f"{value.text}.{name}")
+        whole = value.name or value.text
+        meter.room(len(whole) + len(name))
+        return Expected(f"{whole}.{name}")
     return Expected("", missing=True)
 
 

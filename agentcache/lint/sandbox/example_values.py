@@ -61,11 +61,11 @@ def typed(name: str, kind: str | None, value: JsonValue, variation: Variation, *
     """Return the example value of a variable of a type (`[types]` of agent.toml); without one, what stands for it."""
     address = f"0x7f{variation.order}0"
     if kind == "object":
-        return Expected(f"<{name} object at {address}>", fields=_fields(value, other=other))
+        return Expected(f"<{name} object at {address}>", name=name, fields=_fields(value, other=other))
     if kind == "list[object]":
         examples: list[JsonValue] = value if isinstance(value, list) and value else [None, None]
         return [
-            Expected(f"<{name} object at {address}{at}>", fields=_fields(one, other=other))
+            Expected(f"<{name} object at {address}{at}>", name=name, fields=_fields(one, other=other))
             for at, one in enumerate(examples)
         ]
     if kind == "datetime":

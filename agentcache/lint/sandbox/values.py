@@ -18,10 +18,12 @@ class Expected:
     """Stands for a value that is not there while linting: an undeclared variable, what an unknown function returns.
 
     text: what it is as text: the words that ask for it, with whatever varies. missing: nothing will ever be there.
+    name: what its parts are called by; empty means by its text. fields: the parts that are known.
     """
 
     text: str
     missing: bool = False
+    name: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
 
 

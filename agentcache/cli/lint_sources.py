@@ -7,6 +7,7 @@ A Python file is read, never imported: walking a tree must not run what is in it
 from __future__ import annotations
 
 import os
+import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +16,17 @@ from pathlib import Path
 from agentcache.errors import TargetError
 from agentcache.lint.agent_sources import AgentSources, SourceFile
 from agentcache.lint.finding import Finding
-from agentcache.lint.linting import lint
 from agentcache.lint.located_text import inline_texts, placed
+from agentcache.lint.own_agents import OwnSources, lint_own
 from agentcache.lint.python_agents import DeclaredAgent, declared_agents
 from agentcache.lint.python_literals import PythonText
 from agentcache.lint.python_sources import sources_of
 from agentcache.lint.reading import read_agent
-from agentcache.lint.suppressions import judge
 
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
-_NEEDED = b"agentcache"
-"""A file without this word declares no agent of ours."""
+_NEEDED = re.compile(rb"\bagentcache\b")
+_MADE = re.compile(rb"\bAgent\b|\.agent\(")
+"""A file without both declares no agent of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class PythonAgents:
     directories: the prompt directories that they use, as real paths. texts: path -> text of the Python files.
     """
 
-    groups: tuple[tuple[AgentSources, ...], ...] = ()
+    groups: tuple[tuple[OwnSources, ...], ...] = ()
     unread: tuple[Unread, ...] = ()
     directories: frozenset[str] = frozenset()
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -77,8 +78,7 @@ def lint_python(paths: Iterable[str | os.PathLike[str]], *, importing: bool = Fa
     texts = dict(found.texts)
     for group in found.groups:
         inline = inline_texts(group)
-        written = {path: text.text for path, text in inline.items()}
-        findings += placed(judge(lint(group), written, {}).findings, inline)
+        findings += lint_own(group)
         files = [file for agent in group for file in (*agent.layers, *agent.includes.values())]
         texts |= {file.path: file.text for file in files if file.path not in inline}
         texts |= {text.path: _text_of(text.path) for text in inline.values() if text.path not in texts}
@@ -151,10 +151,10 @@ def _read(path: Path) -> PythonAgents:
         content = path.read_bytes()
     except OSError as error:
         raise TargetError(f"cannot read {path}: {error.strerror}") from error
-    if _NEEDED not in content:
+    if not (_NEEDED.search(content) and _MADE.search(content)):
         return PythonAgents()
     try:
-        source = PythonText.read(content.decode("utf-8-sig").replace("\r\n", "\n"), path.as_posix())
+        source = PythonText(content.decode("utf-8-sig").replace("\r\n", "\n"), path.as_posix())
         declared = declared_agents(source)
     except (SyntaxError, tokenize.TokenError, UnicodeDecodeError, ValueError, RecursionError) as error:
         reason = f"it cannot be read as Python ({error})"

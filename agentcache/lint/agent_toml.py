@@ -9,13 +9,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
+from math import isfinite
 from difflib import get_close_matches
 
 from agentcache.errors import SettingsError, TargetError
 from agentcache.lint.agent_sources import Offered, SourceFile
 from agentcache.prompt.canonical import JsonValue
-from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.sections import Stability
 
 _KEYS = ("model", "variables", "types", "environment")
@@ -102,9 +102,24 @@ def _names(file: SourceFile, table: Mapping[str, object], key: str) -> frozenset
 
 def _plain(file: SourceFile, layer: str, values: Mapping[str, object]) -> dict[str, JsonValue]:
     try:
-        return plain_variables(values)
+        return {name: _json(value, name) for name, value in values.items()}
     except SettingsError as error:
         raise TargetError(f"{file.path}, [variables.{layer}]: {error}") from error
+
+
+def _json(value: object, name: str) -> JsonValue:
+    """Return a value of TOML as `plain_values` makes it of the same in Python, without loading what that knows."""
+    if isinstance(value, dict):
+        return {key: _json(one, f"{name}.{key}") for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json(one, f"{name}[{at}]") for at, one in enumerate(value)]
+    if isinstance(value, float) and not isfinite(value):
+        raise SettingsError(f"{name} is {value}, which JSON cannot say; give a number or a text")
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise SettingsError(f"{name} is a {type(value).__name__}; give a text, a number, a list or a table")
 
 
 def _type_of(value: object) -> str | None:

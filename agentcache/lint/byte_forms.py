@@ -66,7 +66,9 @@ def composition_fault(text: str) -> tuple[int, str] | None:
         return None
     composed = unicodedata.normalize("NFC", text)
     same = next((i for i, (was, now) in enumerate(zip(text, composed, strict=False)) if was != now), len(composed) - 1)
-    return same, _name(text[min(same, len(text) - 1)])
+    same = min(same, len(text) - 1)
+    marks = [mark for mark in text[same + 1 : same + 2] if unicodedata.combining(mark)]
+    return same, " and ".join(map(_name, (text[same], *marks)))
 
 
 def _line_ends(lines: Sequence[LiteralLine]) -> Iterator[ByteFault]:

@@ -1,9 +1,9 @@
 """The same text twice in a prompt.
 
 Compares words: however the lines are broken, whichever bullets stand in front of them. Two sections on related
-matters share a phrase and not a paragraph, so a copy is a long run of the same words in the same order. Inside one layer
-a quoted document may repeat itself: there a copy has to be whole lines of prose. The terms of a licence are quoted word
-for word for each of its holders, and no copy anywhere.
+matters share a phrase and not a paragraph, so a copy is a long run of the same words in the same order. Inside one
+layer a quoted document may repeat itself: there a copy has to be whole lines of prose. The terms of a licence are
+quoted word for word for each of its holders, and are no copy anywhere.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _may_repeat(sections: Sequence[RenderedLayer]) -> bool:
     seen: set[str] = set()
     for section in sections:
         for clause in _CLAUSE_END.split(section.text):
-            words = " ".join(clause.split()).casefold()
+            words = " ".join(_MARK.sub("", clause, count=1).split()).casefold()
             if len(words) >= _CLAUSE and words in seen:
                 return True
             seen.add(words)

@@ -17,8 +17,9 @@ from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
 from agentcache.lint.renders import RenderedLayer, render_layers
 from agentcache.lint.syntax import ParsedTemplate, Problem, parse_sources
 from agentcache.lint.tools_json import ToolsText, read_tools
-from agentcache.lint.verdicts import Verdict, verdicts_on
+from agentcache.lint.verdicts import Verdict, unplaced, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
+from agentcache.prompt.sections import Stability
 
 
 class Examination:
@@ -73,7 +74,15 @@ class Examination:
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """Which of the prints are mistakes, and by which code (verdicts.py), and what only renders show."""
-        return verdicts_on((*self.prints, *overlooked(self.sources, self.parsed, self.layers, self.prints)))
+        prints = (*self.prints, *overlooked(self.sources, self.parsed, self.layers, self.prints))
+        return verdicts_on(unplaced(prints) if self._layer_is_assumed else prints)
+
+    @property
+    def _layer_is_assumed(self) -> bool:
+        """Whether this is a single template whose name says no layer (reading.py)."""
+        return not self.sources.complete and not any(
+            file.name.startswith(tuple(layer.value for layer in Stability)) for file in self.sources.layers
+        )
 
     @cached_property
     def copies(self) -> tuple[Copy, ...]:

@@ -59,10 +59,11 @@ def without_jinja(text: str) -> str:
     """
     pieces: list[str] = []
     at = 0
-    for start, end in _jinja_spans(text):
+    for begin, end in _jinja_spans(text):
+        start = max(begin, at)  # two tags may both take away what stands between them
         pieces.append(text[at:start])
         pieces.append(_NOT_LINE_END.sub(HOLE, text[start:end]))
-        at = end
+        at = max(at, end)
     pieces.append(text[at:])
     return "".join(pieces)
 

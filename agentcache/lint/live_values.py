@@ -47,7 +47,7 @@ def live_value(text: str) -> str | None:
 def _live_numbers(numbers: Sequence[int | float], about: str) -> str | None:
     if all(re.fullmatch(values.EPOCH, str(number)) for number in numbers):
         return "moments"
-    large = [number for number in numbers if number >= _LARGE and number % 100]
+    large = [number for number in numbers if number >= _LARGE and number % 100 and number not in _YEARS]
     if len(large) * 2 > len(numbers) and _THINGS.search(about):
         return "ids"
     return None
@@ -73,12 +73,14 @@ def _numbered(digits: int) -> Callable[[str], bool]:
 
 
 _LARGE = 1_000
+_YEARS = range(1900, 2101)
 _PLACEHOLDERS = frozenset({"", "all", "any", "none", "other", "new", "unknown", "n/a", "*", "default", "unassigned"})
 _STANDARD = re.compile(
     r"(?:iso|sha|aes|utf|rfc|epsg|cwe|ieee|iec|din|en|ecma|cp|windows|koi|latin|rsa|rs|es|hs|ps|md|crc|hmac|bcp|"
     r"x\.?|h\.?|a|http|tls|ssl|usb|wgs|nad|etrs|ce|ean|isbn|upc|sic|naics|area|zone|level|tier|grade|phase|sprint|"
     r"version|v|py|python|jdk|java|node|gpt|claude|llama|win|office|ubuntu|rhel|debian|model|type|class|form|article|"
-    r"chapter|section|rule|code|err|error|e|w|f|c|n|s|d|p|b|pep|jsr|gb|jis|mil|astm|nist|fips|pci|gs1|un|cas|ec)[-_ ]?\d",
+    r"chapter|section|rule|code|err|error|e|w|f|c|n|s|d|p|b|pep|jsr|gb|jis|mil|astm|nist|fips|pci|gs1|un|cas|"
+    r"ec)[-_ ]?\d",
     re.IGNORECASE,
 )
 """Letters in front of the numbers of standards, rules, sizes and releases, which stay."""
@@ -90,7 +92,8 @@ _THINGS = re.compile(
     r"returns?|refunds?|calls?|complaints?|leads?|deals?|quotes?|policies|policy|contracts?|batch(?:es)?|lots?)\b"
 )
 _PEOPLE = re.compile(
-    r"\b(?:users?|assignees?|owners?|reviewers?|customers?|operators?|on[- ]?call|authors?|members?|agents?|analysts?|"
+    r"\b(?:users?|assignees?|owners?|reviewers?|customers?|operators?|on[- ]?call|authors?|members?|agents?|"
+    r"analysts?|"
     r"recipients?|engineers?|people|person|employees?|contacts?|clients?|colleagues?|attendees?|participants?|"
     r"approvers?|requesters?|managers?|patients?|drivers?|technicians?|handlers?|assigned)\b"
 )
@@ -101,7 +104,8 @@ _BRANCHES = re.compile(r"\b(?:branch(?:es)?|refs?|commits?|tags?|revisions?|head
 _VERSION = re.compile(r"^(?!.*\b(?:versions?|api|releases?|holidays?|editions?|standards?)\b)", re.DOTALL)
 _DEICTIC = re.compile(
     r"\b(?:right now|at the moment|at present|in this (?:session|conversation|chat|run|workspace)|of this "
-    r"(?:session|conversation|chat|run|workspace)|today'?s?|currently (?:open|active|available|online|connected|logged|"
+    r"(?:session|conversation|chat|run|workspace)|today'?s?|currently (?:open|active|available|online|connected|"
+    r"logged|"
     r"running|pending|visible|loaded|assigned|waiting|unread|deployed|in)|"
     r"(?:open|active|running|pending|unread|recent|latest|live|uploaded|connected) "
     r"(?:tickets?|orders?|issues?|incidents?|cases?|sessions?|customers?|users?|runs?|jobs?|tasks?|alerts?|alarms?|"
@@ -110,10 +114,16 @@ _DEICTIC = re.compile(
 )
 _NAMED = r"[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}"
 _NEVER_CONSTANT: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("ids", _whole(rf"{values.UUID}|{values.ULID}|(?:sess|req|run|conv|msg|usr|cus|toolu|thread|trace)_[a-z0-9]{{5,40}}")),
+    (
+        "ids",
+        _whole(rf"{values.UUID}|{values.ULID}|(?:sess|req|run|conv|msg|usr|cus|toolu|thread|trace)_[a-z0-9]{{5,40}}"),
+    ),
     ("moments", _whole(values.MOMENT)),
-    ("paths of one session", _whole(r".*/tmp/(?:[\w.-]*\d[\w.-]*/|tmp\w{4,}).*|/(?:home|users)/[\w.-]+/.*|.*/pytest-\d+/.*")),
-)  # fmt: skip
+    (
+        "paths of one session",
+        _whole(r".*/tmp/(?:[\w.-]*\d[\w.-]*/|tmp\w{4,}).*|/(?:home|users)/[\w.-]+/.*|.*/pytest-\d+/.*"),
+    ),
+)
 _SHAPES: tuple[tuple[str, Callable[[str], bool], re.Pattern[str] | None], ...] = (
     *((kind, whole, None) for kind, whole in _NEVER_CONSTANT),
     ("e-mail addresses", _whole(r"[\w.+-]+@[\w-]+\.[\w.]+"), None),

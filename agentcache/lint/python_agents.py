@@ -60,8 +60,8 @@ class DeclaredAgent:
     includes: Mapping[str, LocatedText]
     whole: bool
     """Whether the text tells all that a request begins with, so that it can be counted."""
-    exact: bool
-    """Whether it tells every template and every variable that the agent gives."""
+    refreshed: bool
+    """Whether a function gives its semi-static values."""
     unread: str | None
 
 
@@ -72,16 +72,30 @@ def declared_agents(source: PythonText) -> tuple[DeclaredAgent, ...]:
     """
     tree = ast.parse(source.text)
     evaluation = Evaluation(source)
-    calls = [(node, scope) for node, scope in expressions(tree) if isinstance(node, ast.Call)]
+    names = {"agent", *_names_of_ours(tree)}
+    calls = [
+        (node, scope)
+        for node, scope in expressions(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in names
+    ]
     made = [found for node, scope in calls if (found := evaluation.called(node, scope)) is not None]
-    return tuple(_Reading(source, each).agent() for each in made if each.what in {"Agent", "Team.agent"})
+    return tuple(_Reading(evaluation, each).agent() for each in made if each.what in {"Agent", "Team.agent"})
+
+
+def _names_of_ours(tree: ast.Module) -> Iterator[str]:
+    """Yield `Agent` and what it is called where it is imported."""
+    yield "Agent"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (each.asname for each in node.names if each.name == "Agent" and each.asname)
 
 
 class _Reading:
     """Reads one agent's declaration."""
 
-    def __init__(self, source: PythonText, made: Made) -> None:
-        self._source = source
+    def __init__(self, evaluation: Evaluation, made: Made) -> None:
+        self._evaluation = evaluation
+        self._source = evaluation.source
         self._made = made
         self._team = made.team
         self._exact = not made.open
@@ -109,7 +123,7 @@ class _Reading:
             tools=tools,
             includes={name: text for prompt in known for name, text in self._includes(prompt)},
             whole=self._exact and not {"tools", "shared_tools", "toolsets", "output"} & self._given(),
-            exact=self._exact,
+            refreshed=isinstance(self._made.named.get("semi_static"), NamedFunction | Unknown),
             unread=None if sections or directories else self._why(prompts),
         )
 
@@ -151,9 +165,7 @@ class _Reading:
         given = None if made is None else made.named.get(argument)
         refreshed = isinstance(given, NamedFunction)  # its values change with each refresh, which is what it is for
         if isinstance(given, NamedFunction):
-            given = Evaluation(self._source).returned(given)
-        if not isinstance(given, Mapping | None) or (refreshed and given is None):
-            self._exact = False
+            given = self._evaluation.returned(given)
         for name, value in given.items() if isinstance(given, Mapping) else ():
             plain, known = _plain(value)
             computed = print_of(value, self._source) if isinstance(value, Unknown) and not refreshed else None

@@ -15,6 +15,8 @@ from agentcache.lint.python_scopes import Scope
 
 MOST_STEPS = 12
 _JINJA = Environment(autoescape=False)  # parses, renders nothing
+_VAGUE = frozenset({"name", "role", "title"})
+"""In a template these are somebody's; in code that makes agents they are an agent's as likely."""
 OPAQUE = "unread_python_value"
 """Stands for what no template could say; it means nothing to any rule."""
 
@@ -72,6 +74,8 @@ class _Followed(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:  # the name that `ast` calls
         owner = self._scope.owner(node.id)
+        if node.id in _VAGUE and (owner is None or node.id not in owner.values):
+            return ast.Name(OPAQUE, ctx=ast.Load())
         if owner is None or not self._steps:
             return node
         meaning = owner.imports.get(node.id)

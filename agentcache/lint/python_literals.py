@@ -9,8 +9,11 @@ import ast
 import io
 import re
 import tokenize
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import takewhile
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from agentcache.lint.located_text import LocatedText, Spot
@@ -32,20 +35,17 @@ class Shown(NamedTuple):
 Piece: TypeAlias = LocatedText | Shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PythonText:
     """The text of a Python file, and its string literals by where they begin."""
 
-    path: str
-    text: str
-    lines: tuple[str, ...] = field(repr=False)
-    strings: tuple[tuple[Spot, str], ...] = field(repr=False)
+    def __init__(self, text: str, path: str) -> None:
+        self.text = text
+        self.path = path
+        self._lines = tuple(io.StringIO(text))
 
-    @classmethod
-    def read(cls, text: str, path: str) -> PythonText:
-        """Take a file's text in. Raises `SyntaxError` or `tokenize.TokenError` for what is no Python."""
-        lines = tuple(io.StringIO(text))
-        return cls(path=path, text=text, lines=lines, strings=tuple(_strings(text, lines)))
+    @cached_property
+    def _strings(self) -> tuple[tuple[Spot, str], ...]:
+        return tuple(_strings(self.text, self._lines))
 
     def spot(self, node: ast.expr | ast.stmt) -> Spot:
         """Return where a node begins."""
@@ -56,16 +56,19 @@ class PythonText:
         return LocatedText(text=text, path=self.path, spots=(self.spot(node),) * (len(text) + 1))
 
     def pieces(self, node: ast.Constant | ast.JoinedStr) -> list[Piece]:
-        """Return what a literal, or several side by side, is made of: text, and with `f` in front what is shown."""
+        """Return what a literal, or several side by side, is made of: text, and with `f` in front what is shown.
+
+        Raises `tokenize.TokenError` for a file that is no Python.
+        """
         start, end = self.spot(node), self._spot(node.end_lineno or node.lineno, node.end_col_offset or 0)
         found: list[Piece] = []
-        for spot, written in self.strings:
-            if start <= spot < end:
-                found += self._pieces(spot, written)
+        first = bisect_left(self._strings, start, key=itemgetter(0))
+        for spot, written in takewhile(lambda each: each[0] < end, self._strings[first:]):
+            found += self._pieces(spot, written)
         return found or [self.made_at(node, "")]
 
     def _spot(self, line: int, byte: int) -> Spot:
-        written = self.lines[line - 1].encode()[:byte].decode(errors="replace")  # `ast` counts bytes
+        written = self._lines[line - 1].encode()[:byte].decode(errors="replace")  # `ast` counts bytes
         return line, len(written) + 1
 
     def _pieces(self, spot: Spot, written: str) -> Iterator[Piece]:

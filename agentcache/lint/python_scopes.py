@@ -6,26 +6,44 @@ Runs no code. A name that is assigned twice, in a loop or in a branch, or that a
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The names of a module or of one function in it.
+    """The names of a module or of one function in it; looked for when the first of them is asked for."""
 
-    values: name -> the expression that it is assigned, once. functions: name -> the function of that name.
-    imports: name -> what it stands for (`agentcache.Agent`). taken: every name that means something here.
-    """
+    def __init__(self, node: ast.AST, *, outer: Scope | None = None) -> None:
+        self._node = node
+        self.outer = outer
 
-    values: Mapping[str, ast.expr]
-    functions: Mapping[str, ast.FunctionDef | ast.AsyncFunctionDef]
-    imports: Mapping[str, str]
-    taken: frozenset[str]
-    outer: Scope | None = None
+    @cached_property
+    def _found(self) -> _Bindings:
+        return _bindings(self._node)
+
+    @property
+    def taken(self) -> Collection[str]:
+        """Every name that means something here."""
+        return self._found.counts.keys()
+
+    @property
+    def imports(self) -> Mapping[str, str]:
+        """Name -> what it stands for (`agentcache.Agent`)."""
+        return self._found.imports
+
+    @cached_property
+    def values(self) -> Mapping[str, ast.expr]:
+        """Name -> the expression that it is assigned, once."""
+        return {name: value for name, value in self._found.values.items() if self._found.counts[name] == 1}
+
+    @cached_property
+    def functions(self) -> Mapping[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+        """Name -> the one function of that name."""
+        return {name: each for name, each in self._found.functions.items() if self._found.counts[name] == 1}
 
     def owner(self, name: str) -> Scope | None:
         """Return the nearest scope in which a name means something."""
@@ -47,15 +65,21 @@ class Scope:
 
 def expressions(tree: ast.Module) -> Iterator[tuple[ast.expr, Scope]]:
     """Yield every expression of a module with the scope that it stands in, in the order of the text."""
-    yield from _expressions(tree.body, scope_of(tree, outer=None))
+    yield from _expressions(tree.body, Scope(tree))
 
 
 def _expressions(body: Iterable[ast.AST], scope: Scope) -> Iterator[tuple[ast.expr, Scope]]:
     for node in body:
         if isinstance(node, ast.expr):
             yield node, scope
-        inner = scope_of(node, outer=scope) if isinstance(node, _FUNCTIONS) else scope
-        yield from _expressions(ast.iter_child_nodes(node), inner)
+        inner = Scope(node, outer=scope) if isinstance(node, _FUNCTIONS) else scope
+        # The parts of an f-string that are no expression are no literals of their own.
+        parts = (
+            [each.value for each in node.values if isinstance(each, ast.FormattedValue)]
+            if isinstance(node, ast.JoinedStr)
+            else ast.iter_child_nodes(node)
+        )
+        yield from _expressions(parts, inner)
 
 
 @dataclass(slots=True)
@@ -69,24 +93,16 @@ class _Bindings:
         self.counts[name] = self.counts.get(name, 0) + 1
 
 
-def scope_of(node: ast.AST, *, outer: Scope | None) -> Scope:
-    """Return the names of a module or a function; `outer` is what is around it."""
+def _bindings(node: ast.AST) -> _Bindings:
     found = _Bindings()
     if isinstance(node, _FUNCTIONS):
         given = node.args
         for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
             if each is not None:
                 found.bind(each.arg)
-    body = node.body if isinstance(getattr(node, "body", None), list) else []  # type: ignore[attr-defined]  # asked for
-    _bind_all(body, found, certain=True)
-    once = {name for name, count in found.counts.items() if count == 1}
-    return Scope(
-        values={name: value for name, value in found.values.items() if name in once},
-        functions={name: each for name, each in found.functions.items() if name in once},
-        imports=found.imports,
-        taken=frozenset(found.counts),
-        outer=outer,
-    )
+    body = getattr(node, "body", None)
+    _bind_all(body if isinstance(body, list) else [], found, certain=True)
+    return found
 
 
 def _bind_all(body: Iterable[ast.AST], found: _Bindings, *, certain: bool) -> None:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from agentcache.lint.located_text import LocatedText
 from agentcache.lint.python_expressions import as_template_expression
 from agentcache.lint.python_literals import PythonText, Shown
-from agentcache.lint.python_scopes import Scope, scope_of
+from agentcache.lint.python_scopes import Scope
 
 MOST_NESTED = 60
 """Deeper than any declaration; an expression that means itself ends here."""
@@ -79,13 +79,16 @@ class Evaluation:
     """Evaluates the expressions of one file."""
 
     def __init__(self, source: PythonText) -> None:
-        self._source = source
+        self.source = source
+        self._known: dict[tuple[ast.expr, Scope], Value] = {}
 
     def value(self, node: ast.expr, scope: Scope, depth: int = 0) -> Value:
         """Return the value of an expression."""
         if depth > MOST_NESTED:
             return Unknown(node=node, scope=scope)
-        return _Reader(self._source, scope, depth).value(node)
+        if (node, scope) not in self._known:
+            self._known[node, scope] = _Reader(self, scope, depth).value(node)
+        return self._known[node, scope]
 
     def returned(self, function: NamedFunction) -> Value:
         """Return what a function returns that has one `return`, at its end; `None` where that is not so."""
@@ -93,23 +96,24 @@ class Evaluation:
         returns = [node for node in ast.walk(function.node) if isinstance(node, ast.Return)]
         if not isinstance(last, ast.Return) or last.value is None or len(returns) != 1:
             return None
-        return self.value(last.value, scope_of(function.node, outer=function.scope))
+        return self.value(last.value, Scope(function.node, outer=function.scope))
 
     def called(self, node: ast.Call, scope: Scope) -> Made | None:
         """Return what a call makes when it is a call of ours."""
-        return _Reader(self._source, scope, 0).made(node)
+        return _Reader(self, scope, 0).made(node)
 
 
 class _Reader:
     """Reads expressions in one scope."""
 
-    def __init__(self, source: PythonText, scope: Scope, depth: int) -> None:
-        self._source = source
+    def __init__(self, evaluation: Evaluation, scope: Scope, depth: int) -> None:
+        self._evaluation = evaluation
+        self._source = evaluation.source
         self._scope = scope
         self._depth = depth
 
     def _at(self, node: ast.expr, scope: Scope | None = None) -> Value:
-        return Evaluation(self._source).value(node, scope or self._scope, self._depth + 1)
+        return self._evaluation.value(node, scope or self._scope, self._depth + 1)
 
     def value(self, node: ast.expr) -> Value:
         unknown = Unknown(node=node, scope=self._scope)
@@ -155,13 +159,22 @@ class _Reader:
         return Unknown(node=node, scope=self._scope)
 
     def _text(self, node: ast.Constant | ast.JoinedStr) -> LocatedText:
-        """Return a literal's text; what stands in the braces of an f-string becomes a print of a template."""
-        expressions = iter([each.value for each in getattr(node, "values", ()) if isinstance(each, ast.FormattedValue)])
-        whole: LocatedText | None = None
-        for piece in self._source.pieces(node):
-            text = self._print(next(expressions), piece.expression) if isinstance(piece, Shown) else piece
-            whole = text if whole is None else whole + text
-        return whole or self._source.made_at(node, "")
+        """Return a literal's text; what stands in the braces of an f-string becomes a print of a template.
+
+        Inside the braces Python 3.11 misplaces what it parses; such a literal is one text at one place.
+        """
+        shown = [each.value for each in getattr(node, "values", ()) if isinstance(each, ast.FormattedValue)]
+        pieces = self._source.pieces(node)
+        if sum(isinstance(piece, Shown) for piece in pieces) == len(shown):
+            expressions = iter(shown)
+            whole = self._source.made_at(node, "")
+            for piece in pieces:
+                whole += self._print(next(expressions), piece.expression) if isinstance(piece, Shown) else piece
+            if not isinstance(node, ast.Constant) or whole.text == node.value:
+                return whole
+        if isinstance(node, ast.Constant):
+            return self._source.made_at(node, str(node.value))
+        return print_of(Unknown(node=node, scope=self._scope), self._source)
 
     def _print(self, shown: ast.expr, written: LocatedText) -> LocatedText:
         """Return a known text, or what prints an expression in a template, each character where it is written."""

@@ -32,6 +32,7 @@ class _Member:
     sections: tuple[RenderedLayer, ...]
     text: str
     tools: tuple[JsonValue, ...]
+    tool_bytes: str
 
     @property
     def name(self) -> str:
@@ -58,19 +59,20 @@ def _member(examination: Examination) -> _Member | None:
     sections = tuple(section for section in examination.layers if section.layer is Stability.STATIC)
     listed = tools.tools if isinstance(tools, ToolsText) else ()
     text = "\n\n".join(section.text for section in sections)
-    return _Member(examination, tokens, sections, text, tuple(tool.node.plain for tool in listed if not tool.deferred))
+    sent = tuple(tool.node.plain for tool in listed if not tool.deferred)
+    return _Member(examination, tokens, sections, text, sent, _bytes(sent))
 
 
 def _parting(first: _Member, second: _Member) -> Finding | None:
     if first.text == second.text:
-        return None if _bytes(first.tools) == _bytes(second.tools) else _other_tools(first, second)
-    if _bytes(first.tools) == _bytes(second.tools):
+        return None if first.tool_bytes == second.tool_bytes else _other_tools(first, second)
+    if first.tool_bytes == second.tool_bytes:
         return _other_start(first, second)
     return None
 
 
 def _other_tools(first: _Member, second: _Member) -> Finding | None:
-    """The same static text behind tools of another order, spelling or set."""
+    """Find the same static text behind tools of another order, spelling or set."""
     text = text_tokens(second.text, second.tokens.facts)
     one, two = _by_name(first.tools), _by_name(second.tools)
     both = len(one) == len(first.tools) and len(two) == len(second.tools)
@@ -90,9 +92,11 @@ def _other_tools(first: _Member, second: _Member) -> Finding | None:
 
 
 def _other_start(first: _Member, second: _Member) -> Finding | None:
-    """Static texts that differ in a few characters near their start and are the same behind them."""
+    """Find static texts that differ in a few characters near their start and are the same behind them."""
     facts = second.tokens.facts
     one, two = first.text, second.text
+    if abs(len(one) - len(two)) > _FEW_CHARACTERS:
+        return None
     same = _common_length(one, two)
     rest = _common_length(one[same:][::-1], two[same:][::-1])
     parts = one[same : len(one) - rest], two[same : len(two) - rest]
@@ -107,9 +111,7 @@ def _other_start(first: _Member, second: _Member) -> Finding | None:
     return _found("PC053", first, second, here, there, what, lost)
 
 
-def _found(
-    code: str, first: _Member, second: _Member, place: Place, other: Place, what: str, tokens: int
-) -> Finding:
+def _found(code: str, first: _Member, second: _Member, place: Place, other: Place, what: str, tokens: int) -> Finding:
     loss = rewritten(tokens, second.tokens.facts)
     return found(
         code,
@@ -145,7 +147,7 @@ def _by_name(tools: Sequence[JsonValue]) -> dict[str, JsonValue]:
 
 
 def _bytes(tools: Sequence[JsonValue]) -> str:
-    """The tools as they are sent, markers aside: those are no part of what is cached."""
+    """Return the tools as they are sent, markers aside: those are no part of what is cached."""
     plain = [
         {key: value for key, value in tool.items() if key != "cache_control"} if isinstance(tool, dict) else tool
         for tool in tools

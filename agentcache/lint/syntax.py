@@ -170,6 +170,7 @@ def _other_engine(file: SourceFile) -> Problem | None:
         return None
     field = _FIELD.search(file.text)
     if field is None:
-        return Problem(line=None, message="it holds no Jinja")
+        plain = file.name.endswith((".md", ".txt"))
+        return None if plain else Problem(line=None, message="it holds no Jinja, so nothing tells its prompts apart")
     line = file.text.count("\n", 0, field.start()) + 1
     return Problem(line=line, message=f"it holds no Jinja but fields of str.format ({field[0]}), which are not followed")

@@ -40,6 +40,7 @@ class _Reader:
         self._constant = set(constant)
 
     def template(self, template: ParsedTemplate, through: tuple[str, ...]) -> Iterator[FlowPiece]:
+        """Yield what a template prints; through: the templates that include it."""
         if template.tree is not None and template.file.name not in through:
             for node in template.tree.body:
                 yield from self._node(node, template, (*through, template.file.name))
@@ -51,19 +52,23 @@ class _Reader:
                     yield FlowPiece(text=part.data, place=_first_text(part, template))
                 elif self._varies(part):
                     yield FlowPiece(text=None, place=template.text_map.place(template.file.path, part))
-        elif isinstance(node, nodes.Assign):
-            self._assign(node.target, constant=not self._varies(node.node))
-        elif isinstance(node, nodes.AssignBlock):
-            self._assign(node.target, constant=not any(map(self._varies, node.body)))
-        elif isinstance(node, nodes.Macro):
-            # Text stands where the macro is called; the call varies if what it is given or reads does.
-            self._assign(nodes.Name(node.name, "store"), constant=not self._macro_varies(node))
+        elif isinstance(node, (nodes.Assign, nodes.AssignBlock, nodes.Macro)):
+            self._defined(node)
         elif isinstance(node, (nodes.If, nodes.For)):
             yield from self._branch(node, template, through)
         elif isinstance(node, nodes.Include):
             yield from self._included(node, template, through)
         elif not isinstance(node, (nodes.Import, nodes.FromImport, nodes.Extends, nodes.Expr)):
             yield from self._scoped(node, template, through)
+
+    def _defined(self, node: nodes.Assign | nodes.AssignBlock | nodes.Macro) -> None:
+        if isinstance(node, nodes.Macro):
+            # Text stands where the macro is called; the call varies if what it is given or reads does.
+            self._assign(nodes.Name(node.name, "store"), constant=not self._macro_varies(node))
+        elif isinstance(node, nodes.Assign):
+            self._assign(node.target, constant=not self._varies(node.node))
+        else:
+            self._assign(node.target, constant=not any(map(self._varies, node.body)))
 
     def _branch(
         self, node: nodes.If | nodes.For, template: ParsedTemplate, through: tuple[str, ...]

@@ -53,7 +53,7 @@ def volatile_words(text: str, known: Speakers) -> VolatileWords | None:
     proven = next(_expressions(text, known), None) or next(_identities(text, known), None)
     if proven is not None:
         return proven
-    for look in (_paths, _hosts, _counts, _live, _ids, _served, _git, _moments):
+    for look in (_paths, _hosts, _counts, _live, _ids, _versions, _served, _git, _moments):
         for found in look(text):
             if not _shown(text, found.start):
                 return found
@@ -97,7 +97,7 @@ def _look(kind: str, *patterns: re.Pattern[str]) -> Callable[[str], Iterator[Vol
 
 
 def _counts(text: str) -> Iterator[VolatileWords]:
-    for pattern in (_COUNT_SO_FAR, _COUNT_LEFT, _CALLED_TIMES, _COUNT_OF):
+    for pattern in (_COUNT_SO_FAR, _COUNT_LEFT, _CALLED_TIMES, _COUNT_OF, _LAST_CALL):
         for match in pattern.finditer(text):
             sentence = re.split(r"[.;]\s", text[: match.start()])[-1]
             if not _LIMIT.search(sentence + match[0]):
@@ -136,11 +136,17 @@ _EXAMPLE = re.compile(
     re.IGNORECASE,
 )
 _LIMIT = re.compile(
-    r"\b(?:at (?:most|least)|up to|no more|not more|more than|fewer than|less than|max(?:imum)?|min(?:imum)?|limit(?:ed|s)?|"
-    r"only|per|every|each|once|within|exactly|allows?|can be|may be|must be|should be|if|when|until|after|before|or)\b",
+    r"\b(?:at (?:most|least)|up to|no more|not more|more than|fewer than|less than|max(?:imum)?|min(?:imum)?|"
+    r"limit(?:ed|s)?|"
+    r"only|per|every|each|once|within|exactly|allows?|can be|may be|must be|should be|if|when|until|after|"
+    r"before|or)\b",
     re.IGNORECASE,
 )
-_ABILITY = re.compile(r"support|accept|allow|return|handle|limit|require|cover|offer|understand|version", re.IGNORECASE)
+_ABILITY = re.compile(
+    r"support|accept|allow|return|handle|limit|require|cover|offer|understand|"
+    r"version",
+    re.IGNORECASE,
+)
 _UNIT = (
     r"(?:times?|calls?|requests?|uses?|invocations?|runs?|quer(?:y|ies)|attempts?|messages?|turns?|steps?|tokens?|"
     r"credits?|searches|lookups?|hits?|results?|items?|orders?|tickets?|files?|documents?|entries|records?|rows?|"
@@ -162,49 +168,93 @@ _paths = _look(
     ),
     re.compile(r"/tmp/tmp\w{4,}[\w./-]*|/tmp/\w*[.-][A-Za-z0-9]{6,}\b[\w./-]*"),
     re.compile(r"/var/folders/[\w+/.-]{4,}|/proc/\d+\b|/run/user/\d+[\w./-]*|/pytest-\d+[\w./-]*"),
-    re.compile(r"(?:/home|/Users)/(?!(?:user|username|me|you|app|agent|ubuntu|sandbox|node|runner|work|shared)\b)[\w.-]+[\w./-]*"),
+    re.compile(
+        r"(?:/home|/Users)/(?!(?:user|username|me|you|app|agent|ubuntu|sandbox|node|runner|work|"
+        r"shared)\b)[\w.-]+[\w./-]*"
+    ),
     re.compile(r"[A-Za-z]:\\(?:Users\\(?!Public\b)[^\\\s]+|[\w\\]*Temp)\\?[^\s,;\"']*"),
-    re.compile(r"(?:/[\w.-]+){1,6}/(?:sessions?|runs?|jobs?|workspaces?|conversations?|requests?)[-_/](?=[a-z_-]{0,16}\d)[\w-]{3,}"),
-    re.compile(r"\b(?:current )?(?:working directory|cwd|cur(?:rent)? dir(?:ectory)?)\s*(?:is|:|=)\s*[`']?(?:/|[A-Z]:\\)[\w./\\-]+", re.IGNORECASE),
+    re.compile(
+        r"(?:/[\w.-]+){1,6}/(?:sessions?|runs?|jobs?|workspaces?|conversations?|"
+        r"requests?)[-_/](?=[a-z_-]{0,16}\d)[\w-]{3,}"
+    ),
+    re.compile(
+        r"\b(?:current )?(?:working directory|cwd|cur(?:rent)? dir(?:ectory)?)\s*(?:is|:|=)\s*[`']?(?:/|"
+        r"[A-Z]:\\)[\w./\\-]+",
+        re.IGNORECASE,
+    ),
     re.compile(rf"(?:/[\w.-]+){{1,6}}/[\w-]{{0,20}}{values.UUID}[\w./-]*"),
-)  # fmt: skip
+)
 _hosts = _look(
     "a process or host",
     re.compile(r"\b(?:pid|process(?: id)?|ppid)\s*(?:is|:|=|#)?\s*\d{2,7}\b", re.IGNORECASE),
     re.compile(r"\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(?:3[3-9]|[45]\d|6[0-5])\d{3}\b"),
     re.compile(r"\bport\s+(?:3[3-9]|[45]\d|6[0-5])\d{3}\b", re.IGNORECASE),
-    re.compile(r"\bip-\d{1,3}(?:-\d{1,3}){3}\b[\w.-]*|\b(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}\b(?!/)"),
-    re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:internal|local|lan|localdomain|intranet)\b(?!/)"),
+    re.compile(
+        r"\bip-\d{1,3}(?:-\d{1,3}){3}\b[\w.-]*|\b(?:10|192\.168|172\.(?:1[6-9]|2\d|"
+        r"3[01]))(?:\.\d{1,3}){2,3}\b(?!/)"
+    ),
+    re.compile(r"(?<![\w.-])\w[\w-]{0,62}(?:\.[\w-]{1,63}){0,5}\.(?:internal|local|lan|localdomain|intranet)\b(?!/)"),
     re.compile(r"\b[a-z][a-z0-9-]{1,40}-(?=[a-f0-9]{0,9}\d)[a-f0-9]{8,10}-[a-z0-9]{5}\b"),
-    re.compile(r"\b(?:host(?:name)?|node|pod|worker|replica|machine|server|container|instance|runner)(?:\s*[:=]\s*|\s+)[`']?(?=[a-z_.-]{0,30}\d)(?:[a-z]{1,20}[-_])+[a-z0-9]{1,20}(?:[-_.][a-z0-9]{1,20}){0,4}\b", re.IGNORECASE),
-)  # fmt: skip
+    re.compile(
+        r"\b(?:host(?:name)?|node|pod|worker|replica|machine|server|container|instance|"
+        r"runner)(?:\s*[:=]\s*|"
+        r"\s+)[`']?(?=[a-z_.-]{0,30}\d)(?:[a-z]{1,20}[-_])+[a-z0-9]{1,20}(?:[-_.][a-z0-9]{1,20}){0,4}\b",
+        re.IGNORECASE,
+    ),
+)
+_versions = _look(
+    "the day of a version",
+    re.compile(
+        rf"\b(?:version|snapshot|build|revision|index|schema|state|copy|v)\s*(?:of|from|dated|:|as "
+        rf"of)?\s*{values.MOMENT}",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"(?<!api )\b(?:build|snapshot|revision|index(?:ed)?|copy|dump|export|data)\s*(?:of|from|dated|"
+        rf":|as of)?\s*{values.DAY}",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"(?:^|[.;(\[]\s*)(?:version|v|rev)\s*[:.]?\s*{values.DAY}", re.IGNORECASE),
+    re.compile(rf"\((?:as of |v|version |updated )?{values.DAY}\)", re.IGNORECASE),
+)
 _moments = _look(
     "a moment",
     re.compile(rf"(?<!before )(?<!after )(?<!since )(?<!until ){values.MOMENT}", re.IGNORECASE),
     re.compile(rf"\b{values.WEEKDAY},?\s+{values.DAY}", re.IGNORECASE),
+    re.compile(rf"\bas of\s+(?:today,?\s+)?{values.DAY}", re.IGNORECASE),
+    re.compile(
+        r"\b(?:limited|blocked|down|closed|unavailable|throttled|paused|"
+        r"disabled)\s+until\s+\d{1,2}:\d{2}",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"\b(?:build|version|v|"
+        rf"rev(?:ision)?)\s*[:#]?\s*v?\d+(?:\.\d+){{1,4}}[-+.]{values.HASH}",
+        re.IGNORECASE,
+    ),
 )
 _ids = _look(
     "an id of one run",
     re.compile(
         r"\b(?:session|request|trace|run|conversation|thread|job|correlation|instance|workspace|sandbox|container|"
-        r"deployment|tenant|account|user|customer|build|commit|revision|sha|nonce|token)(?:[\s_-]*(?:id|key|no\.?|number))?"
-        rf"\s*(?:[:=#]|is)?\s*[`']?(?:{values.IDENTIFIER}|#?(?=[a-z-]{{0,6}}\d)[a-z0-9]{{1,6}}-[a-z0-9]{{3,20}}(?:-[a-z0-9]{{2,20}}){{0,3}}\b|[#(]\d{{3,}})",
+        r"deployment|tenant|account|user|customer|build|commit|revision|sha|nonce|token)(?:[\s_-]*(?:id|key|"
+        r"no\.?|number))?"
+        rf"\s*(?:[:=#]|is)?\s*[`']?(?:{values.IDENTIFIER}|"
+        rf"#?(?=[a-z-]{{0,6}}\d)[a-z0-9]{{1,6}}-[a-z0-9]{{3,20}}(?:-[a-z0-9]{{2,20}}){{0,3}}\b|[#(]\d{{3,}})",
         re.IGNORECASE,
     ),
     re.compile(rf"{values.UUID}"),
     re.compile(r"\b(?:sess|req|run|conv|trace|thread|msg|usr|toolu|job|cus)_(?=[a-zA-Z]{0,20}\d)[A-Za-z0-9]{5,40}\b"),
     re.compile(r"\bbuild\s*(?:no\.?|number|:|#)?\s*\d{3,}\b(?! or (?:later|newer))", re.IGNORECASE),
-    re.compile(rf"\b(?:version|snapshot|build|revision|index|schema|state|copy|v)\s*(?:of|from|dated|:|as of)?\s*{values.MOMENT}", re.IGNORECASE),
-    re.compile(rf"(?<!api )\b(?:build|snapshot|revision|index(?:ed)?|copy|dump|export|data)\s*(?:of|from|dated|:|as of)?\s*{values.DAY}", re.IGNORECASE),
-    re.compile(rf"(?:^|[.;(\[]\s*)(?:version|v|rev)\s*[:.]?\s*{values.DAY}", re.IGNORECASE),
-    re.compile(rf"\((?:as of |v|version |updated )?{values.DAY}\)", re.IGNORECASE),
-)  # fmt: skip
+)
 _served = _look(
     "whoever is served",
     re.compile(
         r"(?:(?i:on behalf of|behalf of|logged in as|signed in as|authenticated as|acting (?:as|for)|running as)|"
-        r"[Cc]urrent user(?: is|:)|[Ll]ogged-in user(?: is|:)?|[Ff]or (?:user|customer|analyst|tenant|account)(?: is|:)?|[Uu]ser:|[Oo]wner:|[Cc]ustomer:)"
-        r"\s+[`'\"]?(?!The\b|A\b|An\b|This\b|Id\b|ID\b|Claude\b)(?:[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){0,3}|[\w.+-]+@[\w-]+\.[\w.]+|@\w+)"
+        r"[Cc]urrent user(?: is|:)|[Ll]ogged-in user(?: is|:)?|[Ff]or (?:user|customer|analyst|tenant|"
+        r"account)(?: is|:)?|[Uu]ser:|[Oo]wner:|[Cc]ustomer:)"
+        r"\s+[`'\"]?(?!The\b|A\b|An\b|This\b|Id\b|ID\b|Claude\b)(?:[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){0,3}|"
+        r"[\w.+-]+@[\w-]+\.[\w.]+|@\w+)"
     ),
 )
 _git = _look(
@@ -218,30 +268,47 @@ _git = _look(
 _warnings = _look(
     "a note of the day",
     re.compile(
-        r"\b(?:today(?! or| and|'s date (?:in|as))|right now|at the moment)\b[^.;]{0,60}\b(?:is|are|down|slow|unavailable|degraded|closed|offline)\b"
-        r"|\b(?:currently|temporarily) (?:down|degraded|slow|unavailable|offline|disabled|broken|rate[- ]limited|under maintenance|overloaded)\b"
+        r"\b(?:today(?! or| and|'s date (?:in|as))|right now|at the moment)\b[^.;]{0,60}\b(?:is|are|down|slow|"
+        r"unavailable|degraded|closed|offline)\b"
+        r"|\b(?:currently|temporarily) (?:down|degraded|slow|unavailable|offline|disabled|broken|"
+        r"rate[- ]limited|under maintenance|overloaded)\b"
         r"|\b(?:is|are) (?:down|degraded|unavailable|offline) (?:today|right now|at the moment|until \d)",
         re.IGNORECASE,
     ),
 )
 
+_LAST_CALL = re.compile(
+    rf"\b(?:last|previous) (?:call|run|request|query|search|use|result|attempt)\b[^.;]{{0,20}}?"
+    rf"(?:took|returned|had|failed|found|was|at|:)\s[^.;]{{0,20}}?{_NUMBER}"
+    rf"|\bso far\s*[:=]?\s*[$€£]?{_NUMBER}"
+    rf"|\bused\s+{_NUMBER}\s+(?:of|/|out of)\s+{_NUMBER}"
+    rf"|\b(?:invocation|attempt|call)\s+(?:no\.?\s*|number\s+|#)?\d+(?=[.;,)]|$)"
+    rf"|\b\d+\s+(?:seconds?|minutes?|hours?|days?|min|h|s)\s+ago\b"
+    rf"|\b{_NUMBER}\s+(?:\w+\s+){{1,2}}?(?:in|over|during) the (?:last|past) (?:hour|minute|day|week|\d+ "
+    rf"(?:hours|minutes|days))\b",
+    re.IGNORECASE,
+)
 _COUNT_SO_FAR = re.compile(rf"\b{_NUMBER}\s+(?:\w+\s+){{0,3}}?(?:\w+\s+)?{_SO_FAR}\b", re.IGNORECASE)
 _COUNT_LEFT = re.compile(
     rf"\b{_NUMBER}\s+(?:of\s+{_NUMBER}\s+)?(?:\w+\s+){{0,2}}?{_LEFT}\b"
     rf"|\b(?:remaining|left|quota|balance|budget|usage|used|calls?|count(?:er)?|queue length|backlog)"
-    rf"(?:\s+(?:\w+\s+){{0,2}}?(?:remaining|left|so far|today|used))?\s*(?:[:=]|is|are)\s*\$?{_NUMBER}(?:\s*(?:of|/)\s*{_NUMBER})?",
+    rf"(?:\s+(?:\w+\s+){{0,2}}?(?:remaining|left|so far|today|used))?\s*(?:[:=]|is|"
+    rf"are)\s*\$?{_NUMBER}(?:\s*(?:of|/)\s*{_NUMBER})?",
     re.IGNORECASE,
 )
 _CALLED_TIMES = re.compile(
     rf"\b(?:called|used|invoked|run|ran|queried|executed|tried|consulted|failed)\s+{_NUMBER}\s+{_UNIT}\b"
-    rf"|\b(?:call|use|invocation|request|attempt|run|turn|step)\s+(?:number\s+|no\.?\s*|#)?{_NUMBER}\s+(?:of|/)\s+{_NUMBER}",
+    rf"|\b(?:call|use|invocation|request|attempt|run|turn|step)\s+(?:number\s+|no\.?\s*|#)?{_NUMBER}\s+(?:of|"
+    rf"/)\s+{_NUMBER}",
     re.IGNORECASE,
 )
 _COUNT_OF = re.compile(
     rf"\b{_NUMBER}\s+(?:of|/|out of)\s+{_NUMBER}\s+(?:\w+\s+){{0,2}}?(?:used|consumed|spent|done)\b", re.IGNORECASE
 )
 _CURRENTLY = re.compile(
-    rf"\b(?:currently|right now|at the moment|at present|as of now|presently|now)\b,?\s+(?:\w+\s+){{0,4}}?{_NUMBER}\b(?!\.\w)"
-    rf"|\b{_NUMBER}\s+(?:\w+\s+){{1,4}}?(?:currently|right now|at the moment|at present|online|waiting|queued|pending now)\b",
+    rf"\b(?:currently|right now|at the moment|at present|as of now|presently|"
+    rf"now)\b,?\s+(?:\w+\s+){{0,4}}?{_NUMBER}\b(?!\.\w)"
+    rf"|\b{_NUMBER}\s+(?:\w+\s+){{1,4}}?(?:currently|right now|at the moment|at present|online|waiting|queued|"
+    rf"pending now)\b",
     re.IGNORECASE,
 )

@@ -160,7 +160,7 @@ def _enums(path: _Path, node: JsonNode, lines: TextLines) -> Iterator[ToolEnum]:
         values = value.items if value.kind == "array" else (value,)
         first = values[0] if values else value
         yield ToolEnum(
-            key=key,  # type: ignore[arg-type]  # a tuple of literals loses their type
+            key=key,
             property_name=name,
             description=(described.text if described is not None else None) or "",
             values=values,

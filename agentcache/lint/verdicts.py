@@ -75,6 +75,26 @@ def _together(first: Verdict, second: Verdict) -> Verdict:
     return replace(first, found=replace(first.found, origins=origins, through=through))
 
 
+def unplaced(prints: Iterable[Print]) -> tuple[Print, ...]:
+    """Return what is a mistake in whatever layer these prints stand: of a template that no directory gives a layer.
+
+    A variable may be the session's own or the turn's there, so a name that says whose it is, or where, says nothing.
+    """
+    kept = []
+    for found in prints:
+        origins = frozenset(origin for origin in found.origins if not _may_be_steady(origin))
+        if origins:
+            kept.append(replace(found, origins=origins))
+    return tuple(kept)
+
+
+def _may_be_steady(origin: Origin) -> bool:
+    if origin.stability is not None:
+        return False
+    named = origin.kind in {OriginKind.GIT, OriginKind.LIVE} and "(" not in origin.name
+    return named or origin.kind in _STEADY_IN_A_SESSION - {OriginKind.LOCALE}
+
+
 def _judged(found: Print) -> list[Verdict]:
     by_code: dict[str, set[Origin]] = {}
     for origin in found.origins:

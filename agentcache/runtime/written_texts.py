@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import sysconfig
 import tokenize
@@ -21,6 +22,8 @@ from agentcache.lint.python_scopes import expressions
 from agentcache.lint.python_values import Evaluation
 
 _TELLING = (ast.Constant, ast.JoinedStr, ast.Call, ast.BinOp)
+_WORD = re.compile(r"[A-Za-z0-9]+")
+"""However a text is written, its words stand in the file as they are."""
 _OWN = Path(__file__).resolve().parent.parent
 
 
@@ -29,12 +32,11 @@ def find_written(text: str) -> LocatedText | None:
 
     A text made of values, or written in two places, is found in the first of them or not at all.
     """
-    lines = [line.strip() for line in text.splitlines()]
-    longest = max(lines, key=len, default="")
+    longest = max(_WORD.findall(text), key=len, default="")
     if not longest:
         return None
     for path, source in _author_files():
-        if longest in source or "\\" in source:
+        if longest in source:
             found = _texts_of(path, source).get(text)
             if found is not None:
                 return found
@@ -67,14 +69,16 @@ def shown_path(path: Path) -> str:
 def _texts_of(path: str, source: str) -> dict[str, LocatedText]:
     """Return the texts that a file's expressions come to, each where it first stands."""
     try:
-        written = PythonText.read(source, path)
+        written = PythonText(source, path)
         tree = ast.parse(source)
     except (SyntaxError, tokenize.TokenError, ValueError, RecursionError):
         return {}  # it was loaded, but is being edited
     evaluation = Evaluation(written)
     texts: dict[str, LocatedText] = {}
     for node, scope in expressions(tree):
-        value = evaluation.value(node, scope) if isinstance(node, _TELLING) else None
+        if not isinstance(node, _TELLING) or (isinstance(node, ast.Constant) and not isinstance(node.value, str)):
+            continue
+        value = evaluation.value(node, scope)
         if isinstance(value, LocatedText) and not value.prints_python:
             texts.setdefault(value.text, value)
     return texts

@@ -84,7 +84,7 @@ def test_git_applies_a_difference_to_exactly_what_was_fixed(
 
     if patch:
         command = ["git", "apply", "--whitespace=nowarn", "-"]
-        subprocess.run(command, cwd=folder, input=patch.encode(), check=True)  # noqa: S603
+        subprocess.run(command, cwd=folder, input=patch.encode(), check=True)
 
     assert file.read_bytes().decode() == after
 

@@ -21,7 +21,7 @@ def literal(source: str) -> tuple[PythonText, ast.Constant | ast.JoinedStr]:
     statement = ast.parse(source).body[-1]
     assert isinstance(statement, ast.Assign)
     assert isinstance(statement.value, ast.Constant | ast.JoinedStr)
-    return PythonText.read(source, "app.py"), statement.value
+    return PythonText(source, "app.py"), statement.value
 
 
 def read(source: str) -> LocatedText:

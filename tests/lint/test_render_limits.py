@@ -224,7 +224,49 @@ atoms = st.one_of(
     st.sampled_from(["1", "10**9", "999", "0", "-1", "'a'", "'%s'", "'{}'", "''", "1.5", "[]", "{}", "none", "true"]),
 )
 filters = st.sampled_from(
-    ["upper", "list", "sort|join", "tojson", "dictsort", "first", "last", "length", "string", "int", "float", "indent(999)", "center(9999999)", "batch(99)", "slice(999)", "replace('a','aaaa')", "replace('','bb')", "join(words)", "reverse", "unique", "sum", "map('upper')", "map(attribute='a.b')", "select", "groupby('a')", "title", "wordwrap(5)", "format(1)", "truncate(3)", "round(99)", "default('d')", "xmlattr", "urlencode", "abs", "min", "max", "random", "shuffle", "nobody(1)", "selectattr('a')", "items"]
+    [
+        "upper",
+        "list",
+        "sort|join",
+        "tojson",
+        "dictsort",
+        "first",
+        "last",
+        "length",
+        "string",
+        "int",
+        "float",
+        "indent(999)",
+        "center(9999999)",
+        "batch(99)",
+        "slice(999)",
+        "replace('a','aaaa')",
+        "replace('','bb')",
+        "join(words)",
+        "reverse",
+        "unique",
+        "sum",
+        "map('upper')",
+        "map(attribute='a.b')",
+        "select",
+        "groupby('a')",
+        "title",
+        "wordwrap(5)",
+        "format(1)",
+        "truncate(3)",
+        "round(99)",
+        "default('d')",
+        "xmlattr",
+        "urlencode",
+        "abs",
+        "min",
+        "max",
+        "random",
+        "shuffle",
+        "nobody(1)",
+        "selectattr('a')",
+        "items",
+    ]
 )
 tests = st.sampled_from(
     ["defined", "none", "odd", "in words", "string", "mapping", "sameas 1", "divisibleby 3", "nobody"]
@@ -232,7 +274,9 @@ tests = st.sampled_from(
 
 
 def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    operators = st.sampled_from(["+", "-", "*", "/", "//", "%", "**", "~", "and", "or", "==", "!=", "<", "<=", "in"] + ["not in"])
+    operators = st.sampled_from(
+        ["+", "-", "*", "/", "//", "%", "**", "~", "and", "or", "==", "!=", "<", "<=", "in"] + ["not in"]
+    )
     return st.one_of(
         st.builds("({} {} {})".format, inner, operators, inner),
         st.builds("{}|{}".format, inner, filters),

@@ -17,6 +17,9 @@ from agentcache.lint.fixes.paragraphs import Paragraph
 from agentcache.lint.fixes.value_layers import layer_of_name, layer_of_prints
 from agentcache.prompt.sections import Stability
 
+MOST_STABLE_WORDS = 150
+"""Words in lines without a changing value that may move along; more of them are worth caching where they stand."""
+
 
 def move_paragraph(finding: Finding, examination: Examination) -> Fix | None:
     """Move the paragraph at the finding to the less stable layer that its values need."""
@@ -27,7 +30,7 @@ def move_paragraph(finding: Finding, examination: Examination) -> Fix | None:
     if index is None or _too_much(page.paragraphs[index], finding.place.line):
         return None
     moved = _together(page, index)
-    if moved is None:
+    if moved is None or _stable_words(page, moved, examination) > MOST_STABLE_WORDS:
         return None
     target = _target(page, moved, examination)
     if target is None or target.rank <= page.file.layer.rank:
@@ -71,6 +74,17 @@ def _together(page: Page, index: int) -> _Moved | None:
 class _Moved:
     moving: tuple[int, ...]
     copied: tuple[int, ...]
+
+
+def _stable_words(page: Page, moved: _Moved, examination: Examination) -> int:
+    """Count the words of the lines that would move although nothing in them changes."""
+    changing = {each.place.line for index in moved.moving for each in prints_in(page, index, examination)}
+    return sum(
+        len(line.split())
+        for index in moved.moving
+        for number, line in enumerate(page.paragraphs[index].text.split("\n"), page.paragraphs[index].first)
+        if number not in changing
+    )
 
 
 def _changes(page: Page, index: int) -> bool:

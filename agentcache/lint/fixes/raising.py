@@ -49,8 +49,10 @@ def _stable(page: Page, index: int, examination: Examination) -> Stability | Non
     layers = [layer_of_name(page.sources, name) for name in names.needs]
     layers.append(layer_of_prints(prints_in(page, index, examination)))
     known = [layer for layer in layers if layer is not None]
+    if len(known) < len(layers):
+        return None
     layer = max(known, key=lambda layer: layer.rank)
-    return layer if len(known) == len(layers) and layer.rank < page.file.layer.rank else None
+    return layer if layer.rank < page.file.layer.rank else None
 
 
 def _stands_above(page: Page, paragraph: Paragraph) -> bool:

@@ -48,7 +48,8 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
             examination,
             Place(path=path),
             f"tools and system prompt have about {tokens.prefix:,} tokens, and {model} caches no prefix shorter than "
-            f"{minimum:,}: the markers do nothing until the conversation has grown by {minimum - tokens.prefix:,} tokens"
+            f"{minimum:,}: the markers do nothing until the conversation has grown by "
+            f"{minimum - tokens.prefix:,} tokens"
             f"{in_words(loss)}",
             confidence=Confidence.LIKELY if tokens.prefix < minimum * _SURELY_BELOW else Confidence.POSSIBLE,
             loss=loss,
@@ -64,7 +65,8 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
             "PC048",
             examination,
             Place(path=path),
-            f"what sessions share (tools, static and semi-static text) has about {shared:,} tokens, and {model} caches "
+            f"what sessions share (tools, static and semi-static text) has about {shared:,} tokens, and {model} "
+            f"caches "
             f"no prefix shorter than {minimum:,}: every session writes it anew{in_words(loss, of='sessions')}",
             confidence=Confidence.LIKELY if shared < minimum * _SURELY_BELOW else Confidence.POSSIBLE,
             loss=loss,
@@ -86,8 +88,9 @@ def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
             "PC055",
             examination,
             place,
-            f"about {movable.tokens:,} tokens of text that is always the same stand {where}: they are written anew with "
-            f"each {often} instead of being read{in_words(loss, of=f'{often.split()[0]}s')}",
+            f"about {movable.tokens:,} tokens of text that is always the same stand {where}: they are written "
+            f"anew with "
+            f"each {often} instead of being read{in_words(loss, of=f'{often.split(maxsplit=1)[0]}s')}",
             layer=layer,
             confidence=Confidence.LIKELY if layer is Stability.SESSION else Confidence.POSSIBLE,
             fix="move the text that does not vary into the static layer, in front of every value",
@@ -199,7 +202,7 @@ def _duplicated(examination: Examination) -> Iterator[Finding]:
 
 
 def _facts(examination: Examination) -> ModelFacts:
-    """The agent's model, or what is assumed of one that nobody knows: then tokens are estimates, without a price."""
+    """Return the facts of the agent's model, or what is assumed of one that nobody knows: then there is no price."""
     return examination.facts or facts_for("")
 
 
@@ -216,13 +219,16 @@ _DOCS = "https://platform.claude.com/docs/en/build-with-claude/prompt-caching"
 RULES = (
     Rule(
         code="PC048",
-        what="Estimates how many tokens tools and system prompt have and compares them with the shortest prefix that the "
+        what="Estimates how many tokens tools and system prompt have and compares them with the shortest prefix "
+        "that the "
         "model caches. Tools count, since they come first. Also finds a prompt that is long enough only with its "
         "session layer, so that sessions share nothing.",
-        why="A marker on a shorter prefix is no error and does nothing: both cache counters stay 0 and every call pays in "
+        why="A marker on a shorter prefix is no error and does nothing: both cache counters stay 0 and every "
+        "call pays in "
         "full. The minimum is 512 to 4,096 tokens, depending on the model.",
         bad="You are a helpful assistant.\n",
-        good="The instructions, rules and examples that the task needs, in one static section over the minimum; or a model "
+        good="The instructions, rules and examples that the task needs, in one static section over the minimum; "
+        "or a model "
         "with a lower one.\n",
         references=(_DOCS, "https://github.com/langchain-ai/langgraph-supervisor-py/issues/59"),
         check=_below_minimum,
@@ -231,19 +237,22 @@ RULES = (
         code="PC055",
         what="Finds text that is always the same behind a value that varies, in the session or semi-static layer, once "
         "writing it anew costs as much as reading everything in front of it.",
-        why="The cache reads a prefix up to its first different byte. Stable text behind a session's value is written once "
+        why="The cache reads a prefix up to its first different byte. Stable text behind a session's value is "
+        "written once "
         "for every session at 1.25 times the input price; in the static layer it is written once for all and read "
         "from then on.",
         bad="Customer: {{ customer }}\n\n## Return policy\n(three pages that are the same for everybody)\n",
         good="static.j2: ## Return policy …\nsession.j2: Customer: {{ customer }}\n",
-        references=(_DOCS, "https://pypi.org/project/prompt-cache-doctor/"),
+        references=(_DOCS,),
         check=_static_after_volatile,
     ),
     Rule(
         code="PC056",
-        what="Finds text of thirty words or more that stands twice in the prompt, in one layer or in two, however its lines "
+        what="Finds text of thirty words or more that stands twice in the prompt, in one layer or in two, "
+        "however its lines "
         "are broken and whatever bullets it has.",
-        why="Reads are cheap and not free: the copy is paid with every call, and a model that finds a rule twice wonders "
+        why="Reads are cheap and not free: the copy is paid with every call, and a model that finds a rule "
+        "twice wonders "
         "where they differ.",
         bad="static.j2 and session.j2 both hold the section on style.\n",
         good="static.j2 holds it; the session layer says only what is the session's.\n",

@@ -88,7 +88,8 @@ def _lifetimes(examination: Examination, markers: Sequence[ToolMarker], tools: T
                 "PC049",
                 examination,
                 place,
-                f"this marker of 1h comes after one of 5m on line {short.place.line}: the API refuses the request, since "
+                f"this marker of 1h comes after one of 5m on line {short.place.line}: the API refuses the "
+                f"request, since "
                 "the longer lifetime has to come first in tools, system and messages",
                 fix='let markers with "ttl": "1h" come first, or give both the same lifetime',
                 also=(*_also(place, marker), short.place),
@@ -108,7 +109,8 @@ def _too_many(examination: Examination, markers: Sequence[ToolMarker]) -> Iterat
         "PC049",
         examination,
         markers[0].place,
-        f"{len(markers)} markers on tools {own}make {total}, and a request may carry {MOST_MARKERS}: the API refuses it",
+        f"{len(markers)} markers on tools {own}make {total}, and a request may carry {MOST_MARKERS}: the API "
+        f"refuses it",
         fix="keep the marker on the last tool, or none: the one behind the static layer covers the tools too",
         also=tuple(place for marker in markers for place in (marker.place, marker.key))[1:],
     )
@@ -123,7 +125,8 @@ _DOCS = "https://platform.claude.com/docs/en/build-with-claude/prompt-caching"
 RULES = (
     Rule(
         code="PC043",
-        what="A large prompt without any marker. Layers of a prompt directory always end in one, so this shows in request "
+        what="A large prompt without any marker. Layers of a prompt directory always end in one, so this shows "
+        "in request "
         "logs only.",
         why="Caching is asked for: without a marker nothing is written and every call pays in full.",
         bad='"system": "…20,000 tokens of text…"',
@@ -144,7 +147,8 @@ RULES = (
     Rule(
         code="PC045",
         what="Markers that are missing in a call, or stand earlier than in the one before. Shows in request logs.",
-        why="An entry is read at a marker, or up to 20 positions in front of one: what was written behind is not found.",
+        why="An entry is read at a marker, or up to 20 positions in front of one: what was written behind is "
+        "not found.",
         bad="One code path places markers, another one sends the same prompt without.\n",
         good="One code path places markers, and a test counts them.\n",
         references=(_DOCS, "https://github.com/rossoctl/context-guru/pull/36"),
@@ -170,7 +174,8 @@ RULES = (
     ),
     Rule(
         code="PC049",
-        what="Finds markers that the API refuses or passes over: more than four with those of the layers, one of 1h after "
+        what="Finds markers that the API refuses or passes over: more than four with those of the layers, one "
+        "of 1h after "
         "one of 5m, one inside a schema, one on a deferred tool, another type or lifetime than there is.",
         why="The API answers 400, or the marker is text like any other and nothing is cached by it.",
         bad='"input_schema": {"type": "object", "cache_control": {"type": "ephemeral"}}',

@@ -51,7 +51,7 @@ def _volatile(
     volatile = volatile_words(words.text, known)
     if volatile is not None:
         loss = loss_behind(examination, "tools")
-        said = words.text[volatile.start : volatile.end].strip()
+        said = words.text[volatile.start : volatile.end].strip(" .([")
         place = tools.lines.place_in_string(words.node, volatile.start, volatile.end)
         if words.node.kind == "template":
             place = words.place
@@ -59,8 +59,8 @@ def _volatile(
             "PC022",
             examination,
             place,
-            f'"{said}" in the {words.role} of {_named(tool)} is {volatile.kind}: tools come first, so the whole prompt is '
-            f"written anew when it changes{in_words(loss)}",
+            f'"{said}" in the {words.role} of {_named(tool)} is {volatile.kind}: tools come first, so the whole prompt '
+            f"is written anew when it changes{in_words(loss)}",
             confidence=Confidence.CERTAIN if volatile.proven else Confidence.LIKELY,
             loss=loss,
         )
@@ -70,8 +70,8 @@ def _volatile(
             "PC022",
             examination,
             tools.lines.place_in_string(words.node, match.start(), match.end()),
-            f'the name "{words.text}" ends in "{match[0]}", which is another one next time: tools come first, so the whole '
-            f"prompt is written anew{in_words(loss)}",
+            f'the name "{words.text}" ends in "{match[0]}", which is another one next time: tools come first, so the '
+            f"whole prompt is written anew{in_words(loss)}",
             confidence=Confidence.LIKELY,
             loss=loss,
         )
@@ -91,15 +91,14 @@ def _live_schema(examination: Examination) -> Iterator[Finding]:
                     "PC023",
                     examination,
                     tools.lines.place(node.start, node.end),
-                    f"{expression} makes the schema of {_named(tool)} another one for other values: tools come first, so "
+                    f"{expression} makes the schema of {_named(tool)} another one for other values: tools come "
+                    f"first, so "
                     f"the whole prompt is written anew{in_words(loss)}",
                     loss=loss,
                 )
 
 
-def _live(
-    examination: Examination, tools: ToolsText, tool: ToolText, enum: ToolEnum
-) -> Iterator[Finding]:
+def _live(examination: Examination, tools: ToolsText, tool: ToolText, enum: ToolEnum) -> Iterator[Finding]:
     scalars = [
         value.scalar
         for value in enum.values
@@ -121,7 +120,8 @@ def _live(
         "PC023",
         examination,
         enum.place,
-        f"{what} in {_named(tool)} holds {kind}, which come from live data: with the next list the schema is another one, "
+        f"{what} in {_named(tool)} holds {kind}, which come from live data: with the next list the schema is "
+        f"another one, "
         f"and the whole prompt is written anew{in_words(loss)}",
         confidence=Confidence.LIKELY,
         fix="take a plain string with a pattern, let the handler check it, and list what there is in a message",
@@ -159,9 +159,11 @@ _DIAGNOSTICS = "https://platform.claude.com/docs/en/build-with-claude/cache-diag
 RULES = (
     Rule(
         code="PC019",
-        what="The same tools in another order: from call to call, which shows in request logs, or in two agents that share "
+        what="The same tools in another order: from call to call, which shows in request logs, or in two agents "
+        "that share "
         "their static text, which shows when they are linted together.",
-        why="Tools are rendered in front of everything. Another order is another prefix from the first byte on, and tools, "
+        why="Tools are rendered in front of everything. Another order is another prefix from the first byte on, "
+        "and tools, "
         "system prompt and history are written anew.",
         bad='"tools": list(set(tools))',
         good='"tools": sorted(tools, key=lambda tool: tool["name"])',
@@ -170,7 +172,8 @@ RULES = (
     ),
     Rule(
         code="PC020",
-        what="A tool that comes or goes: from call to call, which shows in request logs, or between two agents that share "
+        what="A tool that comes or goes: from call to call, which shows in request logs, or between two agents "
+        "that share "
         "their static text, which shows when they are linted together.",
         why="Tools are rendered in front of everything. Another set is another prefix from the first byte on; sets of "
         "tools that depend on the user share nothing between users.",
@@ -181,9 +184,11 @@ RULES = (
     ),
     Rule(
         code="PC021",
-        what="The same schema with its keys in another order: from call to call, which shows in request logs, or in two "
+        what="The same schema with its keys in another order: from call to call, which shows in request logs, "
+        "or in two "
         "agents that share their static text, which shows when they are linted together.",
-        why="The cache compares bytes and not parsed JSON. Maps of some languages, and JSON columns of some databases, give "
+        why="The cache compares bytes and not parsed JSON. Maps of some languages, and JSON columns of some "
+        "databases, give "
         "their keys back in another order.",
         bad='{"type": "object", "properties": …} here, {"properties": …, "type": "object"} there',
         good="Serialise each schema once and send the same bytes.\n",
@@ -195,7 +200,8 @@ RULES = (
         what="Finds what changes in a tool's name or in any description of it: template expressions, stamps, ids of a "
         "session, paths, processes and hosts of one machine, counts of calls, remaining quotas, whoever is served. An "
         "example date, a limit or a constant path is none.",
-        why="Tools are rendered in front of everything: one changed character in a description rewrites tools, system prompt "
+        why="Tools are rendered in front of everything: one changed character in a description rewrites tools, "
+        "system prompt "
         "and history.",
         bad='"description": "Search the index. Called 14 times in this session."',
         good='"description": "Search the index."',
@@ -207,9 +213,11 @@ RULES = (
     ),
     Rule(
         code="PC023",
-        what="Finds values in schemas that come from live data: enumerations of tickets, people, files, branches, moments, "
+        what="Finds values in schemas that come from live data: enumerations of tickets, people, files, "
+        "branches, moments, "
         "and template expressions.",
-        why="Tools are rendered in front of everything. A schema that is built from what there is at the moment is another "
+        why="Tools are rendered in front of everything. A schema that is built from what there is at the moment "
+        "is another "
         "one in the next session, and nothing is shared between two users.",
         bad='"ticket": {"type": "string", "enum": ["T-88211", "T-88214"]}',
         good='"ticket": {"type": "string", "pattern": "^T-[0-9]+$"}',

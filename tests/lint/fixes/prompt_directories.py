@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.lint.fixes.mending import agent
 
 from agentcache.lint.agent_sources import AgentSources
+from tests.lint.fixes.mending import agent
 
 VARIABLES = {
     "static": {
@@ -25,7 +25,7 @@ VARIABLES = {
 }
 TYPES = {"tags": "set", "limits": "dict:unordered"}
 
-_WORDS = st.sampled_from("answer briefly quote the source never guess ask before you delete anything".split())
+_WORDS = st.sampled_from(["answer", "briefly", "quote", "the", "source", "never", "guess", "ask", "before", "you"])
 _PROSE = st.lists(_WORDS, min_size=2, max_size=9).map(lambda words: " ".join(words).capitalize() + ".")
 _VALUES = st.sampled_from(
     [
@@ -54,9 +54,19 @@ _MARKED = st.builds(
 _FIXED = st.sampled_from(
     [
         *("# Part", "## Style", "### Notes", "Files in view:", "- one\n- two", "```\ncode\n\nmore code\n```"),
-        *("<rules>\n\nBe kind.\n\n</rules>", "{% raw %}{{ kept }}{% endraw %}", "{# a note #}", "{% include 'part.j2' %}"),
+        *(
+            "<rules>\n\nBe kind.\n\n</rules>",
+            "{% raw %}{{ kept }}{% endraw %}",
+            "{# a note #}",
+            "{% include 'part.j2' %}",
+        ),
         *("{% if flags.citations %}\nQuote sources.\n{% endif %}", "{% if release %}\n\nSee notes.\n\n{% endif %}"),
-        *("{% set who = user_name %}", "Address {{ who|default('them') }}.", "{% set firm = company %}", "At {{ firm }}."),
+        *(
+            "{% set who = user_name %}",
+            "Address {{ who|default('them') }}.",
+            "{% set firm = company %}",
+            "At {{ firm }}.",
+        ),
         *("{% macro sign(word) %}{{ word }} {{ user_name }}{% endmacro %}", "Sign {{ sign('yours') if sign }}."),
         *("{% with place = region %}\nNear {{ place }}.\n{% endwith %}", "{% set ns = namespace(n=1) %}N {{ ns.n }}"),
         *("<user>\n{{ user_name }}\n</user>", "{%- if flags.brief %} short{% endif -%}", "Trailing blanks.  "),
@@ -64,7 +74,15 @@ _FIXED = st.sampled_from(
         *("one\r\ntwo", "Current time: 2026-11-20T14:03:22Z", "<open>\n{{ user_name }}"),
     ]
 )
-PARAGRAPHS = st.one_of(_PROSE, st.builds(_line, _PROSE, _VALUES), _LOOPS.map(_loop), _MARKED, _FIXED)
+_LONG = st.builds(
+    lambda title, start: (
+        f"{title}\n" + "\n".join(f"{number}. Step {number} of the manual." for number in range(start, 90))
+    ),
+    st.sampled_from(["## Manual", "The manual:", "### Reference"]),
+    st.sampled_from([1, 2, 40]),
+)
+"""Long enough to be worth caching, or not quite; drawn twice it is a copy."""
+PARAGRAPHS = st.one_of(_PROSE, st.builds(_line, _PROSE, _VALUES), _LOOPS.map(_loop), _MARKED, _FIXED, _LONG)
 _TEXTS = st.builds(
     lambda paragraphs, gap, end: gap.join(paragraphs) + end,
     st.lists(PARAGRAPHS, min_size=1, max_size=7),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.lint.fixes.mending import agent, at, mend
 
 VARIABLES = {"static": {"tags": ["b", "a"], "more": ["c"], "limits": {"b": 1, "a": 2}, "listed": ["z"]}}

@@ -9,9 +9,14 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.differences import Difference, differing_places
+from agentcache.lint.duplicates import Copy, copies
 from agentcache.lint.flow import prints_of
 from agentcache.lint.origins import Print
-from agentcache.lint.syntax import ParsedTemplate, parse_sources
+from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
+from agentcache.lint.renders import RenderedLayer, render_layers
+from agentcache.lint.syntax import ParsedTemplate, Problem, parse_sources
+from agentcache.lint.tools_json import ToolsText, read_tools
 from agentcache.lint.verdicts import Verdict, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 
@@ -38,6 +43,34 @@ class Examination:
         return prints_of(self.sources, self.parsed)
 
     @cached_property
+    def layers(self) -> tuple[RenderedLayer, ...]:
+        """Every section rendered with the example values, in order (renders.py)."""
+        return render_layers(self.sources, self.parsed)
+
+    @cached_property
+    def tools(self) -> ToolsText | Problem | None:
+        """The tools with the places of all that is in them (tools_json.py), `None` where there are none."""
+        return None if self.sources.tools is None else read_tools(self.sources.tools)
+
+    @cached_property
+    def tokens(self) -> PromptTokens | None:
+        """How long tools and sections are (prompt_tokens.py), `None` where nothing says for which model."""
+        if self.facts is None:
+            return None
+        complete = all(parsed.problem is None for parsed in self.parsed.values())
+        return prompt_tokens(self.facts, self.tools, self.layers, complete=complete)
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """The lines of the prefix that another session, call, process or host changes (differences.py)."""
+        return differing_places(self.sources, self.parsed, self.layers)
+
+    @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """Which of the prints are mistakes, and by which code (verdicts.py)."""
         return verdicts_on(self.prints)
+
+    @cached_property
+    def copies(self) -> tuple[Copy, ...]:
+        """Texts that stand twice in the rendered sections (duplicates.py)."""
+        return copies(self.layers)

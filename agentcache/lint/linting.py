@@ -9,6 +9,7 @@ from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
 from agentcache.lint.rules import RULES
 from agentcache.lint.rules.rule import Rule
+from agentcache.lint.sharing import team_findings
 
 UNREADABLE = "PC000"
 """Code of a template that does not parse. Not in the catalogue: no traffic shows it, and it cannot be left out."""
@@ -20,8 +21,12 @@ def lint(agents: Sequence[AgentSources], rules: Mapping[str, Rule] = RULES) -> t
     Templates that several agents share are looked at with each of them; what is found alike is said once.
     """
     findings: dict[tuple[str, Place], Finding] = {}
-    for examination in map(Examination, agents):
+    examinations = [Examination(sources) for sources in agents]
+    for examination in examinations:
         for finding in _findings(examination, rules):
+            findings.setdefault((finding.code, finding.place), finding)
+    for finding in team_findings(examinations):
+        if finding.code in rules:
             findings.setdefault((finding.code, finding.place), finding)
     return tuple(sorted(findings.values(), key=_in_order))
 

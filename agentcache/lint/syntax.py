@@ -138,6 +138,8 @@ def parse_file(file: SourceFile) -> ParsedTemplate:
         return ParsedTemplate(file=file, tree=ENVIRONMENT.parse(file.text, file.name, file.path), problem=None)
     except TemplateSyntaxError as error:
         problem = Problem(line=int(error.lineno), message=str(error.message or "it does not parse").rstrip("."))
+    except ValueError as error:  # a number of more digits than Python reads
+        problem = Problem(line=None, message=str(error).partition(":")[0])
     except RecursionError:
         problem = Problem(line=None, message="its expressions are nested too deeply to be read")
     return ParsedTemplate(file=file, tree=None, problem=problem)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from agentcache.lint.rules import comments, economics, layers, messages, requests, unstable_text, volatile_values
+from agentcache.lint.rules import (
+    comments,
+    economics,
+    layers,
+    layout,
+    literal_text,
+    markers,
+    messages,
+    requests,
+    tools,
+    unstable_text,
+    volatile_values,
+)
 from agentcache.lint.rules.rule import Rule
 
 _FAMILIES: tuple[tuple[Rule, ...], ...] = (
@@ -16,6 +28,10 @@ _FAMILIES: tuple[tuple[Rule, ...], ...] = (
     requests.RULES,
     economics.RULES,
     comments.RULES,
+    literal_text.RULES,
+    tools.RULES,
+    markers.RULES,
+    layout.RULES,
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -167,7 +167,7 @@ def test_a_session_variable_in_a_static_section_is_found_at_its_line():
         You help with orders.
         The basket holds {{ basket_colour }}.
         """
-        a = Agent(name="a", model="claude-sonnet-5-5", prompt=Prompt(static=RULES, session="{{ basket_colour }}"))
+        a = Agent(name="a", model=MODEL, prompt=Prompt(static=RULES, session="{{ basket_colour }}"))
         '''
     assert findings(source) == [("PC005", "The basket holds {{ basket_colour }}.")]
 

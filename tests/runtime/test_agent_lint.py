@@ -12,7 +12,7 @@ from agentcache import Agent, DeclarationError, MistakesFound, Prompt, Section, 
 from agentcache.runtime import agent_lint
 from agentcache.runtime.agent_lint import agent_sources, findings_in, refuse_mistakes
 
-RULES = "Answer briefly and say where you looked. " * 200
+RULES = "Answer briefly and say where you looked.\n" * 200
 COUNTED = """\
 You are on the phone.
 This is step {{ step_number }} of the call.

@@ -11,7 +11,7 @@ from agentcache.testing import assert_no_findings, lint_agents, lint_prompt_dire
 
 pytest_plugins = ["pytester"]
 
-RULES = "Answer briefly and say where you looked. " * 200
+RULES = "Answer briefly and say where you looked.\n" * 200
 STEP = """\
 You are on the phone.
 This is step {{ step_number }}.

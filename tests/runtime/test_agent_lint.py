@@ -82,8 +82,9 @@ def test_the_sources_of_an_agent_are_its_templates_tools_and_variables():
         {"prompt": Prompt(static=RULES, session="{{ customer_name }} <{{ email }}>", turn="{{ now }}")},
         {"prompt": Prompt(static=RULES + "{{ motto | default('') }}")},
         {"tools": [find]},
+        {"prompt": Prompt(static="Be brief.")},
     ],
-    ids=["set", "dict", "object", "white space", "semi-static", "later layers", "optional", "tools"],
+    ids=["set", "dict", "object", "white space", "semi-static", "later layers", "optional", "tools", "short"],
 )
 def test_what_the_runtime_makes_stable_is_no_finding(changes: Mapping[str, Any]):
     assert findings_in([agent(**changes)]) == ()
@@ -143,8 +144,8 @@ def test_a_strict_agent_of_a_team_is_linted_with_what_the_team_shares():
 
 
 def test_warnings_do_not_refuse_a_declaration():
-    short = agent(prompt=Prompt(static="Be brief."), strict=True)
-    assert {finding.severity for finding in refuse_mistakes(short)} <= {"warning", "info"}
+    wordy = agent(prompt=Prompt(static=RULES, session=f"You speak to {{{{ who }}}}.\n\n{RULES}"), strict=True)
+    assert [(finding.code, finding.severity) for finding in refuse_mistakes(wordy)] == [("PC055", "warning")]
 
 
 def test_an_agent_value_is_linted_once(monkeypatch: pytest.MonkeyPatch):

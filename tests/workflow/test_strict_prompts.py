@@ -8,7 +8,7 @@ from agentcache import MistakesFound, Notice, Prompt
 from tests.workflow.conftest import RULES, agent
 
 COUNTED = Prompt(static=RULES, session="This is step {{ step_number }}.")
-SHORT = Prompt(static="Be brief.", session="You speak to {{ who }}.")
+TWICE = Prompt(static=RULES, session=f"You speak to {{{{ who }}}}.\n\n{RULES}")
 
 
 def warnings(on) -> list[str]:
@@ -38,18 +38,18 @@ async def test_a_runtime_that_is_not_strict_lints_nothing(stage):
 
 
 async def test_a_warning_is_told_once_and_stops_nothing(stage):
-    short = agent(prompt=SHORT, cache="layers")
+    wordy = agent(prompt=TWICE)
     async with stage(lambda request: "ok", strict=True) as on:
         for who in ("Ana", "Bob"):
-            await on.runtime.run(short, "hello", session={"who": who})
+            await on.runtime.run(wordy, "hello", session={"who": who})
     (told,) = warnings(on)
-    assert ": PC048 warning: " in told
+    assert ": PC055 warning: " in told
 
 
 async def test_warnings_of_a_strict_agent_are_told_by_any_runtime(stage):
     async with stage(lambda request: "ok") as lenient:
-        await lenient.runtime.run(agent(prompt=SHORT, strict=True), "hello", session={"who": "Ana"})
+        await lenient.runtime.run(agent(prompt=TWICE, strict=True), "hello", session={"who": "Ana"})
     async with stage(lambda request: "ok", strict=True) as strict:
-        await strict.runtime.run(agent(prompt=SHORT), "hello", session={"who": "Ana"})
+        await strict.runtime.run(agent(prompt=TWICE), "hello", session={"who": "Ana"})
     assert warnings(lenient) == warnings(strict)
     assert len(warnings(lenient)) == 1

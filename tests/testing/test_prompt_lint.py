@@ -91,3 +91,11 @@ def test_a_comment_in_a_template_ignores_a_finding(prompts: Path):
 def test_a_directory_without_prompts_is_no_clean_one(tmp_path: Path):
     with pytest.raises(TargetError, match="there is no prompt directory in"):
         assert_no_findings(tmp_path)
+
+
+def test_the_example_of_the_page_runs(pytester: pytest.Pytester):
+    docs = Path(__file__).parents[2] / "docs"
+    for page, name in (("testing.md", "support.py"), ("strict.md", "test_prompts.py")):
+        blocks = (docs / page).read_text(encoding="utf-8").split("```python\n")
+        (pytester.path / name).write_text(next(each for each in blocks if each.startswith(f"# {name}")).split("```")[0])
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").assert_outcomes(passed=2)

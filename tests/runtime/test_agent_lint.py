@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentcache import Agent, DeclarationError, MistakesFound, Prompt, Section, Stability, Team, tool
+from agentcache.lint import own_agents
 from agentcache.runtime import agent_lint
 from agentcache.runtime.agent_lint import agent_sources, findings_in, refuse_mistakes
 
@@ -150,8 +151,13 @@ def test_warnings_do_not_refuse_a_declaration():
 
 def test_an_agent_value_is_linted_once(monkeypatch: pytest.MonkeyPatch):
     linted: list[int] = []
-    real = agent_lint.lint_own
-    monkeypatch.setattr(agent_lint, "lint_own", lambda sources: linted.append(len(sources)) or real(sources))
+    real = own_agents.lint_own
+
+    def counting(sources: Any) -> Any:
+        linted.append(len(sources))
+        return real(sources)
+
+    monkeypatch.setattr(agent_lint, "lint_own", counting)
     clerk = agent(strict=True)
     refuse_mistakes(clerk)
     refuse_mistakes(clerk)

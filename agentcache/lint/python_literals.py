@@ -6,7 +6,6 @@ Reads tokens and nothing else: prefixes, quotes, escapes, literals that stand si
 from __future__ import annotations
 
 import ast
-import io
 import re
 import tokenize
 from bisect import bisect_left
@@ -41,11 +40,11 @@ class PythonText:
     def __init__(self, text: str, path: str) -> None:
         self.text = text
         self.path = path
-        self._lines = tuple(io.StringIO(text))
+        self._lines = tuple(re.findall(r"[^\n]*\n|[^\n]+", text))
 
     @cached_property
     def _strings(self) -> tuple[tuple[Spot, str], ...]:
-        return tuple(_strings(self.text, self._lines))
+        return tuple(_strings(self._lines))
 
     def spot(self, node: ast.expr | ast.stmt) -> Spot:
         """Return where a node begins."""
@@ -111,10 +110,10 @@ def _behind(at: Spot, written: str) -> Spot:
     return (at[0] + written.count("\n"), len(rest) + 1) if "\n" in written else (at[0], at[1] + len(written))
 
 
-def _strings(text: str, lines: tuple[str, ...]) -> Iterator[tuple[Spot, str]]:
+def _strings(lines: tuple[str, ...]) -> Iterator[tuple[Spot, str]]:
     """Yield where each string literal begins and how it is written."""
     depth, start = 0, (0, 0)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(iter(lines).__next__):
         name = tokenize.tok_name[token.type]
         if name == "STRING" and not depth:
             yield (token.start[0], token.start[1] + 1), token.string

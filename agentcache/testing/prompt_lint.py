@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agentcache.errors import FoundMistake, SettingsError, TargetError
 from agentcache.lint.codes import CODES
@@ -20,7 +20,10 @@ from agentcache.lint.suppressions import judge
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_lint import as_found, findings_in
 
-PromptTarget: TypeAlias = Agent[object] | str | os.PathLike[str]
+MOST_SHOWN = 100
+"""Characters of a line that a failure shows."""
+
+PromptTarget: TypeAlias = Agent[Any] | str | os.PathLike[str]
 """What is linted: an agent, or the path of a prompt directory or of one above some."""
 
 
@@ -36,7 +39,7 @@ def lint_prompt_directory(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
     return judge(lint(agents), {file.path: file.text for file in files}, {}).findings
 
 
-def lint_agents(*agents: Agent[object]) -> tuple[Finding, ...]:
+def lint_agents(*agents: Agent[Any]) -> tuple[Finding, ...]:
     """Return what the linter finds in agents, each alone and all together: what several could share and do not.
 
     Places are in templates and Python files; a prompt made in code is called by agent and section.
@@ -85,9 +88,10 @@ def _failure(left: Sequence[FoundMistake], unused: Sequence[str]) -> str:
 
 
 def _line_of(found: FoundMistake) -> str:
-    """Return the line that is meant, as it stands in its file; nothing where it is in none."""
+    """Return the line that is meant, as it stands in its file, its beginning if it is long; nothing without a file."""
     path = Path(found.path)
     if found.line is None or not path.is_file():
         return ""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[found.line - 1].strip() if found.line <= len(lines) else ""
+    line = lines[found.line - 1].strip() if found.line <= len(lines) else ""
+    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"

@@ -22,10 +22,7 @@ from agentcache.lint.examination import Examination
 from agentcache.lint.linting import lint
 from agentcache.lint.reading import read_agents
 
-WORDS = """answer ask before behind booking careful change check clear customer decide describe each explain file finding
-first follow guest name never note number offer one only order other plan point policy prefer question quote reason record
-refund repeat report request result return rule say search send short show state step stop store table task team text that
-the then they this ticket tool two under until use value verify wait when which with word write""".split()
+WORDS = ["answer", "ask", "before", "behind", "booking", "careful", "change", "check", "clear", "customer", "decide", "describe", "each", "explain", "file", "finding", "first", "follow", "guest", "name", "never", "note", "number", "offer", "one", "only", "order", "other", "plan", "point", "policy", "prefer", "question", "quote", "reason", "record", "refund", "repeat", "report", "request", "result", "return", "rule", "say", "search", "send", "short", "show", "state", "step", "stop", "store", "table", "task", "team", "text", "that", "the", "then", "they", "this", "ticket", "tool", "two", "under", "until", "use", "value", "verify", "wait", "when", "which", "with", "word", "write"]
 MISTAKES = (
     "It is {{ now() }}.",
     "Customer: {{ customer_name }}",

@@ -10,8 +10,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from math import isfinite
 from difflib import get_close_matches
+from math import isfinite
 
 from agentcache.errors import SettingsError, TargetError
 from agentcache.lint.agent_sources import Offered, SourceFile

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
+from agentcache.lint.meanings import variable_meaning
 from agentcache.lint.origins import Origin, OriginKind, Print
 from agentcache.lint.renders import RenderedLayer, Variation, render_section
 from agentcache.lint.syntax import ParsedTemplate
-from agentcache.lint.vocabulary import variable_meaning
 from agentcache.prompt.sections import Stability
 
 Cause: TypeAlias = Literal["semi_static", "session", "turn", "order", "locale"]

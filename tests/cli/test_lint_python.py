@@ -143,7 +143,8 @@ def test_installed_packages_and_hidden_folders_are_passed_over(app: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["from agentcache import Agent\nAgent(name=", "from agentcache import Agent\n\tx = 1", "\x00 agentcache Agent"]
+    "text",
+    ["from agentcache import Agent\nAgent(name=", "from agentcache import Agent\n\tx = 1", "\x00 agentcache Agent"],
 )
 def test_a_file_that_is_no_python_is_told_and_stops_nothing(app: Path, text: str):
     (app / "broken.py").write_text(text)

@@ -16,13 +16,12 @@ from pathlib import Path
 from agentcache.errors import TargetError
 from agentcache.lint.agent_sources import AgentSources, SourceFile
 from agentcache.lint.finding import Finding
-from agentcache.lint.linting import lint
 from agentcache.lint.located_text import inline_texts, placed
+from agentcache.lint.own_agents import OwnSources, lint_own
 from agentcache.lint.python_agents import DeclaredAgent, declared_agents
 from agentcache.lint.python_literals import PythonText
 from agentcache.lint.python_sources import sources_of
 from agentcache.lint.reading import read_agent
-from agentcache.lint.suppressions import judge
 
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _NEEDED = re.compile(rb"\bagentcache\b")
@@ -52,7 +51,7 @@ class PythonAgents:
     directories: the prompt directories that they use, as real paths. texts: path -> text of the Python files.
     """
 
-    groups: tuple[tuple[AgentSources, ...], ...] = ()
+    groups: tuple[tuple[OwnSources, ...], ...] = ()
     unread: tuple[Unread, ...] = ()
     directories: frozenset[str] = frozenset()
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -79,8 +78,7 @@ def lint_python(paths: Iterable[str | os.PathLike[str]], *, importing: bool = Fa
     texts = dict(found.texts)
     for group in found.groups:
         inline = inline_texts(group)
-        written = {path: text.text for path, text in inline.items()}
-        findings += placed(judge(lint(group), written, {}).findings, inline)
+        findings += lint_own(group)
         files = [file for agent in group for file in (*agent.layers, *agent.includes.values())]
         texts |= {file.path: file.text for file in files if file.path not in inline}
         texts |= {text.path: _text_of(text.path) for text in inline.values() if text.path not in texts}

@@ -115,7 +115,10 @@ class Templates(Scoped):
             return NOTHING
         key = (macro, arguments.key, self._under)
         caller = self.local("caller") if isinstance(macro.node, nodes.Macro) else None
-        known = self._done.get(key) if caller is None else None
+        try:
+            known = self._done.get(key) if caller is None else None
+        except TypeError:  # an argument is a literal list or dictionary, which no table takes as its key
+            return self._macro_result(macro, arguments, caller)
         if known is None:
             known = self._done[key] = self._macro_result(macro, arguments, caller)
         return known

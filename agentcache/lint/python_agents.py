@@ -60,8 +60,8 @@ class DeclaredAgent:
     includes: Mapping[str, LocatedText]
     whole: bool
     """Whether the text tells all that a request begins with, so that it can be counted."""
-    exact: bool
-    """Whether it tells every template and every variable that the agent gives."""
+    refreshed: bool
+    """Whether a function gives its semi-static values."""
     unread: str | None
 
 
@@ -123,7 +123,7 @@ class _Reading:
             tools=tools,
             includes={name: text for prompt in known for name, text in self._includes(prompt)},
             whole=self._exact and not {"tools", "shared_tools", "toolsets", "output"} & self._given(),
-            exact=self._exact,
+            refreshed=isinstance(self._made.named.get("semi_static"), NamedFunction | Unknown),
             unread=None if sections or directories else self._why(prompts),
         )
 
@@ -166,8 +166,6 @@ class _Reading:
         refreshed = isinstance(given, NamedFunction)  # its values change with each refresh, which is what it is for
         if isinstance(given, NamedFunction):
             given = self._evaluation.returned(given)
-        if not isinstance(given, Mapping | None) or (refreshed and given is None):
-            self._exact = False
         for name, value in given.items() if isinstance(given, Mapping) else ():
             plain, known = _plain(value)
             computed = print_of(value, self._source) if isinstance(value, Unknown) and not refreshed else None

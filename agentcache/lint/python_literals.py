@@ -9,8 +9,11 @@ import ast
 import io
 import re
 import tokenize
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import takewhile
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from agentcache.lint.located_text import LocatedText, Spot
@@ -59,9 +62,9 @@ class PythonText:
         """
         start, end = self.spot(node), self._spot(node.end_lineno or node.lineno, node.end_col_offset or 0)
         found: list[Piece] = []
-        for spot, written in self._strings:
-            if start <= spot < end:
-                found += self._pieces(spot, written)
+        first = bisect_left(self._strings, start, key=itemgetter(0))
+        for spot, written in takewhile(lambda each: each[0] < end, self._strings[first:]):
+            found += self._pieces(spot, written)
         return found or [self.made_at(node, "")]
 
     def _spot(self, line: int, byte: int) -> Spot:

@@ -14,11 +14,12 @@ from typing import Protocol
 from agentcache.errors import TemplateError
 from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
 from agentcache.lint.located_text import InlineSection, InlineSource, LocatedText
+from agentcache.lint.own_agents import OwnSources
 from agentcache.lint.python_agents import DeclaredAgent, DeclaredSection, Variable
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sandbox import template_environment
 from agentcache.prompt.sections import Section, Stability
-from agentcache.prompt.template_uses import Scans, Use
+from agentcache.prompt.template_uses import Scans
 
 
 class Files(Protocol):
@@ -33,10 +34,10 @@ class Files(Protocol):
         ...
 
 
-def sources_of(agent: DeclaredAgent, *, path: str, files: Files) -> AgentSources | None:
+def sources_of(agent: DeclaredAgent, *, path: str, files: Files) -> OwnSources | None:
     """Return what is linted of an agent that the Python file at `path` declares; `None` where that is nothing.
 
-    The variables of session and turn are those that its templates use and that nobody else gives, as in a run.
+    A variable that nobody gives is of the first of the layers session and turn that uses it, as in a run.
     """
     read = [found for each in agent.directories if (found := files.directory(each)) is not None]
     layers = [layer for found in read for layer in found.layers]
@@ -49,17 +50,15 @@ def sources_of(agent: DeclaredAgent, *, path: str, files: Files) -> AgentSources
     given = [variable for variables in agent.variables.values() for variable in variables]
     ordered = _named_apart(sorted(layers, key=lambda layer: layer.layer.rank), taken=includes)
     prepared = tuple(_prepared(layer, given) for layer in ordered)
-    variables = _variables(agent, read)
-    python = any(isinstance(layer, InlineSection) and layer.written.prints_python for layer in prepared)
-    declared = _with_used(variables, prepared, includes) if agent.exact and whole and not python else None
-    return AgentSources(
+    return OwnSources(
         agent=agent.name or f"{path}:{agent.spot[0]}",
         model=agent.model if agent.whole and whole else None,
         layers=prepared,
         includes=includes,
         tools=agent.tools,
-        variables=declared or variables,
-        complete=declared is not None,
+        variables=_with_used(_variables(agent, read), prepared, includes),
+        complete=False,
+        refreshed=agent.refreshed,
     )
 
 
@@ -131,23 +130,25 @@ def _with_used(
     variables: Mapping[Stability, Mapping[str, JsonValue]],
     layers: Sequence[LayerFile],
     includes: Mapping[str, SourceFile],
-) -> dict[Stability, dict[str, JsonValue]] | None:
-    """Return the variables with those that a run would have to bring; `None` where the templates do not tell."""
-    found = {layer: dict(variables[layer]) for layer in Stability}
+) -> Mapping[Stability, Mapping[str, JsonValue]]:
+    """Return the variables with those that a less stable layer brings and a more stable one uses too.
+
+    What is used in the layer that brings it alone stays undeclared: its name then tells what it is, and nobody has said
+    that it holds still.
+    """
     texts = {name: file.text for name, file in includes.items()}
     scans = Scans(template_environment(texts), texts, sections=())
-    uses: list[tuple[Stability, Use]] = []
+    users: dict[str, set[Stability]] = {}
     try:
         for layer in layers:
-            section = Section(name=layer.name, template=layer.text)
-            uses += [(layer.layer, use) for use in scans.of_section(section) if not use.isolated]
+            for use in scans.of_section(Section(name=layer.name, template=layer.text)):
+                users.setdefault(use.name, set()).add(layer.layer)
     except TemplateError:
-        return None
-    for brought in (Stability.SESSION, Stability.TURN):
-        for layer_used, use in uses:
-            if layer_used is brought and not any(use.name in names for names in found.values()):
-                found[brought][use.name] = None
-    for _, use in uses:
-        if use.optional and not any(use.name in names for names in found.values()):
-            found[Stability.STATIC][use.name] = None
+        return variables  # what does not parse, or includes what is not there, is told by the rules
+    found = {layer: dict(variables.get(layer, {})) for layer in Stability}
+    given = {name for names in found.values() for name in names}
+    for name, used in users.items():
+        brought = used & {Stability.SESSION, Stability.TURN}
+        if name not in given and brought and used - {max(used, key=lambda layer: layer.rank)}:
+            found[min(brought, key=lambda layer: layer.rank)][name] = None
     return found

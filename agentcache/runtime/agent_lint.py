@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from agentcache.errors import FoundMistake, MistakesFound
-from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
+from agentcache.lint.agent_sources import LayerFile, SourceFile
 from agentcache.lint.finding import Finding
-from agentcache.lint.linting import lint
-from agentcache.lint.located_text import InlineSection, InlineSource, LocatedText, inline_texts, placed
+from agentcache.lint.located_text import InlineSection, InlineSource, LocatedText
+from agentcache.lint.own_agents import OwnSources, lint_own
 from agentcache.lint.suppressions import judge
 from agentcache.prompt.canonical import JsonValue, canonical_text
 from agentcache.prompt.plain_values import plain_variables
@@ -37,19 +37,20 @@ def nowhere(text: str) -> LocatedText | None:
     return None
 
 
-def agent_sources(agent: Agent[object], *, find: Finder = nowhere) -> AgentSources:
+def agent_sources(agent: Agent[object], *, find: Finder = nowhere) -> OwnSources:
     """Return what is linted of an agent.
 
     Sections from files are called by these, others by the place that `find` tells, or by agent and section. Raises
     `SettingsError` for a variable without a plain value.
     """
-    return AgentSources(
+    return OwnSources(
         agent=agent.name,
         model=agent.model,
         layers=tuple(_layer(agent, section, find) for section in agent.prompt.sections),
         includes={name: _include(agent, name, text, find) for name, text in agent.prompt.includes.items()},
         tools=_tools(agent),
         variables=_variables(agent),
+        refreshed=callable(agent.semi_static),
         complete=False,  # what nobody gives is refused when the agent is declared, or done without
     )
 
@@ -60,17 +61,15 @@ def findings_in(agents: Iterable[Agent[object]]) -> tuple[Finding, ...]:
     What a comment in a template ignores (`{# agentcache: ignore PC010 reason #}`) is left out.
     """
     agents = list(agents)
-    sources = [agent_sources(agent) for agent in agents]
-    if not judged(sources):
+    if not _judged([agent_sources(agent) for agent in agents]):
         return ()
-    sources = [agent_sources(agent, find=find_written) for agent in agents]  # only now, since it takes time
-    return placed(judged(sources), inline_texts(sources))
+    return _judged([agent_sources(agent, find=find_written) for agent in agents])  # only now, since it takes time
 
 
-def judged(sources: Sequence[AgentSources]) -> tuple[Finding, ...]:
-    """Return what the rules find in agents and no comment in their templates ignores."""
+def _judged(sources: Sequence[OwnSources]) -> tuple[Finding, ...]:
     files = [file for agent in sources for file in (*agent.layers, *agent.includes.values())]
-    return judge(lint(sources), {file.path: file.text for file in files}, {}).findings
+    texts = {file.path: file.text for file in files if not isinstance(file, InlineSection | InlineSource)}
+    return judge(lint_own(sources), texts, {}).findings
 
 
 @lru_cache(maxsize=256)
@@ -153,15 +152,19 @@ def _tools(agent: Agent[object]) -> SourceFile | None:
 
 
 def _variables(agent: Agent[object]) -> Mapping[Stability, Mapping[str, JsonValue]]:
-    """Return each layer's variables: those that it has, and those that it will be given, with examples if there are."""
+    """Return the variables that the agent gives, and those that its prompt declares, with examples if there are.
+
+    What a run brings and nobody declares is left out: its name then tells what it is.
+    """
     own = {Stability.STATIC: plain_variables(agent.variables)}
     if not callable(agent.semi_static):
         own[Stability.SEMI_STATIC] = plain_variables(agent.semi_static or {})
+    given = {name for values in own.values() for name in values}
     found: dict[Stability, dict[str, JsonValue]] = {}
     for layer in Stability:
-        names = agent.needs[layer] | agent.prompt.declared[layer]
-        taken = {name for values in (*found.values(), *own.values()) for name in values}
-        given: dict[str, JsonValue] = dict.fromkeys(sorted(names - taken))
-        examples = {name: value for name, value in agent.prompt.examples[layer].items() if name in given}
-        found[layer] = {**given, **examples, **own.get(layer, {})}
+        names = set(agent.prompt.declared[layer])
+        if layer is Stability.SEMI_STATIC:
+            names |= agent.needs[layer]
+        told = {name: agent.prompt.examples[layer].get(name) for name in sorted(names - given)}
+        found[layer] = {**told, **own.get(layer, {})}
     return found

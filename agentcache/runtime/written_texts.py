@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import sysconfig
 import tokenize
@@ -21,6 +22,8 @@ from agentcache.lint.python_scopes import expressions
 from agentcache.lint.python_values import Evaluation
 
 _TELLING = (ast.Constant, ast.JoinedStr, ast.Call, ast.BinOp)
+_WORD = re.compile(r"[A-Za-z0-9]+")
+"""However a text is written, its words stand in the file as they are."""
 _OWN = Path(__file__).resolve().parent.parent
 
 
@@ -29,12 +32,11 @@ def find_written(text: str) -> LocatedText | None:
 
     A text made of values, or written in two places, is found in the first of them or not at all.
     """
-    lines = [line.strip() for line in text.splitlines()]
-    longest = max(lines, key=len, default="")
+    longest = max(_WORD.findall(text), key=len, default="")
     if not longest:
         return None
     for path, source in _author_files():
-        if longest in source or "\\" in source:
+        if longest in source:
             found = _texts_of(path, source).get(text)
             if found is not None:
                 return found

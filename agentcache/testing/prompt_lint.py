@@ -14,9 +14,11 @@ from typing import TypeAlias
 from agentcache.errors import FoundMistake, SettingsError, TargetError
 from agentcache.lint.codes import CODES
 from agentcache.lint.finding import Finding
+from agentcache.lint.linting import lint
 from agentcache.lint.reading import read_agents
+from agentcache.lint.suppressions import judge
 from agentcache.runtime.agent import Agent
-from agentcache.runtime.agent_lint import as_found, findings_in, judged
+from agentcache.runtime.agent_lint import as_found, findings_in
 
 PromptTarget: TypeAlias = Agent[object] | str | os.PathLike[str]
 """What is linted: an agent, or the path of a prompt directory or of one above some."""
@@ -30,7 +32,8 @@ def lint_prompt_directory(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
     agents = read_agents([path])
     if not agents:
         raise TargetError(f"there is no prompt directory in {os.fspath(path)}; its templates are named static.j2 etc.")
-    return judged(agents)
+    files = [file for agent in agents for file in (*agent.layers, *agent.includes.values())]
+    return judge(lint(agents), {file.path: file.text for file in files}, {}).findings
 
 
 def lint_agents(*agents: Agent[object]) -> tuple[Finding, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agentcache.lint.finding import Finding, Loss
+from agentcache.lint.finding import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +24,9 @@ class LintResult:
     known: int = 0
 
 
-def loss_in_words(loss: Loss) -> str:
-    """Return `about 12,300 tokens ($0.04) in 1,000 calls`; dollars only where there is a price."""
-    usd = "" if loss.usd is None else f" (${loss.usd:,.2f})"
-    return f"about {loss.tokens:,} tokens{usd} in 1,000 calls"
-
-
 def whole_message(finding: Finding) -> str:
-    """Return the message with what the mistake costs and what to do, for outputs that have one field for it."""
-    loss = "" if finding.loss is None else f"; costs {loss_in_words(finding.loss)}"
-    return f"{finding.message}{loss}. Fix: {finding.fix}"
+    """Return the message, which says what the mistake costs, and what to do, for outputs that have one field for it."""
+    return f"{finding.message}. Fix: {finding.fix}"
 
 
 def counted(number: int, word: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentcache.lint.finding import Finding, Place
-from agentcache.lint.outputs.result import LintResult, counted, loss_in_words
+from agentcache.lint.outputs.result import LintResult, counted
 from agentcache.lint.outputs.visible import columns, visible
 from agentcache.lint.text_lines import lines_of
 
@@ -55,8 +55,6 @@ def _paragraph(finding: Finding, lines: dict[str, list[str]], *, colour: bool) -
     )
     told = [head, *_excerpt(finding.place, lines.get(finding.place.path, []), tint=tint, dim=dim, plain=plain)]
     told += [f"  see: {spot(place)}" for place in finding.also if place != finding.place]
-    if finding.loss is not None:
-        told.append(f"  costs: {loss_in_words(finding.loss)}")
     told.append(f"  fix: {visible(finding.fix)}")
     return "\n".join(told)
 

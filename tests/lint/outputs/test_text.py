@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from decimal import Decimal
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcache.lint.finding import Edit, Fix, Loss, Place
+from agentcache.lint.finding import Edit, Fix, Place
 from agentcache.lint.outputs.result import LintResult
 from agentcache.lint.outputs.text import EXCERPT, as_text
 from agentcache.lint.outputs.visible import columns, visible
@@ -15,14 +13,8 @@ PATH = "p/static.j2"
 EDIT = Edit(path=PATH, start=0, end=0, text="")
 
 
-def test_a_finding_with_its_line_a_caret_its_cost_and_its_fix() -> None:
-    found = finding(
-        line=2,
-        column=7,
-        end_column=18,
-        loss=Loss(tokens=1_250_000, usd=Decimal("3.5")),
-        also=(Place(path=PATH, line=1),),
-    )
+def test_a_finding_with_its_line_a_caret_and_its_fix() -> None:
+    found = finding(line=2, column=7, end_column=18, also=(Place(path=PATH, line=1),))
     result = LintResult(findings=(found,), texts={PATH: "# Help\nIt is {{ now() }}.\n"}, agents=1)
 
     assert as_text(result) == (
@@ -30,7 +22,6 @@ def test_a_finding_with_its_line_a_caret_its_cost_and_its_fix() -> None:
         "  2 | It is {{ now() }}.\n"
         "    |       ^^^^^^^^^^^\n"
         "  see: p/static.j2:1\n"
-        "  costs: about 1,250,000 tokens ($3.50) in 1,000 calls\n"
         "  fix: put the time in the newest user turn, or freeze it per session\n"
         "\n"
         "1 prompt: 1 finding\n"

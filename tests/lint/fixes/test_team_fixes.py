@@ -12,8 +12,16 @@ from agentcache.lint.words import prompt_words
 from tests.lint.fixes.mending import agent
 
 MANUAL = "\n".join(f"{number}. Step {number} of the manual, in some words." for number in range(400))
-A = {"name": "alpha", "description": "Do the first thing.", "input_schema": {"type": "object", "properties": {}}}
-B = {"name": "beta", "description": "Do the second thing.", "input_schema": {"type": "object", "properties": {}}}
+A: dict[str, object] = {
+    "name": "alpha",
+    "description": "Do the first thing.",
+    "input_schema": {"type": "object", "properties": {}},
+}
+B: dict[str, object] = {
+    "name": "beta",
+    "description": "Do the second thing.",
+    "input_schema": {"type": "object", "properties": {}},
+}
 
 
 def turned(tool: dict[str, object]) -> dict[str, object]:

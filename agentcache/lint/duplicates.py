@@ -1,8 +1,8 @@
 """The same text twice in a prompt.
 
 Compares words: however the lines are broken, whichever bullets stand in front of them. Two sections on related
-matters share a phrase and not a paragraph, so a copy is a long run of the same words in the same order. Inside one layer
-a quoted document may repeat itself: there a copy has to be whole lines of prose. The terms of a licence are quoted
+matters share a phrase and not a paragraph, so a copy is a long run of the same words in the same order. Inside one
+layer a quoted document may repeat itself: there a copy has to be whole lines of prose. The terms of a licence are quoted
 word for word for each of its holders, and are no copy anywhere.
 """
 

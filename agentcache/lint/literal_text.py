@@ -60,9 +60,10 @@ def without_jinja(text: str) -> str:
     pieces: list[str] = []
     at = 0
     for start, end in _jinja_spans(text):
+        start = max(start, at)  # two tags may both take away what stands between them
         pieces.append(text[at:start])
         pieces.append(_NOT_LINE_END.sub(HOLE, text[start:end]))
-        at = end
+        at = max(at, end)
     pieces.append(text[at:])
     return "".join(pieces)
 

@@ -1,7 +1,8 @@
 """What the linter says of agents of ours: nothing of what their runtime makes impossible.
 
 A semi-static function is asked once in a refresh window and has one answer for all runs in it. So whatever its values
-are called (`news`, `today`), in the semi-static layer they differ from window to window and no oftener.
+are called (`news`, `today`), in the semi-static layer they differ from window to window and no oftener. And its planner
+marks no prefix under the model's minimum, so a short prompt costs what it costs and no more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from agentcache.prompt.sections import Stability
 
 _BY_NAME = frozenset(f"PC{number:03}" for number in range(1, 10))
 """Codes of what a value is by its name: clock, date, id, person, host, repository, counter, live data."""
+
+_NEVER = frozenset({"PC048"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,11 @@ def lint_own(agents: Sequence[OwnSources]) -> tuple[Finding, ...]:
         for layer in agent.layers
         if agent.refreshed and layer.layer is Stability.SEMI_STATIC and not _prints_python(layer)
     }
-    found = [each for each in lint(agents) if each.code not in _BY_NAME or each.place.path not in held]
+    found = [
+        each
+        for each in lint(agents)
+        if each.code not in _NEVER and (each.code not in _BY_NAME or each.place.path not in held)
+    ]
     return placed(judge(found, {path: text.text for path, text in inline.items()}, {}).findings, inline)
 
 

@@ -20,6 +20,9 @@ from agentcache.lint.suppressions import judge
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_lint import as_found, findings_in
 
+MOST_SHOWN = 100
+"""Characters of a line that a failure shows."""
+
 PromptTarget: TypeAlias = Agent[object] | str | os.PathLike[str]
 """What is linted: an agent, or the path of a prompt directory or of one above some."""
 
@@ -85,9 +88,10 @@ def _failure(left: Sequence[FoundMistake], unused: Sequence[str]) -> str:
 
 
 def _line_of(found: FoundMistake) -> str:
-    """Return the line that is meant, as it stands in its file; nothing where it is in none."""
+    """Return the line that is meant, as it stands in its file, its beginning if it is long; nothing without a file."""
     path = Path(found.path)
     if found.line is None or not path.is_file():
         return ""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[found.line - 1].strip() if found.line <= len(lines) else ""
+    line = lines[found.line - 1].strip() if found.line <= len(lines) else ""
+    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"

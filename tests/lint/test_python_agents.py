@@ -91,7 +91,7 @@ def test_agents_of_others_are_none_of_ours(source: str):
         "import agentcache\nx = agentcache.Agent(name='a', model='m', prompt=agentcache.Prompt(static='Rules.'))",
         "import agentcache as ac\nx = ac.Agent(name='a', model='m', prompt=ac.Prompt(static='Rules.'))",
         "from agentcache import Agent as A, Prompt as P\nx = A(name='a', model='m', prompt=P(static='Rules.'))",
-        "def f():\n    from agentcache import Agent, Prompt\n    p = Prompt(static='Rules.')\n    return Agent(prompt=p)",
+        "def f():\n    from agentcache import Agent, Prompt\n    return Agent(prompt=Prompt(static='R.'))",
     ],
 )
 def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
@@ -167,7 +167,7 @@ def test_a_session_variable_in_a_static_section_is_found_at_its_line():
         You help with orders.
         The basket holds {{ basket_colour }}.
         """
-        a = Agent(name="a", model="claude-sonnet-5-5", prompt=Prompt(static=RULES, session="{{ basket_colour }}"))
+        a = Agent(name="a", model=MODEL, prompt=Prompt(static=RULES, session="{{ basket_colour }}"))
         '''
     assert findings(source) == [("PC005", "The basket holds {{ basket_colour }}.")]
 
@@ -190,7 +190,8 @@ def test_a_session_variable_in_a_static_section_is_found_at_its_line():
 def test_what_an_f_string_shows_is_judged_by_where_it_comes_from(expression: str, code: str):
     source = (
         "import os, random, socket, subprocess, uuid\n"
-        "from datetime import datetime\nfrom datetime import datetime as dt\nfrom uuid import uuid4 as new_id\nTIPS = ['a', 'b']\nstarted = datetime.now()\n"
+        "from datetime import datetime\nfrom datetime import datetime as dt\n"
+        "from uuid import uuid4 as new_id\nTIPS = ['a', 'b']\nstarted = datetime.now()\n"
         "def clock():\n    '''The time.'''\n    return datetime.now()\n"
         'a = Agent(name="a", model="m", prompt=Prompt(static=f"""Rules.\nBe brief.\nSeen: {' + expression + '}"""))\n'
     )

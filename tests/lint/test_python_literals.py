@@ -44,7 +44,7 @@ PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=
 @given(PLAIN)
 def test_a_literal_comes_to_its_value(text: str):
     assert read(f"x = {text!r}\n").text == text
-    assert read(f"x = {ascii(text)}\n").text == text
+    assert read(f"x = {text!a}\n").text == text
 
 
 @given(st.lists(st.sampled_from(["word", "é", " ", "\n", "{{ x }}", "'", '"', "\\n"]), max_size=12).map("".join))

@@ -118,7 +118,7 @@ def _stamped(examination: Examination, file: SourceFile, group: Sequence[Stamp])
         "PC059",
         examination,
         places[0],
-        f'"{_shortened(first.text)}" is a stamp of {first.kind.value}: it says nothing that is still true when the model '
+        f'"{_shortened(first.text)}" is a stamp of {first.kind.value}: it is out of date when the model '
         f"reads it, and whenever it is written anew everybody's prefix "
         f"is{in_words(loss, of='calls that come after it')}",
         layer=layer,

@@ -59,8 +59,8 @@ def _volatile(
             "PC022",
             examination,
             place,
-            f'"{said}" in the {words.role} of {_named(tool)} is {volatile.kind}: tools come first, so the whole prompt is '
-            f"written anew when it changes{in_words(loss)}",
+            f'"{said}" in the {words.role} of {_named(tool)} is {volatile.kind}: tools come first, so the whole prompt '
+            f"is written anew when it changes{in_words(loss)}",
             confidence=Confidence.CERTAIN if volatile.proven else Confidence.LIKELY,
             loss=loss,
         )
@@ -70,8 +70,8 @@ def _volatile(
             "PC022",
             examination,
             tools.lines.place_in_string(words.node, match.start(), match.end()),
-            f'the name "{words.text}" ends in "{match[0]}", which is another one next time: tools come first, so the whole '
-            f"prompt is written anew{in_words(loss)}",
+            f'the name "{words.text}" ends in "{match[0]}", which is another one next time: tools come first, so the '
+            f"whole prompt is written anew{in_words(loss)}",
             confidence=Confidence.LIKELY,
             loss=loss,
         )

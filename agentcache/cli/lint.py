@@ -75,8 +75,8 @@ def lint(
     """Find what would break the cache, before the first paid call.
 
     Reads prompt directories (static*.j2, semi_static*.j2, session*.j2, turn*.j2, tools.json, agent.toml) and agents in
-    Python files, and runs no code of theirs. Settings stand in [tool.agentcache.lint] of the nearest pyproject.toml. Exit code 0 without
-    findings, 1 with, 2 when it could not run.
+    Python files, and runs no code of theirs. Settings stand in [tool.agentcache.lint] of the nearest pyproject.toml.
+    Exit code 0 without findings, 1 with, 2 when it could not run.
     """
     fixing = fix or unsafe_fixes or diff
     _refuse_contradictions(log=log, paths=paths, fixing=fixing, watch=watch, output=output)

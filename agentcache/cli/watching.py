@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,10 +43,13 @@ def look(paths: Iterable[Path]) -> Mapping[str, Seen]:
 def changes(paths: Iterable[Path], *, interval_s: float = INTERVAL_S) -> Iterator[tuple[str, ...]]:
     """Yield the files that appeared, changed or went since the look before, whenever there are some; without end.
 
-    What changes between two steps of the iteration is seen in the next one.
+    The first look is taken now, and what changes between two steps of the iteration is seen in the next one.
     """
     watched = tuple(paths)
-    before = look(watched)
+    return _later(watched, look(watched), interval_s)
+
+
+def _later(watched: Sequence[Path], before: Mapping[str, Seen], interval_s: float) -> Iterator[tuple[str, ...]]:
     while True:
         time.sleep(interval_s)
         now = look(watched)

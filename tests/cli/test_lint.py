@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,17 +12,21 @@ import jsonschema
 import pytest
 from typer.testing import Result
 
+from tests.cli.test_explain import RULES, write_log
 from tests.lint.outputs.test_machine_outputs import SARIF
 
 Cli = Callable[..., Result]
-WORDS = "Answer kindly and briefly. " * 400
+WORDS = ("Answer kindly and briefly. " * 400).strip()
 
 
 @pytest.fixture(autouse=True)
 def prompts(team: Path) -> Path:
-    """Two prompt directories: `clock` shows the time in line 2, `clean` has nothing to find."""
+    """Two prompt directories: `clock` shows the time in line 3, `clean` has nothing to find."""
     (team / "team.py").unlink()  # its agents are linted elsewhere
-    for name, text in (("clock", f"You help.\nIt is {{{{ now() }}}}.\n{WORDS}\n"), ("clean", f"You help.\n{WORDS}\n")):
+    for name, text in (
+        ("clock", f"You help.\n\nIt is {{{{ now() }}}}.\n\n{WORDS}\n"),
+        ("clean", f"You help.\n{WORDS}\n"),
+    ):
         write(team / "prompts" / name / "static.j2", text)
         write(team / "prompts" / name / "agent.toml", 'model = "claude-opus-5"\n[environment]\nglobals = ["now"]\n')
     return team
@@ -37,15 +42,15 @@ def found(result: Result) -> list[tuple[str, str, int]]:
     return [(item["code"], item["path"], item["line"]) for item in json.loads(result.stdout)["findings"]]
 
 
-CLOCK = [("PC001", "prompts/clock/static.j2", 2)]
+CLOCK = [("PC001", "prompts/clock/static.j2", 3)]
 
 
 def test_findings_are_told_with_their_line_and_end_with_1(cli: Cli) -> None:
     result = cli("lint")
 
     assert result.exit_code == 1
-    assert "prompts/clock/static.j2:2:10: PC001 error clock-in-prefix" in result.stdout
-    assert "  2 | It is {{ now() }}.\n    |          ^^^^^" in result.stdout
+    assert "prompts/clock/static.j2:3:10: PC001 error clock-in-prefix" in result.stdout
+    assert "  3 | It is {{ now() }}.\n    |          ^^^^^" in result.stdout
     assert result.stdout.endswith("2 prompts: 1 finding, 1 fixable with --fix\n")
 
 
@@ -158,13 +163,13 @@ def test_other_commands_take_no_notice_of_the_linters_settings(cli: Cli) -> None
 def test_the_format_may_stand_in_the_settings(cli: Cli) -> None:
     write(Path("pyproject.toml"), '[tool.agentcache.lint]\noutput-format = "json"\n')
     assert found(cli("lint")) == CLOCK
-    assert cli("lint", "--format", "text").stdout.startswith("prompts/clock/static.j2:2")
+    assert cli("lint", "--format", "text").stdout.startswith("prompts/clock/static.j2:3")
 
 
 def test_a_comment_with_a_reason_ignores_and_is_counted(cli: Cli) -> None:
     write(Path("prompts/clock/static.j2"), "{# agentcache: ignore PC001 a demo #}\n{{ now() }}\n" + WORDS)
-    result = cli("lint")
-    assert (result.exit_code, result.stdout) == (0, "2 prompts: nothing found (1 finding ignored by comments)\n")
+    result = cli("lint", "prompts/clock")
+    assert (result.exit_code, result.stdout) == (0, "1 prompt: nothing found (1 finding ignored by comments)\n")
 
 
 def test_an_unused_comment_is_found_and_fixed(cli: Cli) -> None:
@@ -213,7 +218,7 @@ def test_a_fix_is_shown_and_written_and_removes_its_finding(cli: Cli) -> None:
 def test_fixing_keeps_line_ends_and_the_byte_order_mark(cli: Cli) -> None:
     path = Path("prompts/clean/static.j2")
     path.write_bytes(b"\xef\xbb\xbfYou help.\n{# agentcache: ignore PC001 a demo #}\nBe kind.\n" + WORDS.encode())
-    assert cli("lint", "prompts/clean", "--select", "PC100", "--fix").exit_code == 0
+    assert cli("lint", "prompts/clean", "--fix").exit_code == 0
     assert path.read_bytes() == b"\xef\xbb\xbfYou help.\nBe kind.\n" + WORDS.encode()
 
 
@@ -234,7 +239,7 @@ def test_sarif_goes_to_a_file_and_the_sum_to_stderr(cli: Cli) -> None:
 
 def test_github_annotations(cli: Cli) -> None:
     result = cli("lint", "--format", "github")
-    assert result.stdout.startswith("::error file=prompts/clock/static.j2,line=2,endLine=2,col=10,")
+    assert result.stdout.startswith("::error file=prompts/clock/static.j2,line=3,endLine=3,col=10,")
 
 
 def test_a_python_file_is_read_and_not_run(cli: Cli) -> None:
@@ -248,41 +253,38 @@ def test_a_python_file_is_read_and_not_run(cli: Cli) -> None:
 
 
 def test_a_request_log_is_linted(cli: Cli) -> None:
-    request = {"model": "claude-opus-5", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi."}]}
-    lines = [
-        json.dumps({"t": at, "request": {**request, "system": f"It is {at}:15:03 o'clock. {WORDS}"}})
-        for at in (10, 11, 12)
-    ]
-    write(Path("requests.jsonl"), "\n".join(lines) + "\n")
+    systems = [f"Now: 10:2{minute}\n{RULES}" for minute in range(3)]
+    write_log(Path("requests.jsonl"), systems, read=[0, 0, 0])
     result = cli("lint", "--log", "requests.jsonl", "--format", "json")
 
     assert result.exit_code == 1
-    assert "PC043" in {item["code"] for item in json.loads(result.stdout)["findings"]}
+    assert "PC001" in {item["code"] for item in json.loads(result.stdout)["findings"]}
     assert cli("lint", "--log", "requests.jsonl", "--select", "PC056").stdout == "requests.jsonl: nothing found\n"
 
 
 @pytest.fixture
-def watcher(prompts: Path) -> Iterator[subprocess.Popen[str]]:
+def watcher(prompts: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`agentcache lint --watch` as a process of its own."""
     command = [sys.executable, "-c", "from agentcache.cli import main; main()", "lint", "prompts", "--watch"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=prompts)
-    yield process
-    process.kill()
-    process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=prompts) as process:
+        yield process
+        process.kill()
 
 
-def _until(process: subprocess.Popen[str], words: str) -> str:
-    """Return what is printed up to the line with `words`."""
-    told = ""
-    deadline = time.monotonic() + 60
-    while words not in told and time.monotonic() < deadline:
-        told += process.stdout.readline()
-    return told
+def _until(process: subprocess.Popen[bytes], words: str) -> str:
+    """Return what is printed until `words` are among it."""
+    told, pipe = b"", process.stdout
+    assert pipe is not None
+    while words.encode() not in told:
+        ready, _, _ = select.select([pipe], [], [], 60)
+        assert ready, f"no {words!r} in {told!r}"
+        told += os.read(pipe.fileno(), 4096)
+    return told.decode()
 
 
-def test_watching_tells_again_when_a_file_changes_and_outlives_errors(watcher: subprocess.Popen[str]) -> None:
+def test_watching_tells_again_when_a_file_changes_and_outlives_errors(watcher: subprocess.Popen[bytes]) -> None:
     assert "PC001" in _until(watcher, "2 prompts: ")
-    write(Path("prompts/clock/static.j2"), f"You help.\n{WORDS}\n")
+    write(Path("prompts/clock/static.j2"), "Sort the letters by sender. " * 400 + "Done.\n")
     assert "--- prompts/clock/static.j2" in _until(watcher, "2 prompts: nothing found")
     write(Path("prompts/clock/agent.toml"), "modle = 1\n")
     assert "unknown key modle" in _until(watcher, "unknown key")

@@ -8,34 +8,41 @@ import pytest
 from agentcache.cli.watching import changes, look
 
 
-def test_only_files_that_a_lint_run_reads_are_looked_at(tmp_path: Path) -> None:
-    for name in ("a/static.j2", "a/tools.json", "a/agent.toml", "pyproject.toml", "team.py", "notes.md", "data.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    for hidden in (".git/static.j2", "node_modules/static.j2"):
-        (tmp_path / hidden).parent.mkdir()
-        (tmp_path / hidden).touch()
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder."""
+    (tmp_path / "watched").mkdir()
+    return tmp_path / "watched"
 
-    names = {Path(name).relative_to(tmp_path).as_posix() for name in look([tmp_path])}
+
+def test_only_files_that_a_lint_run_reads_are_looked_at(folder: Path) -> None:
+    for name in ("a/static.j2", "a/tools.json", "a/agent.toml", "pyproject.toml", "team.py", "notes.md", "data.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    for hidden in (".git/static.j2", "node_modules/static.j2"):
+        (folder / hidden).parent.mkdir()
+        (folder / hidden).touch()
+
+    names = {Path(name).relative_to(folder).as_posix() for name in look([folder])}
     assert names == {"a/static.j2", "a/tools.json", "a/agent.toml", "pyproject.toml", "team.py"}
 
 
-def test_a_single_file_and_one_that_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "static.j2").touch()
-    assert list(look([tmp_path / "static.j2", tmp_path / "absent"])) == [str(tmp_path / "static.j2")]
+def test_a_single_file_and_one_that_is_not_there(folder: Path) -> None:
+    (folder / "static.j2").touch()
+    assert list(look([folder / "static.j2", folder / "absent"])) == [str(folder / "static.j2")]
 
 
-def test_a_link_around_in_a_circle_ends(tmp_path: Path) -> None:
-    (tmp_path / "static.j2").touch()
-    (tmp_path / "again").symlink_to(tmp_path)
-    assert len(look([tmp_path])) == 1
+def test_a_link_around_in_a_circle_ends(folder: Path) -> None:
+    (folder / "static.j2").touch()
+    (folder / "again").symlink_to(folder)
+    assert len(look([folder])) == 1
 
 
 @pytest.mark.parametrize("change", ["write", "remove", "add", "replace"])
-def test_each_kind_of_change_is_told(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "static.j2"
+def test_each_kind_of_change_is_told(folder: Path, change: str) -> None:
+    path = folder / "static.j2"
     path.write_text("a")
-    told = changes([tmp_path], interval_s=0)
+    told = changes([folder], interval_s=0)
     os.utime(path, ns=(1, 1))
     assert next(told) == (str(path),)
 
@@ -44,10 +51,10 @@ def test_each_kind_of_change_is_told(tmp_path: Path, change: str) -> None:
     elif change == "remove":
         path.unlink()
     elif change == "add":
-        path = tmp_path / "turn.j2"
+        path = folder / "turn.j2"
         path.touch()
     else:  # as editors save: another file in its place, of the same size and time
-        (tmp_path / "new").write_text("b")
-        os.utime(tmp_path / "new", ns=(1, 1))
-        (tmp_path / "new").replace(path)
+        (folder / "new").write_text("b")
+        os.utime(folder / "new", ns=(1, 1))
+        (folder / "new").replace(path)
     assert next(told) == (str(path),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from agentcache.lint.codes import CODES
+from agentcache.lint.codes import CODES, OWN
 from agentcache.lint.rules.rule import Rule
 from agentcache.prompt.canonical import JsonObject
 
@@ -20,6 +20,7 @@ _FAMILIES = (
     ("PC043", "PC054", "Breakpoints, lifetimes, money"),
     ("PC055", "PC060", "Layout of the layers"),
     ("PC100", "PC199", "Comments to the linter"),
+    ("PC000", "PC000", "Files"),
 )
 
 
@@ -106,7 +107,7 @@ def rules_markdown(rules: Sequence[Rule]) -> str:
 
 def seen_in(rule: Rule) -> str:
     """Return where a mistake can be seen: in what an author wrote, or only in requests that were sent."""
-    return TRAFFIC if rule.check is None and rule.code < "PC100" else TEMPLATES
+    return TRAFFIC if rule.check is None and rule.code not in OWN else TEMPLATES
 
 
 def _row(rule: Rule) -> str:

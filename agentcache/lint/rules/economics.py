@@ -47,7 +47,7 @@ RULES: tuple[Rule, ...] = (
         why="Tools and system text come first. When they differ, nothing of the history is read, and the"
         " longest prompt there is gets written a second time for one answer.",
         bad='summarise(system="You summarise.", messages=[*history, request])',
-        good="# all of the parent's, verbatim\nask(model=model, tools=tools, system=system, messages=[*history, request])",
+        good="# all of the parent's, verbatim\nask(model, tools=tools, system=system, messages=[*history, request])",
         references=(CACHING_SKILL, "https://github.com/OpenHands/software-agent-sdk/issues/2972"),
         check=None,
     ),

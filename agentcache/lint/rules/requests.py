@@ -61,7 +61,7 @@ RULES: tuple[Rule, ...] = (
         what="The effort changes while a conversation runs. Writing out the model's default is no change.",
         why="As with thinking: the messages are written again, on some models everything.",
         bad='output_config = {"effort": "low" if is_small(step) else "high"}',
-        good='output_config = {"effort": "high"}   # or a system message with an effort of its own, where there are such',
+        good='output_config = {"effort": "high"}   # or a system message with its own effort, where there are such',
         references=(EFFORT, "https://github.com/anthropics/claude-code/issues/61984"),
         check=None,
     ),

@@ -1,6 +1,6 @@
 """How many labelled mistakes in prompt directories the linter finds, at which line, and how often it cries wolf.
 
-    python benchmarks/lint_accuracy.py FOLDER [--details]
+    python benchmarks/lint_accuracy.py FOLDER [--details] [--only PC001,PC002]
 
 FOLDER holds a directory for each case with an `expected.json`: `label`, `also_acceptable`, and `lines` by file. A
 label is found when a finding has its code at one of the listed lines (any line of the directory when none is listed).
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentcache.lint.finding import Finding
@@ -63,39 +63,68 @@ def ratio(part: int, whole: int) -> str:
     return f"{part / whole:.3f}" if whole else "  -  "
 
 
+@dataclass(kw_only=True)
+class Score:
+    """Counts over a folder of cases, by code. missed, wrong: what was not right, in words."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    mistakes: list[str] = field(default_factory=list)
+    cases: int = 0
+    clean: int = 0
+    alarms: int = 0
+
+    def add(self, case: Case, only: frozenset[str] | None) -> None:
+        self.cases += 1
+        self.clean += not case.labels
+        for code in sorted(case.labels if only is None else case.labels & only):
+            hit = case.found(code)
+            (self.found if hit else self.missed)[code] += 1
+            if not hit:
+                self.mistakes.append(f"missed {code} in {case.name}: {case.lines}")
+        mistaken = [finding for finding in case.wrong() if only is None or finding.code in only]
+        self.alarms += bool(mistaken and not case.labels)
+        for finding in mistaken:
+            self.wrong[finding.code] += 1
+            where = f"{finding.place.path}, line {finding.place.line}"
+            self.mistakes.append(f"wrong  {finding.code} in {where}: {finding.message}")
+
+    @property
+    def precision(self) -> float:
+        return self.found.total() / ((self.found.total() + self.wrong.total()) or 1)
+
+    @property
+    def recall(self) -> float:
+        return self.found.total() / ((self.found.total() + self.missed.total()) or 1)
+
+
+def score(folder: Path, only: frozenset[str] | None = None) -> Score:
+    """Count over all cases of a folder; only: codes to count, all when `None`."""
+    total = Score()
+    for path in sorted(folder.glob("*/expected.json")):
+        total.add(read_case(path.parent), only)
+    return total
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--details", action="store_true", help="list what was missed and what was wrong")
     parser.add_argument("--only", help="codes to count, with commas")
     options = parser.parse_args()
-    cases = [read_case(path.parent) for path in sorted(options.folder.glob("*/expected.json"))]
-    only = set(options.only.split(",")) if options.only else None
-    found, missed, wrong = Counter[str](), Counter[str](), Counter[str]()
-    alarms = 0
-    for case in cases:
-        for code in sorted(case.labels if only is None else case.labels & only):
-            hit = case.found(code)
-            (found if hit else missed)[code] += 1
-            if options.details and not hit:
-                print(f"missed {code} in {case.name}: {case.lines}")
-        mistaken = [finding for finding in case.wrong() if only is None or finding.code in only]
-        alarms += bool(mistaken and not case.labels)
-        for finding in mistaken:
-            wrong[finding.code] += 1
-            if options.details:
-                print(f"wrong  {finding.code} in {case.name}, line {finding.place.line}: {finding.message}")
+    total = score(options.folder, frozenset(options.only.split(",")) if options.only else None)
+    if options.details:
+        print("\n".join(total.mistakes))
     print("code    found  missed  wrong  precision  recall")
-    for code in sorted({*found, *missed, *wrong}):
-        counts = found[code], missed[code], wrong[code]
-        print(
-            f"{code}  {counts[0]:5}  {counts[1]:6}  {counts[2]:5}      {ratio(counts[0], counts[0] + counts[2])}   "
-            f"{ratio(counts[0], counts[0] + counts[1])}"
-        )
-    right, lost, bad = found.total(), missed.total(), wrong.total()
-    clean = sum(not case.labels for case in cases)
-    print(f"all     {right:5}  {lost:6}  {bad:5}      {ratio(right, right + bad)}   {ratio(right, right + lost)}")
-    print(f"false alarms on {alarms} of {clean} clean cases; {len(cases)} cases")
+    for code in sorted({*total.found, *total.missed, *total.wrong}):
+        print(row(code, total.found[code], total.missed[code], total.wrong[code]))
+    print(row("all", total.found.total(), total.missed.total(), total.wrong.total()))
+    print(f"false alarms on {total.alarms} of {total.clean} clean cases; {total.cases} cases")
+
+
+def row(code: str, right: int, lost: int, bad: int) -> str:
+    return f"{code:5} {right:7}  {lost:6}  {bad:5}      {ratio(right, right + bad)}   {ratio(right, right + lost)}"
 
 
 if __name__ == "__main__":

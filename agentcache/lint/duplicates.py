@@ -2,8 +2,8 @@
 
 Compares words: however the lines are broken, whichever bullets stand in front of them. Two sections on related
 matters share a phrase and not a paragraph, so a copy is a long run of the same words in the same order. Inside one
-layer a quoted document may repeat itself: there a copy has to be whole lines of prose. The terms of a licence are quoted
-word for word for each of its holders, and are no copy anywhere.
+layer a quoted document may repeat itself: there a copy has to be whole lines of prose. The terms of a licence are
+quoted word for word for each of its holders, and are no copy anywhere.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from functools import cached_property
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.differences import Difference, differing_places, overlooked
 from agentcache.lint.duplicates import Copy, copies
-from agentcache.lint.flow import prints_of
+from agentcache.lint.flow import Flow, flow_of
 from agentcache.lint.origins import Print
 from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
 from agentcache.lint.renders import RenderedLayer, render_layers
@@ -41,7 +41,12 @@ class Examination:
     @cached_property
     def prints(self) -> tuple[Print, ...]:
         """Where values that vary reach the text, in order of layers and places (flow.py)."""
-        return prints_of(self.sources, self.parsed)
+        return self.flow.prints
+
+    @cached_property
+    def flow(self) -> Flow:
+        """The prints, and the sections in which not all could be followed (flow.py)."""
+        return flow_of(self.sources, self.parsed)
 
     @cached_property
     def layers(self) -> tuple[RenderedLayer, ...]:

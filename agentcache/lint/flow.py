@@ -7,7 +7,7 @@ section is given a limited number of steps, so that no template takes long; what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.flow_expressions import TooMuch
@@ -17,7 +17,15 @@ from agentcache.lint.flow_walk import Walk
 from agentcache.lint.origins import Origin, OriginKind, Print
 from agentcache.lint.syntax import ParsedTemplate
 
-__all__ = ["Origin", "OriginKind", "Print", "prints_of"]
+__all__ = ["Flow", "Origin", "OriginKind", "Print", "flow_of", "prints_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What reaches the text. unfinished: sections that make more work than any prompt does; they were left half-way."""
+
+    prints: tuple[Print, ...] = ()
+    unfinished: tuple[LayerFile, ...] = ()
 
 
 def prints_of(sources: AgentSources, parsed: Mapping[str, ParsedTemplate]) -> tuple[Print, ...]:
@@ -25,20 +33,22 @@ def prints_of(sources: AgentSources, parsed: Mapping[str, ParsedTemplate]) -> tu
 
     What the section's own layer may hold is among them; whether it is a mistake is for the rules to say.
     """
+    return flow_of(sources, parsed).prints
+
+
+def flow_of(sources: AgentSources, parsed: Mapping[str, ParsedTemplate]) -> Flow:
+    """Return the prints, and the sections in which not all could be followed."""
     names = Names(sources)
-    return tuple(found for file in sources.layers for found in _prints_in(file, sources, parsed, names))
-
-
-def _prints_in(
-    file: LayerFile, sources: AgentSources, parsed: Mapping[str, ParsedTemplate], names: Names
-) -> list[Print]:
-    walk = Walk(sources, parsed, names)
-    with suppress(TooMuch, RecursionError):  # what was noted until then is true
-        walk.walk(parsed[file.name])
-    seen: dict[Print, None] = {}
-    for note in walk.notes.prints:
-        seen.setdefault(_print(note, file))
-    return list(seen)
+    prints: list[Print] = []
+    unfinished: list[LayerFile] = []
+    for file in sources.layers:
+        walk = Walk(sources, parsed, names)
+        try:
+            walk.walk(parsed[file.name])
+        except (TooMuch, RecursionError):
+            unfinished.append(file)  # what was noted until then is true
+        prints += dict.fromkeys(_print(note, file) for note in walk.notes.prints)
+    return Flow(prints=tuple(prints), unfinished=tuple(unfinished))
 
 
 def _print(note: Note, file: LayerFile) -> Print:

@@ -127,6 +127,8 @@ class Expressions(ABC):
         key = self.of(node.arg)
         if key.constant and isinstance(key.example, str):
             return self._named_part(value, key.example, node)
+        if _is_day_of_a_stamp(node):
+            value = replace(value, data=as_days(value.data))
         kinds = {trace.origin.kind for trace in value.order}
         by_key = value.root is not None and kinds == {OriginKind.DICT_ORDER}
         part = value.part() if by_key else value.picked()
@@ -277,6 +279,15 @@ class Expressions(ABC):
         }
         more = [self.of(part) for part in (node.dyn_args, node.dyn_kwargs) if part is not None]
         return Arguments(positional=[*positional, *more], named=named)
+
+
+def _is_day_of_a_stamp(node: nodes.Getitem) -> bool:
+    """Say whether this is `stamp.split('T')[0]`."""
+    call, key = node.node, node.arg
+    if not (isinstance(key, nodes.Const) and key.value == 0 and isinstance(call, nodes.Call)):
+        return False
+    separators = [part.value for part in call.args if isinstance(part, nodes.Const)]
+    return isinstance(call.node, nodes.Getattr) and call.node.attr == "split" and separators in (["T"], [" "])
 
 
 _rule_of: Callable[[type], Callable[[Expressions, nodes.Node], Value]] = Expressions.__dict__["_of"].dispatcher.dispatch

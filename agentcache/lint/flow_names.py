@@ -100,8 +100,10 @@ class Names:
         return Value(data=self._varying(root, example), order=order, opaque=opaque, root=root, example=example)
 
     def _varying(self, root: Root, example: JsonValue) -> Traces:
-        kind = variable_meaning(root.path) or _by_value(example)
+        kind = variable_meaning(root.path)
         stability = root.stability
+        if kind is None and stability is not Stability.SEMI_STATIC:
+            kind = _by_value(example)
         if stability is Stability.SEMI_STATIC and kind not in {OriginKind.CLOCK, OriginKind.DATE}:
             kind = OriginKind.SEMI_STATIC
         if kind is None:

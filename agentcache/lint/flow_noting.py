@@ -98,9 +98,12 @@ class Notes:
             said = {origin.name for note in self.prints[first:] if note.role == "output" for origin in note.origins}
         return all(any(_same_thing(trace.origin.name, name) for name in said) for trace in traces)
 
-    def show(self, value: Value, shown: Shown, brought: Shown | None) -> None:
-        """Note that a value is put out."""
+    def passed(self, value: Value) -> None:
+        """Take in that a value is put out, whatever it depends on."""
         self._texts += not (value.constant and isinstance(value.example, str) and not value.example.strip())
+
+    def show(self, value: Value, shown: Shown, brought: Shown | None) -> None:
+        """Note what the text depends on where a value is put out."""
         self._put(value, shown, brought, len(self.prints))
 
     def _put(self, value: Value, shown: Shown, brought: Shown | None, at: int) -> None:

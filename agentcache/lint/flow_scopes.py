@@ -55,7 +55,7 @@ class Scoped(Expressions):
 
     def place(self, node: nodes.Node) -> Place:
         """Return where an expression stands."""
-        return self._template.text_map.place(self._template.file.path, node)
+        return self._template.text_map.start(self._template.file.path, node)
 
     def namespace(self, arguments: Arguments) -> Value:
         """Return a new `namespace(...)`."""
@@ -116,15 +116,20 @@ class Scoped(Expressions):
             scope[name] = joined([scope[name], more]).with_(data=self._rounds, decided=self._under)
 
     def _show(self, value: Value, node: nodes.Node) -> None:
-        self.notes.show(value, self._shown(node, "output"), self._brought)
+        self.notes.passed(value)
+        if value.shown:
+            self.notes.show(value, self._shown(node, "output"), self._brought)
 
     def _note_choice(self, name: Value, node: nodes.Expr) -> None:
-        self.notes.show(name, self._shown(node, "include"), self._brought)
+        if name.shown:
+            self.notes.show(name, self._shown(node, "include"), self._brought)
 
     def _shown(self, node: nodes.Node, role: Role) -> Shown:
         known = self._places.get((id(node), role))
         if known is None:
-            known = self._places[id(node), role] = Shown(self.place(node), self._words(node), role)
+            known = self._places[id(node), role] = Shown(
+                self._template.text_map.place(self._template.file.path, node), self._words(node), role
+            )
         return known
 
     def _words(self, node: nodes.Node) -> str:

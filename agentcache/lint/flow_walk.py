@@ -65,8 +65,6 @@ class Walk(Templates):
                 break
         else:
             branches.append(node.else_)
-        if not content:
-            tests = [node.test]
         with (
             self._deciding(content),
             self.notes.region(Value(decided=content), self._shown(tests[0], "condition") if tests else None),
@@ -101,7 +99,8 @@ class Walk(Templates):
             data=iterated.data | iterated.order,
             decided=iterated.decided | (test.content - iterated.content - iterated.order),
         )
-        shown = self._shown(node.iter if walked.data or not test.content else node.test or node.iter, "loop")
+        head = node.iter if walked.data or node.test is None else node.test
+        shown = self._shown(head, "loop") if walked.shown else None
         with (
             self.notes.region(walked, shown, explains=True),
             self._deciding(test.content),

@@ -34,6 +34,7 @@ def lint(agents: Sequence[AgentSources], rules: Mapping[str, Rule] = RULES) -> t
 
 def _findings(examination: Examination, rules: Mapping[str, Rule]) -> Iterator[Finding]:
     yield from _unreadable(examination)
+    yield from _unfinished(examination)
     for rule in rules.values():
         if rule.check is not None:
             yield from rule.check(examination)
@@ -52,6 +53,21 @@ def _unreadable(examination: Examination) -> Iterator[Finding]:
                 fix="mend the syntax; nothing else in this file was looked at",
                 agent=examination.sources.agent,
             )
+
+
+def _unfinished(examination: Examination) -> Iterator[Finding]:
+    for file in examination.flow.unfinished:
+        yield Finding(
+            code=UNREADABLE,
+            name="unreadable-template",
+            severity="error",
+            confidence=Confidence.CERTAIN,
+            place=Place(path=file.path),
+            message="this template makes more work than any prompt does; values were not followed to its end",
+            fix="nest loops, macros, includes and expressions less",
+            agent=examination.sources.agent,
+            layer=file.layer.value,
+        )
 
 
 def _in_order(finding: Finding) -> tuple[str, int, int, str]:

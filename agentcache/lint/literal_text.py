@@ -59,8 +59,8 @@ def without_jinja(text: str) -> str:
     """
     pieces: list[str] = []
     at = 0
-    for start, end in _jinja_spans(text):
-        start = max(start, at)  # two tags may both take away what stands between them
+    for begin, end in _jinja_spans(text):
+        start = max(begin, at)  # two tags may both take away what stands between them
         pieces.append(text[at:start])
         pieces.append(_NOT_LINE_END.sub(HOLE, text[start:end]))
         at = max(at, end)

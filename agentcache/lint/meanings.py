@@ -208,10 +208,14 @@ def _variable_word(name: str) -> OriginKind | None:
         (last in vocabulary.GIT_NAMES or vocabulary.GIT_WORDS & have, OriginKind.GIT),
         (last in vocabulary.HOST_NAMES or vocabulary.HOST_WORDS & have or _is_place(words), OriginKind.HOST),
         (_is_counter(last, words), OriginKind.COUNTER),
-        (last in vocabulary.LIVE_NAMES or vocabulary.LIVE_WORDS & have, OriginKind.LIVE),
-        (last in vocabulary.RANDOM_NAMES or vocabulary.RANDOM_WORDS & have, OriginKind.RANDOM),
+        (last in vocabulary.LIVE_NAMES or vocabulary.LIVE_WORDS & have or _is_of_a_tool(words), OriginKind.LIVE),
+        (vocabulary.RANDOM_WORDS & have, OriginKind.RANDOM),
     )
     return next((kind for says, kind in told if says), None)
+
+
+def _is_of_a_tool(words: tuple[str, ...]) -> bool:
+    return "tool" in words and words[-1] in {"result", "results", "output", "outputs"}
 
 
 def _is_stamped(words: tuple[str, ...]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -79,9 +80,24 @@ class TextMap:
 
     def __init__(self, text: str, lexer: Lexer) -> None:
         self.text = with_plain_line_ends(text)
+        self._source, self._lexer = text, lexer
         self._lines = [0, *(at + 1 for at, character in enumerate(self.text) if character == "\n")]
-        self._tags = tuple(_tags(text, lexer))
-        self._starts = [tag.start for tag in self._tags]
+
+    @cached_property
+    def _tags(self) -> tuple[Tag, ...]:
+        return tuple(_tags(self._source, self._lexer))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [tag.start for tag in self._tags]
+
+    def start(self, path: str, node: nodes.Node) -> Place:
+        """Return where an expression begins."""
+        at = node.lineno
+        if not isinstance(at, At):
+            return Place(path=path, line=int(at))
+        line = bisect_right(self._lines, at.offset)
+        return Place(path=path, line=line, column=at.offset - self._lines[line - 1] + 1)
 
     def place(self, path: str, node: nodes.Node) -> Place:
         """Return where an expression stands, up to the end of its tag; the line alone where that is not known."""

@@ -101,6 +101,9 @@ def _now(sight: _Sight) -> Iterator[_Found]:
     for match in _NOW.finditer(sight.text):
         if not _illustrates(sight, match.start()):
             yield StampKind.NOW, match.start(), match.end()
+    for match in (*_NOW_EXACT.finditer(sight.text), *_NOW_DAY.finditer(sight.text)):
+        if not _illustrates(sight, match.start(1)):
+            yield StampKind.NOW, match.start(1), match.end()
     led = _NOW_LABEL.match(sight.text)
     if led and not _illustrates(sight, led.start(1)):
         yield StampKind.NOW, led.start(1), led.end()
@@ -125,7 +128,7 @@ def _build(sight: _Sight) -> Iterator[_Found]:
         yield StampKind.BUILD, match.start(1), match.end()
     if sight.edge:
         for match in _BUILD_IN_BRACKETS.finditer(sight.text):
-            if not _illustrates(sight, match.start()):
+            if not _illustrates(sight, match.start()) and _ends(sight.text, match.end() - 1):
                 yield StampKind.BUILD, match.start(), match.end()
 
 
@@ -141,13 +144,31 @@ def _alone(sight: _Sight) -> Iterator[_Found]:
         yield StampKind.NOW, match.start(1), match.end(1)
 
 
+def _moment_line(sight: _Sight) -> Iterator[_Found]:
+    """Find a short line at the edge of a text with a time of day in it, that tells of no event."""
+    match = _MOMENT.search(sight.text) if sight.edge else None
+    if match is None or _illustrates(sight, match.start()):
+        return
+    others = _WORD.findall(sight.text[: match.start()] + " " + sight.text[match.end() :])
+    if len(others) <= _FEW_WORDS and not _EVENT.search(sight.text):
+        yield StampKind.MADE, match.start(), match.end()
+
+
 def _count(sight: _Sight) -> Iterator[_Found]:
     match = _COUNTED.match(sight.text)
     if match and not _illustrates(sight, match.start(1)):
         yield StampKind.COUNT, match.start(1), match.end(1)
 
 
-_LOOKS: tuple[Callable[[_Sight], Iterator[_Found]], ...] = (_now, _made, _build, _identifier, _alone, _count)
+_LOOKS: tuple[Callable[[_Sight], Iterator[_Found]], ...] = (
+    _now,
+    _made,
+    _build,
+    _identifier,
+    _alone,
+    _moment_line,
+    _count,
+)
 
 
 def _illustrates(sight: _Sight, at: int) -> bool:
@@ -172,13 +193,17 @@ def _about_text(text: str, at: int, *, any_subject: bool = False) -> bool:
 def _ends(text: str, at: int) -> bool:
     """Whether nothing but a few more details follow behind index `at`."""
     rest = text[at:].strip(" \t*_`\"'")
+    if rest.startswith(")"):  # what stands in brackets is no stamp if the sentence goes on behind them
+        return len(_WORD.findall(rest)) <= _DETAIL_WORDS or bool(_CLOSING.match(rest[1:].lstrip()))
     return not rest or bool(_CLOSING.match(rest)) or (len(_WORD.findall(rest)) <= _DETAIL_WORDS and rest[:1].isupper())
 
 
 _EDGE_LINES = 3
 _SUBJECT_WORDS = 5
 _DETAIL_WORDS = 2
+_FEW_WORDS = 6
 _SUBJECT = re.compile(
+    r"prices|rates|stock|levels|figures|numbers|inventory|values|balances|quotes|estate|"
     r"a|agents?|all|and|are|at|auto|automatically|base|been|below|build|bundle|by|config|configuration|"
     r"contents?|context|"
     r"data|date|document|documentation|each|file(?:'s)?|first|footer|guide|has|have|header|here|index|information|"
@@ -202,13 +227,23 @@ _NOW = re.compile(
     r"\b(?:(?:current|present|local|system|server|today'?s|utc|session)\s+"
     r"(?:date\s*(?:and|&|/)\s*time|date-?time|date|time|timestamp|day|clock|moment)(?:\s*\([^()]{1,20}\))?"
     rf"{_SEPARATOR}|today{_SEPARATOR}|(?:time|date)\s+now{_SEPARATOR}|now\s*[:=]\s*"
-    r"|it\s+is\s+(?:now|currently)\s+|it's\s+(?:now|currently)\s+|the\s+time\s+is\s+(?:now\s+)?)"
+    r"|it\s+is\s+(?:now|currently)\s+|it's\s+(?:now|currently)\s+|as\s+of\s+(?:today|now)\b,?\s+\(?|"
+    r"the\s+time\s+is\s+(?:now\s+)?)"
     rf"{_NOW_VALUE}",
     re.IGNORECASE,
 )
+_NOW_EXACT = re.compile(
+    rf"\b((?:current|server|system|local)\s+(?:date|time|timestamp)\s+(?:{values.MOMENT}|{values.DAY}|"
+    r"[0-2]?\d:[0-5]\d:[0-5]\d))",
+    re.IGNORECASE,
+)
+_NOW_DAY = re.compile(
+    rf"(?:^|[.!]\s+)[\s*_#>-]*(it\s+is\s+{values.WEEKDAY},?\s+(?:the\s+)?{values.DAY})", re.IGNORECASE
+)
 _NOW_LABEL = re.compile(
-    rf"^{_DECOR}((?:date\s*(?:and|&|/)\s*time|date-?time|date|time|timestamp|clock|now|as\s+of)"
-    rf"(?:\s*\([^()]{{1,20}}\))?[*_`]{{0,3}}\s*[:=][*_`]{{0,3}}\s*{_NOW_VALUE})[\s.*_`)\]>|-]*$",
+    rf"^{_DECOR}((?:date\s*(?:and|&|/)\s*time|date-?time|date|time|timestamp|clock|now|as\s+of|stand|snapshot|"
+    rf"time\s+of\s+(?:writing|day|rendering)|(?:system|local|server)\s+clock)(?:\s*\([^()]{{1,20}}\))?"
+    rf"[*_`]{{0,3}}\s*[:=][*_`]{{0,3}}\s*{_NOW_VALUE})[\s.*_`)\]>|-]*$",
     re.IGNORECASE,
 )
 _MADE = re.compile(
@@ -217,11 +252,13 @@ _MADE = re.compile(
     r"exported|export|produced|assembled|printed|updated|update|modified|modification|refreshed|refresh|synced|"
     r"synchroni[sz]ed|sync|deployed|deploy(?:ment)?|fetched|retrieved|indexed|snapshot(?:ted)?|captured|extracted|"
     r"dumped|dump|revised|revision|edited|edit|changed|change|crawled|imported|saved|written|published|packaged|"
-    r"stamped|timestamp(?:ed)?|started|loaded|cached)|as\s+of|as\s+at|status\s+as\s+of|state\s+of|"
+    r"stamped|timestamp(?:ed)?|started|loaded|cached|taken)|last\s+(?:reviewed|checked|verified|run)|"
+    r"(?:snapshot|dump|export|copy)\s+of(?:\s+[\w./-]{1,30}){1,4}?|as\s+of|as\s+at|status\s+as\s+of|state\s+of|"
     r"(?:version|copy|stand|status)\s+(?:of|from))"
     r"(?:\s+(?:date|time|timestamp|datetime|automatically))?"
-    r"(?:\s+(?:from|by|with|using)(?:\s+[\w./-]{1,30}){1,4}?)?"
-    r"[*_`]{0,3}(?:\s*[:=,–—-]\s*|\s+)[*_`]{0,3}(?:(?:on|at|of|from|as\s+of|taken|taken\s+on|is|was)\s+(?:the\s+)?)?"
+    r"(?:\s+(?:from|by|with|using|on|in)(?:\s+[\w./-]{1,30}){1,4}?)??"
+    r"[*_`]{0,3}(?:\s*[:=,–—-]\s*|\s+)[*_`]{0,3}(?:(?:on|at|of|from|as\s+of|taken|taken\s+(?:on|at)|is|"
+    r"was)\s+(?:the\s+)?)?"
     rf"[*_`\"'(\[]{{0,2}}{_DATED}",
     re.IGNORECASE,
 )
@@ -231,12 +268,13 @@ _MAKER = re.compile(
     rf"[\w./@-]{{2,40}}[\s,(]+(?:version\s+|v|build\s+|rev\s+|@)?(?:\d+(?:\.\d+)+|{values.HASH}|\d{{3,}}))",
     re.IGNORECASE,
 )
-_BUILT = r"(?:build|revision|rev|commit|sha(?:-?(?:1|256))?|hash|digest|checksum|fingerprint|etag|deploy(?:ment)?)"
+_BUILT = r"(?:build|revision|rev\.?|commit|sha(?:-?(?:1|256))?|hash|digest|checksum|fingerprint|etag|deploy(?:ment)?)"
 _REVISION = rf"(?:{values.UUID}|{values.HASH}|r?\d{{3,}}(?:[.+-][\da-z]+){{0,6}}\b|\d+(?:\.\d+){{1,4}}[+-][\da-z.]+)"
 _BUILD = re.compile(
     rf"^{_DECOR}((?:(?:this|system|prompt|template|agent|file|source|git|docs?|config|configuration|content|head|ci|"
-    rf"release|image|bundle|pipeline|app)\s+){{0,3}}{_BUILT}\s*(?:id|no\.?|number|hash|sha)?[*_`]{{0,3}}\s*"
-    rf"(?:[:=#]|\s|is|at|no\.?)[*_`#]{{0,3}}\s*[*_`\"']{{0,3}}{_REVISION})",
+    rf"release|image|bundle|pipeline|app)[\s_-]+){{0,3}}{_BUILT}[\s_-]*(?:id|no\.?|number|hash|sha)?[*_`]{{0,3}}\s*"
+    rf"(?:[:=#]|\s|is|at|no\.?)[*_`#]{{0,3}}\s*[*_`\"']{{0,3}}{_REVISION}"
+    rf"|version\s*[:=]?\s*v?{values.DAY}[-+.](?:{values.HASH}|\d{{2,}}))",
     re.IGNORECASE,
 )
 _BUILD_IN_BRACKETS = re.compile(
@@ -244,14 +282,26 @@ _BUILD_IN_BRACKETS = re.compile(
     re.IGNORECASE,
 )
 _IDENTIFIED = re.compile(
-    rf"^{_DECOR}((?:[\w-]+\s+){{0,2}}"
+    rf"^{_DECOR}((?:(?!use|send|pass|set|return|give|enter|try|see|call|quote|the\b|an?\b|each|every|"
+    rf"0{{8}})[\w-]+\s+){{0,2}}"
     r"(?:(?:session|request|trace|run|correlation|conversation|job|deployment|instance|render|build|thread|"
-    r"transaction|message|invocation|execution|span|container|worker|process|pod|generation|snapshot)"
+    r"transaction|message|invocation|execution|span|container|worker|process|pod|generation|snapshot|prompt|"
+    r"template|log)"
     r"[\s_-]*(?:id|identifier|uuid|key|token|no\.?|number)?|nonce|cache[- ]?bust(?:er)?|uuid|ref)"
-    rf"[*_`]{{0,3}}\s*[:=#][*_`]{{0,3}}\s*[*_`\"']{{0,3}}(?:{values.IDENTIFIER}|{values.EPOCH}))",
+    rf"(?:[*_`]{{0,3}}\s*[:=#][*_`]{{0,3}}\s*[*_`\"']{{0,3}}(?:{values.IDENTIFIER}|{values.EPOCH}|{values.MOMENT})"
+    rf"|\s+[*_`\"']{{0,3}}(?:{values.UUID}|{values.ULID}|{values.MOMENT}))"
+    rf"|(?:rendered|generated|built|prepared|compiled|assembled)\s+(?:for|by|in|on|with|as)\s+(?:\w+\s+){{0,3}}"
+    rf"{values.IDENTIFIER})",
     re.IGNORECASE,
 )
 _ALONE = re.compile(rf"{_DECOR}({values.MOMENT})[\s.*_`\"')\]>|-]*", re.IGNORECASE)
+_MOMENT = re.compile(values.MOMENT, re.IGNORECASE)
+_EVENT = re.compile(
+    r"\b(?:start\w*|end\w*|open\w*|clos\w+|begin\w*|due|expir\w+|valid|deadline|sale|freeze|maintenance|window|"
+    r"meeting|"
+    r"event|happen\w*|incident|outage|launch\w*|releas\w+|until|from|since|between|epoch|is|was|are|were|will)\b",
+    re.IGNORECASE,
+)
 _COUNTED = re.compile(
     rf"^{_DECOR}((?:[a-z]+\s+){{1,4}}(?:so\s+far|until\s+now|to\s+date|this\s+session|in\s+this\s+session|remaining|"
     r"left)\s*[:=]\s*\d[\d,. ]{0,12})(?:\s?\w+)?[\s.*_)]*$",
@@ -267,5 +317,7 @@ _EXAMPLE = re.compile(
 _BOUNDARY = re.compile(r"[.;:!?]\s|[()\[\]|<>{}·•–—]|\s-\s|--|\*\*|^[\s#>*_-]+")
 _WORD = re.compile(r"[^\W\d_][\w']*")
 _CLOSING = re.compile(
-    r"[.,;:)\]|>·–—/(\[*-]|(?:by|from|using|with|via|on|in|at|utc|and|build|rev|commit|for|through)\b", re.IGNORECASE
+    r"[.,;:\]|>·–—/(\[*-]|of\s+\d|(?:by|from|using|with|via|on|in|at|utc|and|build|rev|commit|for|"
+    r"through)\b",
+    re.IGNORECASE,
 )

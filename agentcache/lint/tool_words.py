@@ -97,7 +97,7 @@ def _look(kind: str, *patterns: re.Pattern[str]) -> Callable[[str], Iterator[Vol
 
 
 def _counts(text: str) -> Iterator[VolatileWords]:
-    for pattern in (_COUNT_SO_FAR, _COUNT_LEFT, _CALLED_TIMES, _COUNT_OF):
+    for pattern in (_COUNT_SO_FAR, _COUNT_LEFT, _CALLED_TIMES, _COUNT_OF, _LAST_CALL):
         for match in pattern.finditer(text):
             sentence = re.split(r"[.;]\s", text[: match.start()])[-1]
             if not _LIMIT.search(sentence + match[0]):
@@ -193,7 +193,7 @@ _hosts = _look(
         r"\bip-\d{1,3}(?:-\d{1,3}){3}\b[\w.-]*|\b(?:10|192\.168|172\.(?:1[6-9]|2\d|"
         r"3[01]))(?:\.\d{1,3}){2,3}\b(?!/)"
     ),
-    re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:internal|local|lan|localdomain|intranet)\b(?!/)"),
+    re.compile(r"(?<![\w.-])\w[\w-]{0,62}(?:\.[\w-]{1,63}){0,5}\.(?:internal|local|lan|localdomain|intranet)\b(?!/)"),
     re.compile(r"\b[a-z][a-z0-9-]{1,40}-(?=[a-f0-9]{0,9}\d)[a-f0-9]{8,10}-[a-z0-9]{5}\b"),
     re.compile(
         r"\b(?:host(?:name)?|node|pod|worker|replica|machine|server|container|instance|"
@@ -221,6 +221,17 @@ _moments = _look(
     "a moment",
     re.compile(rf"(?<!before )(?<!after )(?<!since )(?<!until ){values.MOMENT}", re.IGNORECASE),
     re.compile(rf"\b{values.WEEKDAY},?\s+{values.DAY}", re.IGNORECASE),
+    re.compile(rf"\bas of\s+(?:today,?\s+)?{values.DAY}", re.IGNORECASE),
+    re.compile(
+        r"\b(?:limited|blocked|down|closed|unavailable|throttled|paused|"
+        r"disabled)\s+until\s+\d{1,2}:\d{2}",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"\b(?:build|version|v|"
+        rf"rev(?:ision)?)\s*[:#]?\s*v?\d+(?:\.\d+){{1,4}}[-+.]{values.HASH}",
+        re.IGNORECASE,
+    ),
 )
 _ids = _look(
     "an id of one run",
@@ -266,6 +277,17 @@ _warnings = _look(
     ),
 )
 
+_LAST_CALL = re.compile(
+    rf"\b(?:last|previous) (?:call|run|request|query|search|use|result|attempt)\b[^.;]{{0,20}}?"
+    rf"(?:took|returned|had|failed|found|was|at|:)\s[^.;]{{0,20}}?{_NUMBER}"
+    rf"|\bso far\s*[:=]?\s*[$€£]?{_NUMBER}"
+    rf"|\bused\s+{_NUMBER}\s+(?:of|/|out of)\s+{_NUMBER}"
+    rf"|\b(?:invocation|attempt|call)\s+(?:no\.?\s*|number\s+|#)?\d+(?=[.;,)]|$)"
+    rf"|\b\d+\s+(?:seconds?|minutes?|hours?|days?|min|h|s)\s+ago\b"
+    rf"|\b{_NUMBER}\s+(?:\w+\s+){{1,2}}?(?:in|over|during) the (?:last|past) (?:hour|minute|day|week|\d+ "
+    rf"(?:hours|minutes|days))\b",
+    re.IGNORECASE,
+)
 _COUNT_SO_FAR = re.compile(rf"\b{_NUMBER}\s+(?:\w+\s+){{0,3}}?(?:\w+\s+)?{_SO_FAR}\b", re.IGNORECASE)
 _COUNT_LEFT = re.compile(
     rf"\b{_NUMBER}\s+(?:of\s+{_NUMBER}\s+)?(?:\w+\s+){{0,2}}?{_LEFT}\b"

@@ -80,7 +80,9 @@ WHO = _words(
     """
     user username customer client member person employee account tenant organisation organization org company
     email mail phone login nickname surname firstname lastname fullname requester caller subscriber patient
-    student whoami identity principal me nick handle telephone mobile msisdn ssn customers
+    student whoami identity principal me nick handle telephone mobile msisdn ssn customers author assignee
+    reporter reviewer analyst engineer manager supervisor operator owner contact recipient sender applicant
+    candidate guest visitor learner teacher doctor
     """
 )
 NAMING = _words(
@@ -135,7 +137,7 @@ GIT_NAMES = _words(
 )
 REPOSITORIES = _words("git repo repository")
 REPOSITORY_WORDS = _words("git commit sha dirty hexsha worktree uncommitted branch head status diff revision log")
-GIT_WORDS = _words("git commit sha dirty hexsha worktree uncommitted")
+GIT_WORDS = _words("git commit sha dirty hexsha worktree uncommitted commits")
 
 # --- What counts on with every call.
 COUNTER_NAMES = _words(
@@ -165,13 +167,14 @@ NEXT = _words("serial number index seq sequence id no count counter value ticket
 # --- What is looked up for the question at hand, or changes by itself.
 LIVE_NAMES = _words(
     """
-    memory memories recall recalled retrieve retrieved retrieval rag search similarity_search query fetch
-    documents docs passages chunks snippets context contexts knowledge weather forecast stock stocks price
-    prices quote quotes rate rates news headlines feed inbox alerts sensor sensors metrics hits matches
+    memory memories recall recalled retrieve retrieved retrieval rag similarity_search     documents docs
+    passages chunks snippets context contexts knowledge weather forecast stock stocks price
+    prices rate rates news headlines feed inbox alerts sensor sensors metrics hits matches
     neighbours neighbors search_results results scratchpad inventory availability balance traffic stock_level
     stock_levels tool_result tool_results last_result vector_search semantic_search knn top_k kb_search
     lookup_documents related citations sources evidence facts summary_so_far notifications tweets tickets_now
-    status_page market_data telemetry queue_depth observation observations
+    status_page market_data telemetry queue_depth observation observations exchange_rate exchange_rates
+    fx_rate sensor_reading sensor_readings stock_price share_price spot_price
     """
 )
 LIVE_CALLS = _words(

@@ -48,6 +48,9 @@ def test_lines_and_columns_lead_back_to_the_text(value, end):
     for part in nodes(node):
         if part.kind not in {"object", "array"}:
             place = lines.place(part.start, part.end)
+            assert place.line is not None
+            assert place.column is not None
+            assert place.end_column is not None
             assert rows[place.line - 1][place.column - 1 : place.end_column - 1] == text[part.start : part.end]
 
 

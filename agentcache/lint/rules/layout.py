@@ -243,7 +243,7 @@ RULES = (
         "from then on.",
         bad="Customer: {{ customer }}\n\n## Return policy\n(three pages that are the same for everybody)\n",
         good="static.j2: ## Return policy …\nsession.j2: Customer: {{ customer }}\n",
-        references=(_DOCS, "https://pypi.org/project/prompt-cache-doctor/"),
+        references=(_DOCS,),
         check=_static_after_volatile,
     ),
     Rule(

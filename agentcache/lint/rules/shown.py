@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from agentcache.lint.examination import Examination
-from agentcache.lint.finding import Finding, Place
+from agentcache.lint.finding import Confidence, Finding, Place
 from agentcache.lint.origins import Origin, Print
 from agentcache.lint.rules.found import found
 from agentcache.lint.verdicts import Verdict
@@ -30,9 +30,15 @@ def _finding(verdict: Verdict, examination: Examination, why: str) -> Finding:
         shown.place,
         f"{_what(shown)} {why}",
         layer=shown.layer,
-        confidence=verdict.confidence,
+        confidence=_confidence(verdict, examination),
         also=_also(shown),
     )
+
+
+def _confidence(verdict: Verdict, examination: Examination) -> Confidence:
+    """Return how sure it is; where nobody declares what varies, a name alone is no more than a hint."""
+    guessed = verdict.confidence is Confidence.LIKELY and not examination.sources.complete
+    return Confidence.POSSIBLE if guessed else verdict.confidence
 
 
 _DOES = {

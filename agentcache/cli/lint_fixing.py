@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import typer
 
 from agentcache.cli.lint_run import LintRun, files_of
-from agentcache.errors import TargetError
+from agentcache.cli.lint_writing import write_texts
 from agentcache.lint.fixing import diff, mended
 from agentcache.lint.outputs.result import LintResult, counted
 from agentcache.lint.outputs.visible import visible
 from agentcache.lint.words import prompt_words
-
-_BOM = b"\xef\xbb\xbf"
 
 
 def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
@@ -23,13 +20,12 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
 
     write: change the files and say on stderr how many; otherwise print the difference, for `git apply`.
 
-    Raises `TargetError` when a file cannot be written.
+    Raises `TargetError` when a file cannot be written, or was changed since it was read.
     """
     before = {file.path: file.text for agent in run.agents for file in files_of(agent)}
     outcome = mended(run.agents, run.in_templates, prompt_words, unsafe=unsafe)
     if write:
-        for path, text in sorted(outcome.texts.items()):
-            _write(Path(path), text)
+        write_texts(before, outcome.texts)
         told = f"{counted(len(outcome.fixed), 'finding')} fixed in {counted(len(outcome.texts), 'file')}"
         typer.echo(told, err=True)
     else:
@@ -39,16 +35,3 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
     elsewhere = [item for item in first.findings if item not in run.in_templates(run.agents)]
     remaining = sorted([*outcome.remaining, *elsewhere], key=lambda item: (item.place.path, item.place.line or 0))
     return replace(first, findings=tuple(remaining), texts={**first.texts, **outcome.texts})
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text with its line ends, and the byte order mark that was there; whole or not at all."""
-    try:
-        mark = _BOM if path.is_file() and path.read_bytes().startswith(_BOM) else b""
-        beside = path.with_name(f".{path.name}.fixed")
-        beside.write_bytes(mark + text.encode("utf-8"))
-        if path.is_file():
-            beside.chmod(path.stat().st_mode)
-        beside.replace(path.resolve())  # a link stays one
-    except OSError as error:
-        raise TargetError(f"{path} cannot be written: {error.strerror}") from error

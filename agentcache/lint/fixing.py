@@ -23,8 +23,8 @@ Linter: TypeAlias = Callable[[Sequence[AgentSources]], Sequence[Finding]]
 Words: TypeAlias = Callable[[AgentSources], Mapping[str, int] | None]
 """How often each word stands in an agent's rendered prompt; `None` where it cannot be rendered."""
 
-MOST_ROUNDS = 50
-"""Rounds after which `mended` stops, whatever is left; each round mends at least one finding."""
+MOST_ROUNDS = 100
+"""Rounds after which `mended` stops, whatever is left; each mends a finding or learns of a fix that does not hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +60,14 @@ def mended(agents: Sequence[AgentSources], lint: Linter, words: Words, *, unsafe
     refused: set[tuple[str, ...]] = set()
     for _ in range(MOST_ROUNDS):
         open_findings = [finding for finding in state.findings if _key(finding) not in refused]
-        chosen = _chosen(texts_of(state.agents), open_findings, unsafe=unsafe)
+        texts = texts_of(state.agents)
+        # Safe ones first and alone, so that their words are compared.
+        chosen = _chosen(texts, open_findings, unsafe=False) or _chosen(texts, open_findings, unsafe=unsafe)
         if not chosen:
             break
-        after = _tried(state, chosen, lint, words)
-        if after is None:
-            chosen, after = _one_by_one(state, chosen, refused, lint, words)
+        held, after = _held(state, chosen, refused, lint, words)
         if after is not None:
-            done += chosen
+            done += held
             state = after
     after_texts = texts_of(state.agents)
     changed = {path: text for path, text in after_texts.items() if before.get(path) != text}
@@ -85,15 +85,24 @@ class _State:
     findings: tuple[Finding, ...]
 
 
-def _one_by_one(
+def _held(
     state: _State, chosen: list[Finding], refused: set[tuple[str, ...]], lint: Linter, words: Words
 ) -> tuple[list[Finding], _State | None]:
-    """Return the first fix that holds on its own, and what it leads to; those before it are refused."""
-    for finding in chosen:
-        after = _tried(state, [finding], lint, words)
+    """Return the fixes that hold together and what they lead to: all, else those of a half; one that fails is refused.
+
+    Halving finds one bad fix among many in a few looks; the other half waits for the next round.
+    """
+    after = _tried(state, chosen, lint, words)
+    if after is not None:
+        return chosen, after
+    if len(chosen) == 1:
+        refused.add(_key(chosen[0]))
+        return [], None
+    middle = len(chosen) // 2
+    for half in (chosen[:middle], chosen[middle:]):
+        held, after = _held(state, half, refused, lint, words)
         if after is not None:
-            return [finding], after
-        refused.add(_key(finding))
+            return held, after
     return [], None
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.finding import Confidence, Edit, Finding, Fix, Place
-from agentcache.lint.fixing import diff, fixed
+from agentcache.lint.fixing import diff, fixed, mended
+from agentcache.prompt.sections import Stability
 
 
 def finding(*edits: Edit, safe: bool = True) -> Finding:
@@ -97,3 +100,39 @@ def test_a_difference_names_the_file_as_git_does() -> None:
 
 def test_no_change_is_no_difference() -> None:
     assert diff({"a.j2": "same\n"}, {"a.j2": "same\n"}) == ""
+
+
+def test_a_fix_that_does_not_hold_is_left_out_and_the_others_are_made() -> None:
+    sources = AgentSources(
+        agent="agent",
+        layers=tuple(
+            LayerFile(path=f"{name}.j2", name=f"{name}.j2", text=f"{name} old", layer=Stability.STATIC)
+            for name in ("a", "b", "c", "d")
+        ),
+    )
+
+    def lint(agents: Sequence[AgentSources]) -> list[Finding]:
+        """Find whatever is old; the fix of `c` brings something old again."""
+        return [
+            finding(edit(2, 5, "new" if file.name != "c.j2" else "as old", path=file.path))
+            for agent in agents
+            for file in agent.layers
+            if "old" in file.text
+        ]
+
+    outcome = mended([sources], lint, lambda agent: None)
+
+    assert outcome.texts == {"a.j2": "a new", "b.j2": "b new", "d.j2": "d new"}
+    assert [each.place.path for each in outcome.fixed] == ["a.j2", "b.j2", "d.j2"]
+    assert [each.place.path for each in outcome.remaining] == ["c.j2"]
+
+
+def test_a_safe_fix_that_changes_words_is_taken_back() -> None:
+    layer = LayerFile(path="a.j2", name="a.j2", text="old", layer=Stability.STATIC)
+    sources = AgentSources(agent="agent", layers=(layer,))
+
+    def lint(agents: Sequence[AgentSources]) -> list[Finding]:
+        return [finding(edit(0, 3, "new"))] if agents[0].layers[0].text == "old" else []
+
+    assert mended([sources], lint, lambda agent: {agent.layers[0].text: 1}).texts == {}
+    assert mended([sources], lint, lambda agent: {"same": 1}).texts == {"a.j2": "new"}

@@ -6,6 +6,7 @@ several agents that should be alike are brought into the same order together.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
@@ -22,8 +23,13 @@ _ANY_ORDER = frozenset({"enum", "required"})
 
 
 def sort_tools(finding: Finding, examinations: Sequence[Examination]) -> Fix | None:
-    """Order the tools by name, in every file that the finding names; not where a marker would move with its tool."""
-    return _rewritten(finding, examinations, _tools_by_name)
+    """Order the tools by name, in every file that the finding names; their keys too, where those differ as well.
+
+    Not where a marker would move with its tool.
+    """
+    lists = [listed.items for _, listed in _lists(finding, examinations)]
+    alike = len({tuple(sorted(map(_written, items))) for items in lists}) == 1
+    return _rewritten(finding, examinations, _tools_by_name if alike else _tools_and_keys_by_name)
 
 
 def sort_keys(finding: Finding, examinations: Sequence[Examination]) -> Fix | None:
@@ -81,6 +87,15 @@ def _tools_by_name(text: str, listed: JsonNode) -> str | None:
     if any(tool.get("cache_control") is not None for tool in moved):
         return None
     return _in_order(text, slots)
+
+
+def _tools_and_keys_by_name(text: str, listed: JsonNode) -> str | None:
+    return _tools_by_name(_sorted(text, listed, _keys), listed)
+
+
+def _written(node: JsonNode) -> str:
+    """Return a value as JSON with its keys in the order in which they are written."""
+    return json.dumps(node.plain)
 
 
 def _text(node: JsonNode | None) -> str:

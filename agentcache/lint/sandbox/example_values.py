@@ -35,7 +35,7 @@ class Variation:
     order: int = 0
     locale: int = 0
     only: frozenset[str] = frozenset()
-    """The variables whose values differ; empty means all of the layer."""
+    """The variables whose values, order or form differ; empty means all that the rest says."""
 
 
 PLAIN = Variation()
@@ -109,7 +109,8 @@ class Examples(dict[str, object]):
     def __missing__(self, name: str) -> object:
         layer = self._layers.get(name)
         example = None if layer is None else self._variables[layer][name]
-        value = typed(name, self._types.get(name), example, self._variation, other=self._is_other(name, layer))
+        variation = self._variation if self._concerns(name) else PLAIN
+        value = typed(name, self._types.get(name), example, variation, other=self._is_other(name, layer))
         self[name] = value
         return value
 
@@ -119,8 +120,10 @@ class Examples(dict[str, object]):
             Stability.SESSION: self._variation.session,
             Stability.TURN: self._variation.turn,
         }
-        only = self._variation.only
-        return layer is not None and bool(varied_layers.get(layer)) and (not only or name in only)
+        return layer is not None and bool(varied_layers.get(layer)) and self._concerns(name)
+
+    def _concerns(self, name: str) -> bool:
+        return not self._variation.only or name in self._variation.only
 
 
 def plain_globals(meter: Meter) -> dict[str, object]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from agentcache.lint.agent_sources import AgentSources
+from agentcache.prompt.canonical import JsonValue
 from tests.lint.fixes.mending import agent
 
-VARIABLES = {
+VARIABLES: dict[str, dict[str, JsonValue]] = {
     "static": {
         "company": "Acme",
         "tags": ["beta", "Alpha", "gamma"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from agentcache.lint.linting import lint
+from agentcache.prompt.canonical import JsonValue
 from tests.lint.fixes.mending import agent, at, mend
 
-VARIABLES = {
+VARIABLES: dict[str, dict[str, JsonValue]] = {
     "static": {"company": "Acme"},
     "semi_static": {"release": "12"},
     "session": {"user_name": "Ana", "flags": {"brief": True}},

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agentcache.prompt.canonical import JsonValue
 from tests.lint.fixes.mending import agent, at, mend
 
-VARIABLES = {"static": {"tags": ["b", "a"], "more": ["c"], "limits": {"b": 1, "a": 2}, "listed": ["z"]}}
+VARIABLES: dict[str, dict[str, JsonValue]] = {
+    "static": {"tags": ["b", "a"], "more": ["c"], "limits": {"b": 1, "a": 2}, "listed": ["z"]}
+}
 TYPES = {"tags": "set", "more": "frozenset", "limits": "dict:unordered"}
 
 
@@ -73,7 +76,7 @@ def test_names_that_differ_by_case_only_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("values", [["a", 1], None])
-def test_a_set_that_may_not_be_sortable_is_sorted_on_demand_only(values: list[str | int] | None) -> None:
+def test_a_set_that_may_not_be_sortable_is_sorted_on_demand_only(values: list[JsonValue] | None) -> None:
     sources = agent({"static": "{{ tags|join }}"}, {"static": {"tags": values}}, TYPES)
 
     assert mend(at("PC012", 1), sources) == {}

@@ -76,7 +76,8 @@ def other_file(name: str) -> tuple[Place, ...]:
 
 
 def test_tools_are_ordered_by_name_as_they_are_written() -> None:
-    mine, other = agent({}, tools=f"[\n{TOOL_B},\n{TOOL_A}\n]"), agent({}, tools=f"[{TOOL_A}]", name="other")
+    mine = agent({}, tools=f"[\n{TOOL_B},\n{TOOL_A}\n]")
+    other = agent({}, tools=f"[{TOOL_A}, {TOOL_B}]", name="other")
 
     after = mend(at("PC019", 1, "tools.json", also=other_file("other")), mine, other)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentcache.cli.lint_fixes import write_texts
+from agentcache.cli.lint_writing import write_texts
 from agentcache.errors import TargetError
 
 

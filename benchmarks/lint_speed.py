@@ -22,7 +22,13 @@ from agentcache.lint.examination import Examination
 from agentcache.lint.linting import lint
 from agentcache.lint.reading import read_agents
 
-WORDS = ["answer", "ask", "before", "behind", "booking", "careful", "change", "check", "clear", "customer", "decide", "describe", "each", "explain", "file", "finding", "first", "follow", "guest", "name", "never", "note", "number", "offer", "one", "only", "order", "other", "plan", "point", "policy", "prefer", "question", "quote", "reason", "record", "refund", "repeat", "report", "request", "result", "return", "rule", "say", "search", "send", "short", "show", "state", "step", "stop", "store", "table", "task", "team", "text", "that", "the", "then", "they", "this", "ticket", "tool", "two", "under", "until", "use", "value", "verify", "wait", "when", "which", "with", "word", "write"]
+WORDS = """
+answer ask before behind booking careful change check clear customer decide describe each explain
+file finding first follow guest name never note number offer one only order other plan point policy
+prefer question quote reason record refund repeat report request result return rule say search send
+short show state step stop store table task team text that the then they this ticket tool two under
+until use value verify wait when which with word write
+""".split()
 MISTAKES = (
     "It is {{ now() }}.",
     "Customer: {{ customer_name }}",
@@ -133,7 +139,8 @@ def main() -> None:
             rows.append((name, statistics.median(times)))
         rows.append(("all rules, in one process", median_ms(lambda: lint(agents), options.rounds)))
         print(
-            f"{len(files):,} templates, {characters:,} characters, {len(lint(agents)):,} findings; median of {options.rounds}"
+            f"{len(files):,} templates, {characters:,} characters, {len(lint(agents)):,} findings; "
+            f"median of {options.rounds}"
         )
     for name, milliseconds in rows:
         print(f"{name:32} {milliseconds:9,.0f} ms")

@@ -32,8 +32,9 @@ def read_agents(paths: Iterable[_PathLike]) -> list[AgentSources]:
     A directory that holds a layer file (`static*.j2`, `semi_static*.j2`, `session*.j2`, `turn*.j2`) is a prompt
     directory; below it only those count that name a layer exactly or have an agent.toml, since what else is there is
     for including. A single template may be given too: a layer file is read with its directory's declaration, any other
-    one counts as static text, and so does any text that holds Jinja (YAML, Markdown). `tools.json` and `agent.toml` stand for their directory. Hidden directories and
-    installed packages are passed over; links are followed, but never around in a circle.
+    one counts as static text, and so does any text that holds Jinja (YAML, Markdown). `tools.json` and `agent.toml`
+    stand for their directory. Hidden directories and installed packages are passed over; links are followed, but never
+    around in a circle.
 
     Raises `TargetError` for a path that is not there, a file that cannot be read or is no UTF-8, and an agent.toml
     that cannot be used.

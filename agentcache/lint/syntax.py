@@ -173,4 +173,5 @@ def _other_engine(file: SourceFile) -> Problem | None:
         plain = file.name.endswith((".md", ".txt"))
         return None if plain else Problem(line=None, message="it holds no Jinja, so nothing tells its prompts apart")
     line = file.text.count("\n", 0, field.start()) + 1
-    return Problem(line=line, message=f"it holds no Jinja but fields of str.format ({field[0]}), which are not followed")
+    message = f"it holds no Jinja but fields of str.format ({field[0]}), which are not followed"
+    return Problem(line=line, message=message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from agentcache.errors import FoundMistake, SettingsError, TargetError
 from agentcache.lint.codes import CODES
@@ -23,7 +23,7 @@ from agentcache.runtime.agent_lint import as_found, findings_in
 MOST_SHOWN = 100
 """Characters of a line that a failure shows."""
 
-PromptTarget: TypeAlias = Agent[Any] | str | os.PathLike[str]
+PromptTarget: TypeAlias = Agent[object] | str | os.PathLike[str]
 """What is linted: an agent, or the path of a prompt directory or of one above some."""
 
 
@@ -39,7 +39,7 @@ def lint_prompt_directory(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
     return judge(lint(agents), {file.path: file.text for file in files}, {}).findings
 
 
-def lint_agents(*agents: Agent[Any]) -> tuple[Finding, ...]:
+def lint_agents(*agents: Agent[object]) -> tuple[Finding, ...]:
     """Return what the linter finds in agents, each alone and all together: what several could share and do not.
 
     Places are in templates and Python files; a prompt made in code is called by agent and section.

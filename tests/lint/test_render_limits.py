@@ -275,7 +275,7 @@ tests = st.sampled_from(
 
 def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     operators = st.sampled_from(
-        ["+", "-", "*", "/", "//", "%", "**", "~", "and", "or", "==", "!=", "<", "<=", "in"] + ["not in"]
+        ["+", "-", "*", "/", "//", "%", "**", "~", "and", "or", "==", "!=", "<", "<=", "in", "not in"]
     )
     return st.one_of(
         st.builds("({} {} {})".format, inner, operators, inner),

@@ -22,6 +22,8 @@ from agentcache.prompt.sections import Stability
 
 Cause: TypeAlias = Literal["semi_static", "session", "turn", "order", "locale"]
 
+_SETTLED_BY_FILTERS: frozenset[Cause] = frozenset({"order", "locale"})
+
 _MOST_LINES = 300
 """Changed stretches longer than this are told by their first line: aligning them would take long."""
 
@@ -72,16 +74,18 @@ def overlooked(
 ) -> tuple[Print, ...]:
     """Return a print for each variable that changes a section's text though no print says so, at its first line.
 
-    A line that a print is about is told of once, whatever else is in it.
+    A line that a print is about is told of once, whatever else is in it. Orders and locales are left to the flow: a
+    filter that settles them cannot be run here when it is the author's own.
     """
     prints = tuple(prints)
     known = {(found.section, root_of(origin.name)) for found in prints for origin in found.origins}
     told = {(place.path, place.line) for found in prints for place in (found.place, *found.through)}
     first: dict[tuple[str, str], Difference] = {}
     for difference in differing_places(sources, parsed, layers, known):
-        first.setdefault((difference.section, difference.variable), difference)
+        if difference.cause not in _SETTLED_BY_FILTERS:
+            first.setdefault((difference.section, difference.variable), difference)
     return tuple(
-        _print(difference, sources)
+        _print(difference)
         for difference in first.values()
         if (difference.place.path, difference.place.line) not in told
     )
@@ -92,15 +96,11 @@ def root_of(name: str) -> str:
     return re.split(r"[.(\[| ]", name, maxsplit=1)[0]
 
 
-def _print(difference: Difference, sources: AgentSources) -> Print:
-    kind = _FORMS.get(sources.types.get(difference.variable, ""))
-    if difference.cause in {"semi_static", "session", "turn"}:
-        meaning = variable_meaning((difference.variable,))
-        layer = Stability(difference.cause)
-        plain = OriginKind.SEMI_STATIC if layer is Stability.SEMI_STATIC else meaning or OriginKind(difference.cause)
-        origin = Origin(kind=plain, name=difference.variable, place=difference.place, stability=layer)
-    else:
-        origin = Origin(kind=kind or OriginKind.LOCALE, name=difference.variable, place=difference.place)
+def _print(difference: Difference) -> Print:
+    meaning = variable_meaning((difference.variable,))
+    layer = Stability(difference.cause)
+    kind = OriginKind.SEMI_STATIC if layer is Stability.SEMI_STATIC else meaning or OriginKind(difference.cause)
+    origin = Origin(kind=kind, name=difference.variable, place=difference.place, stability=layer)
     return Print(
         place=difference.place,
         layer=difference.layer,
@@ -111,13 +111,7 @@ def _print(difference: Difference, sources: AgentSources) -> Print:
     )
 
 
-_FORMS: Mapping[str, OriginKind] = {
-    "set": OriginKind.SET_ORDER,
-    "frozenset": OriginKind.SET_ORDER,
-    "dict:unordered": OriginKind.DICT_ORDER,
-    "object": OriginKind.OBJECT_TEXT,
-    "list[object]": OriginKind.OBJECT_TEXT,
-}
+_UNORDERED = frozenset({"set", "frozenset", "dict:unordered", "object", "list[object]"})
 
 
 def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Cause, str]]:
@@ -133,7 +127,7 @@ def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Caus
                 if name in plain.read:
                     yield cause, name
     for name, kind in sources.types.items():
-        if name in plain.read and (kind == "datetime" or kind in _FORMS):
+        if name in plain.read and (kind == "datetime" or kind in _UNORDERED):
             yield ("locale" if kind == "datetime" else "order"), name
 
 

@@ -31,7 +31,7 @@ from agentcache.runtime.tool_order import AnyTool, ordered_tools
 from agentcache.runtime.tools import Tool
 from agentcache.runtime.toolsets import AnyToolset, McpServer, Toolset
 
-OutputT = TypeVar("OutputT", default=str)
+OutputT = TypeVar("OutputT", default=str, covariant=True)  # noqa: PLC0105  # functions are generic in it too
 
 Thinking: TypeAlias = Literal["adaptive", "between_tools", "disabled"] | int
 """How the model thinks before it answers: a mode of the API, or a budget in tokens on models that take one."""

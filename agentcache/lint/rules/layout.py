@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentcache.lint.agent_sources import LayerFile
 from agentcache.lint.duplicates import Copy
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
@@ -13,7 +12,7 @@ from agentcache.lint.losses import in_words, never_read, read_for_nothing, rewri
 from agentcache.lint.prompt_tokens import PromptTokens
 from agentcache.lint.rules.found import found
 from agentcache.lint.rules.rule import Rule
-from agentcache.lint.text_flow import FlowPiece, pieces
+from agentcache.lint.text_flow import FlowPiece
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.token_estimate import text_tokens
@@ -102,7 +101,9 @@ def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
 def _movable(examination: Examination, layer: Stability, twice: Sequence[Copy]) -> Movable | None:
     """Return the text of a layer that is worth moving; text that stands elsewhere too is not counted."""
     facts = _facts(examination)
-    flow = [piece for file in examination.sources.layers if file.layer is layer for piece in _flow(examination, file)]
+    flow = [
+        piece for file in examination.sources.layers if file.layer is layer for piece in examination.pieces_of(file)
+    ]
     if not any(piece.text is None for piece in flow):
         return None  # a layer without values is the same for everybody, and read like any other
     total, first, values, before, texts = 0, None, list[Place](), list[Place](), list[str]()
@@ -144,18 +145,12 @@ def _beginning(run: Sequence[FlowPiece]) -> Place:
     return next((piece.place for piece in run if (piece.text or "").strip()), run[0].place)
 
 
-def _flow(examination: Examination, file: LayerFile) -> tuple[FlowPiece, ...]:
-    declared = examination.sources.variables
-    constant = {name for layer, named in declared.items() if layer.rank < file.layer.rank for name in named}
-    return pieces(examination.parsed[file.name], examination.parsed, constant)
-
-
 def _layer_varies(examination: Examination, layer: Stability) -> bool:
     return any(
         piece.text is None
         for file in examination.sources.layers
         if file.layer is layer
-        for piece in _flow(examination, file)
+        for piece in examination.pieces_of(file)
     )
 
 

@@ -15,6 +15,7 @@ from agentcache.lint.sandbox.scopes import Scope
 from agentcache.lint.sandbox.sequences import items_of
 from agentcache.lint.sandbox.texts import text_of
 from agentcache.lint.sandbox.values import Call, Expected, Function, Loop, Module, Namespace
+from agentcache.lint.tree_walk import all_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Interpreter:
             return
         self.meter.enter()
         if name not in self._blocks:
-            self._blocks[name] = list(tree.template.find_all(nodes.Block))
+            self._blocks[name] = list(all_below(tree.template, nodes.Block))
         frame = _Frame(path=tree.path, root=root, blocks=blocks)
         for block in self._blocks[name]:
             blocks.setdefault(block.name, []).append((block, tree.path))

@@ -41,7 +41,10 @@ def in_blocks(tree: nodes.Template) -> bool:
 def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.Node]:
     for statement in tree.body:
         parts: Sequence[nodes.Node] = statement.nodes if isinstance(statement, nodes.Output) else (statement,)
-        yield from (part for part in parts if first <= part.lineno <= last and not isinstance(part, nodes.TemplateData))
+        for part in parts:
+            # What an extension makes of its tag (`trans`) has no line of its own.
+            if first <= (part.lineno or statement.lineno) <= last and not isinstance(part, nodes.TemplateData):
+                yield part
 
 
 def _bound(statement: nodes.Node) -> Iterator[str]:

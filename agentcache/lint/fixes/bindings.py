@@ -39,11 +39,13 @@ def in_blocks(tree: nodes.Template) -> bool:
 
 
 def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.Node]:
+    line = 1
     for statement in tree.body:
         parts: Sequence[nodes.Node] = statement.nodes if isinstance(statement, nodes.Output) else (statement,)
         for part in parts:
-            # What an extension makes of its tag (`trans`) has no line of its own.
-            if first <= (part.lineno or statement.lineno) <= last and not isinstance(part, nodes.TemplateData):
+            # What an extension makes of its tag (`trans`) has no line; it stands behind what came before.
+            line = part.lineno or statement.lineno or line
+            if first <= line <= last and not isinstance(part, nodes.TemplateData):
                 yield part
 
 

@@ -4,6 +4,7 @@
 #   make test     the test-suite
 #   make check    format, lint, types, import contracts, then the test-suite; warnings are errors
 #   make format   rewrite the files as `make check` wants them
+#   make docs     write docs/rules.md from the rules
 #   make clean    remove what the targets above made
 
 VENV := .venv
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check static format clean
+.PHONY: demo test check static format docs clean
 .NOTPARALLEL:
 
 demo: $(VENV)/ready-to-run
@@ -37,6 +38,9 @@ static: $(VENV)/ready-to-test
 format: $(VENV)/ready-to-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/ready-to-run
+	$(BIN)/agentcache rules --format md > docs/rules.md
 
 clean:
 	rm -rf $(VENV) .agentcache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

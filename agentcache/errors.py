@@ -7,7 +7,8 @@ AgentCacheError
 │   │   └── VariableLayerError       a variable of a less stable layer than the section that uses it
 │   ├── ToolDeclarationError         a function that cannot be a tool, or two tools of one name
 │   ├── BreakpointError              explicit marks that no request could carry
-│   └── SettingsError                an option with no meaning here, or two that exclude each other
+│   ├── SettingsError                an option with no meaning here, or two that exclude each other
+│   └── MistakesFound                strict: the linter finds an error in an agent's prompt; carries what it found
 ├── TargetError                      a command-line target, path or file that cannot be used
 ├── RunError                         a run ended without its result
 │   ├── LimitReached                 turns, tokens, dollars or seconds; carries what was spent and by whom
@@ -83,6 +84,35 @@ class BreakpointError(DeclarationError):
 
 class SettingsError(DeclarationError):
     """An option that has no meaning here, or two options that exclude each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundMistake:
+    """One finding of the linter. line: from 1, `None` where only the file or the section is known."""
+
+    code: str
+    name: str
+    severity: str
+    path: str
+    line: int | None
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        """Return place, code, message and fix as one line."""
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.code} {self.severity}: {self.message}; {self.fix}"
+
+
+class MistakesFound(DeclarationError):
+    """The linter finds an error in the prompt of an agent that is declared or run under `strict=True`.
+
+    found: everything that it finds there, warnings included, in the order of places.
+    """
+
+    def __init__(self, message: str, *, found: tuple[FoundMistake, ...]) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class TargetError(AgentCacheError):

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentcache.accounting.explaining.catalogue import CAUSES, Explanation
 from agentcache.accounting.explaining.explanation import explain_calls
+from agentcache.accounting.explaining.suspects import Explanation
+from agentcache.accounting.mistakes import MISTAKES
 from agentcache.simulate.explained_logs import logged_calls
 
 
@@ -85,7 +86,7 @@ def main() -> None:
         right, missed, extra = total.right[code], total.missed[code], total.extra[code]
         precision = f"{right / (right + extra):.2f}" if right + extra else "-"
         recall = f"{right / (right + missed):.2f}" if right + missed else "-"
-        print(f"{code:6} {CAUSES[code].name:34} {right:5} {missed:6} {extra:5} {precision:>9} {recall:>6}")
+        print(f"{code:6} {MISTAKES[code].name:34} {right:5} {missed:6} {extra:5} {precision:>9} {recall:>6}")
     print(f"F1 at call, place and code: {total.f1:.3f}")
     print(f"alarms on {total.clean_logs} clean logs: {len(total.alarms)}")
     for line in [*total.alarms, *total.wrong] if given.wrong else total.alarms:

@@ -27,8 +27,8 @@ NAMES = (
 )
 TAKEN = pytest.StashKey[dict[str, str]]()
 
-# Nothing here asserts time, and a busy machine is no fault of an example. CI tries the same examples every time, so that
-# what it says is about the change; every other run looks for new ones.
+# Nothing here asserts time, and a busy machine is no fault of an example. CI tries the same examples every time, so
+# that what it says is about the change; every other run looks for new ones.
 settings.register_profile(
     "agentcache",
     deadline=None,

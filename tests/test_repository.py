@@ -89,11 +89,32 @@ def test_every_module_and_public_name_is_documented() -> None:
 
 
 def test_every_name_that_the_package_imports_is_public() -> None:
-    body = _tree(ROOT / "agentcache" / "__init__.py").body
-    imported = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    [block] = [node for node in _tree(ROOT / "agentcache" / "__init__.py").body if isinstance(node, ast.If)]
+    imported = {
+        alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
 
-    assert imported - {"annotations"} == set(agentcache.__all__)  # that they are sorted is ruff's to see (RUF022)
+    assert imported.keys() == set(agentcache.__all__)  # that they are sorted is ruff's to see (RUF022)
+    assert imported == agentcache._HOME
     assert [name for name in agentcache.__all__ if not hasattr(agentcache, name)] == []
+
+
+def test_the_name_workflow_is_the_decorator_whatever_was_imported_before() -> None:
+    room = _printed("import agentcache.workflow.runtime; from agentcache import workflow; print(workflow.__module__)")
+    name = _printed("from agentcache import workflow; import agentcache.workflow.run; print(workflow.__module__)")
+    kept = _printed("from agentcache import workflow; import agentcache; print(agentcache.workflow is workflow)")
+
+    assert (room, name, kept) == ("agentcache.workflow.run", "agentcache.workflow.run", "True")
+
+
+def _printed(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_name_that_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 'agentcache' has no attribute 'agent_of_change'"):
+        getattr(agentcache, "agent_of_" + "change")
+    assert set(agentcache.__all__) <= set(dir(agentcache))
 
 
 def _writes_cache_control(node: ast.AST) -> bool:
@@ -250,15 +271,18 @@ def _modules_after(statement: str, *arguments: str) -> set[str]:
 
 def test_importing_the_package_loads_nothing_slow() -> None:
     loaded = _modules_after("import agentcache")
-    assert loaded & {*SLOW_TO_IMPORT, "rich", "typer"} == set()
+    assert loaded & {*SLOW_TO_IMPORT, "pydantic", "rich", "typer"} == set()
 
 
 def test_importing_the_built_in_tools_loads_nothing_slow() -> None:
     assert _modules_after("import agentcache.tools") & {*SLOW_TO_IMPORT, "rich", "typer"} == set()
 
 
-def test_help_loads_nothing_slow() -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["lint", "prompts"], ["rule", "PC001"], ["rules"]], ids=lambda words: words[0]
+)
+def test_commands_that_need_little_load_nothing_slow(words: list[str]) -> None:
     statement = "from agentcache.cli import main\ntry: main()\nexcept SystemExit: pass"
-    loaded = _modules_after(statement, "--help")
+    loaded = _modules_after(statement, *words)
     assert "typer" in loaded
-    assert loaded & set(SLOW_TO_IMPORT) == set()
+    assert loaded & {*SLOW_TO_IMPORT, "asyncio", "pydantic", "rich"} == set()

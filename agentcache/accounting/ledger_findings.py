@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentcache.accounting.api_diagnosis import api_diagnosis
-from agentcache.accounting.explaining.catalogue import CAUSES, Severity, Suspect
 from agentcache.accounting.explaining.head_changes import system_changes
 from agentcache.accounting.explaining.logged_calls import LoggedCall
+from agentcache.accounting.explaining.suspects import Suspect
 from agentcache.accounting.explaining.text_changes import excerpt
 from agentcache.accounting.misses import Cause, Miss, misses
+from agentcache.accounting.mistakes import MISTAKES, Severity
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.section_changes import section_change
 from agentcache.accounting.shortfall_findings import explain_recorded
@@ -52,7 +53,7 @@ _MOVED_FIXES: Mapping[str, str] = {
 _SEVERITIES: Mapping[Cause, Severity] = {Cause.EXPIRED: "info", Cause.BELOW_MINIMUM: "info"}
 """Of causes without a code in the catalogue; the others are warnings."""
 
-_SESSION_MOVED = ("PC057", "volatile-in-session-layer")
+_SESSION_MOVED = "PC057"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,8 @@ def finding(miss: Miss, kept: Kept = NOTHING_KEPT) -> JsonObject:
     seen = _seen(miss, kept.requests)
     code = _CODES.get(miss.cause) if seen is None else seen.code
     if code is None and miss.cause is Cause.MOVED and miss.span.layer == Stability.SESSION.value:
-        code = _SESSION_MOVED[0]
-    known = CAUSES.get(code or "")
+        code = _SESSION_MOVED
+    known = MISTAKES.get(code or "")
     return {
         "call": call.call_id,
         "run": call.run_id,
@@ -122,7 +123,7 @@ def finding(miss: Miss, kept: Kept = NOTHING_KEPT) -> JsonObject:
         "earlier_call": miss.earlier.call_id,
         "cause": miss.cause.value,
         "code": code,
-        "name": known.name if known else _SESSION_MOVED[1] if code == _SESSION_MOVED[0] else miss.cause.value,
+        "name": known.name if known else miss.cause.value,
         "severity": known.severity if known else _SEVERITIES.get(miss.cause, "warning"),
         "where": miss.span.where,
         "section": miss.span.section,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from agentcache.accounting.explaining.catalogue import CAUSES
+from agentcache.accounting.mistakes import MISTAKES
 from agentcache.accounting.observed import Event
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.shortfalls import Certainty, ShortCause, Shortfall, shortfalls
@@ -108,7 +108,7 @@ def recorded_finding(found: Shortfall) -> JsonObject:
         "cause": found.cause.value,
         "certainty": found.certainty.value,
         "code": code,
-        "name": None if code is None else CAUSES[code].name,
+        "name": None if code is None else MISTAKES[code].name,
         "severity": _severity(found),
         "where": where(found),
         "section": None,
@@ -122,7 +122,7 @@ def recorded_finding(found: Shortfall) -> JsonObject:
         "ttl_s": found.ttl_s,
         "events": [event.value for event in found.events],
         "message": _message(found),
-        "fix": _FIXES[found.cause] if code is None else CAUSES[code].fix,
+        "fix": _FIXES[found.cause] if code is None else MISTAKES[code].fix,
     }
 
 
@@ -136,7 +136,7 @@ def where(found: Shortfall) -> str | None:
 def _severity(found: Shortfall) -> str:
     code = CODES.get(found.cause)
     if code is not None:
-        return CAUSES[code].severity
+        return MISTAKES[code].severity
     return "info" if found.certainty is Certainty.UNEXPLAINED else "warning"
 
 

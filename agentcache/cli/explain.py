@@ -19,7 +19,7 @@ from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject
 
 if TYPE_CHECKING:
-    from agentcache.accounting.explaining.catalogue import Explanation
+    from agentcache.accounting.explaining.suspects import Explanation
 
 FOUND = 1
 """Exit code when there is a finding; 0 when there is none, 2 when the log could not be read."""

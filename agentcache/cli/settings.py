@@ -5,7 +5,6 @@ Knows the names and types of all settings and where each may come from. Knows no
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
@@ -16,6 +15,7 @@ from typing import ClassVar, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from agentcache.accounting.alerts import AgentThresholds, Thresholds
+from agentcache.cli.pyproject import our_table
 from agentcache.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "AGENTCACHE_"
@@ -50,6 +50,8 @@ _NAMES = [item.name for item in fields(Settings)]
 _SETTINGS = TypeAdapter(Settings)
 _ALERTS = "alerts"
 """The table within ours that has settings of its own."""
+_LINT = "lint"
+"""The one that the linter reads (lint_settings.py)."""
 _THRESHOLDS = TypeAdapter(Thresholds)
 _AGENT_THRESHOLDS = TypeAdapter(AgentThresholds)
 _AGENTS = "agents"
@@ -62,8 +64,8 @@ def read_settings(*, environment: Mapping[str, str], folder: Path) -> Settings:
     Raises `SettingsError` for a file that is no TOML, a setting that does not exist, or a value of the wrong type.
     """
     path = folder / "pyproject.toml"
-    table = {name: value for name, value in _table(path).items() if name != _ALERTS}
-    from_file = _checked(_SETTINGS, table, f"[tool.agentcache] in {path}", [*_NAMES, _ALERTS])
+    table = {name: value for name, value in our_table(path).items() if name not in {_ALERTS, _LINT}}
+    from_file = _checked(_SETTINGS, table, f"[tool.agentcache] in {path}", [*_NAMES, _ALERTS, _LINT])
     names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in _NAMES}
     given = {names[key]: value for key, value in environment.items() if key in names and value}
     return _checked(_SETTINGS, {**asdict(from_file), **given}, f"the environment ({ENVIRONMENT_PREFIX}...)", _NAMES)
@@ -76,7 +78,7 @@ def read_thresholds(folder: Path) -> Thresholds:
     """
     path = folder / "pyproject.toml"
     place = f"tool.agentcache.{_ALERTS}"
-    table = _thresholds_at(place, _table(path).get(_ALERTS), path, [item.name for item in fields(Thresholds)])
+    table = _thresholds_at(place, our_table(path).get(_ALERTS), path, [item.name for item in fields(Thresholds)])
     general = {name: value for name, value in table.items() if name != _AGENTS}
     names = [item.name for item in fields(AgentThresholds)]
     thresholds = _checked(_THRESHOLDS, general, f"[{place}] in {path}", [*names, _AGENTS])
@@ -99,20 +101,6 @@ def _thresholds_at(place: str, table: object, path: Path, names: Sequence[str]) 
         )
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: `{place}` is not a table; write [{place}]")
-    return table
-
-
-def _table(path: Path) -> Mapping[str, object]:
-    if not path.is_file():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    tool = document.get("tool")
-    table = tool.get("agentcache", {}) if isinstance(tool, dict) else {}
-    if not isinstance(table, dict):
-        raise SettingsError(f"{path}: `tool.agentcache` is not a table; write [tool.agentcache]")
     return table
 
 

@@ -71,6 +71,19 @@ def agents_of(target: Target) -> list[Agent[object]]:
     return [made]
 
 
+def agents_in_file(path: str) -> list[Agent[object]]:
+    """Import a Python file and return the agents that it holds, alone or in lists and tuples, in the order of its text.
+
+    Raises `TargetError` when there is no such file, or when the import fails.
+    """
+    _put_first(Path.cwd())
+    found: dict[int, Agent[object]] = {}
+    for value in vars(_load_file(Path(path))).values():
+        held = value if isinstance(value, list | tuple) else [value]
+        found |= {id(each): each for each in held if isinstance(each, Agent)}
+    return list(found.values())
+
+
 def _made(value: object, text: str) -> object:
     if not inspect.isfunction(value):
         return value

@@ -14,8 +14,6 @@ from enum import Enum
 from functools import singledispatch
 from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel
-
 from agentcache.errors import SettingsError
 from agentcache.prompt.canonical import JsonValue, canonical_json
 
@@ -48,10 +46,19 @@ class _PathLike(Protocol):  # pathlib itself stays out of pure modules
     def as_posix(self) -> str: ...
 
 
+@runtime_checkable
+class _Model(Protocol):  # a model of pydantic, whose import would take longer than most of what is done here
+    __pydantic_fields_set__: set[str]
+
+    def model_dump(self) -> dict[str, object]: ...
+
+
 @singledispatch
 def _plain(value: object, where: str) -> JsonValue:
     if value is None:
         return None
+    if isinstance(value, _Model) and not isinstance(value, type):
+        return _plain(value.model_dump(), where)  # not its JSON mode, which writes sets in hash order
     if is_dataclass(value) and not isinstance(value, type):
         return _plain({field.name: getattr(value, field.name) for field in fields(value)}, where)
     if isinstance(value, _PathLike) and isinstance(path := value.as_posix(), str):
@@ -99,11 +106,6 @@ def _(value: date | time, where: str) -> JsonValue:
 @_plain.register
 def _(value: Enum, where: str) -> JsonValue:
     return _plain(value.value, where)
-
-
-@_plain.register
-def _(value: BaseModel, where: str) -> JsonValue:
-    return _plain(value.model_dump(), where)  # not its JSON mode, which writes sets in hash order
 
 
 @_plain.register

@@ -31,7 +31,7 @@ from agentcache.runtime.tool_order import AnyTool, ordered_tools
 from agentcache.runtime.tools import Tool
 from agentcache.runtime.toolsets import AnyToolset, McpServer, Toolset
 
-OutputT = TypeVar("OutputT", default=str)
+OutputT = TypeVar("OutputT", default=str, covariant=True)  # noqa: PLC0105  # functions are generic in it too
 
 Thinking: TypeAlias = Literal["adaptive", "between_tools", "disabled"] | int
 """How the model thinks before it answers: a mode of the API, or a budget in tokens on models that take one."""
@@ -75,8 +75,10 @@ class Agent(Generic[OutputT]):
         must suit each of them.
     fallback_on: when that is so; a rate limit is left out by default, since waiting costs less than a cold cache.
     compaction: when a conversation's older turns are replaced by a summary; `None` never does so.
+    strict: lint the prompt at once (docs/strict.md): an error is raised, warnings are told with the agent's first run.
 
-    Raises `DeclarationError` (or a kind of it) for anything that could never work, variables included.
+    Raises `DeclarationError` (or a kind of it) for anything that could never work, variables included, and
+    `MistakesFound` for what would break the cache, where it is strict.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Agent(Generic[OutputT]):
     fallback_on: tuple[FallbackCause, ...] = ("overloaded", "refused")
     compaction: Compaction | None = None
     toolsets: Sequence[AnyToolset] = ()
+    strict: bool = False
     facts: ModelFacts = field(init=False, repr=False)
     renderer: Renderer = field(init=False, repr=False)
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)
@@ -134,10 +137,15 @@ class Agent(Generic[OutputT]):
             "needs": needs,
             "renderer": Renderer(self.prompt),
             "refresh_s": None if self.refresh is None else seconds(self.refresh),
-            "stand_ins": tuple(replace(self, model=model, fallbacks=()) for model in _models(self)),
+            "stand_ins": tuple(replace(self, model=model, fallbacks=(), strict=False) for model in _models(self)),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+        if self.strict:
+            # Start-up time: the linter is loaded by whoever asks for it.
+            from agentcache.runtime.agent_lint import refuse_mistakes
+
+            refuse_mistakes(self)
 
     def __repr__(self) -> str:
         return f"Agent(name={self.name!r}, model={self.model!r})"

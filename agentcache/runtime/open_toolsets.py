@@ -166,7 +166,7 @@ class OpenToolsets:
         toolsets = tuple(
             self._toolset(each, lists[each.name]) if isinstance(each, McpServer) else each for each in agent.toolsets
         )
-        made = replace(agent, toolsets=toolsets)
+        made = replace(agent, toolsets=toolsets, strict=False)  # its author's part was linted when it was declared
         if len(self._agents) >= AGENTS_AT_HAND:
             del self._agents[next(iter(self._agents))]
         self._agents[key] = (cast("Agent[object]", agent), cast("Agent[object]", made))

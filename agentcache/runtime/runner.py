@@ -34,6 +34,7 @@ from agentcache.runtime.replies import Reply
 from agentcache.runtime.requests import render_system, render_turn
 from agentcache.runtime.snapshots import Snapshots
 from agentcache.runtime.steps import CallAgain, Fail, Finish, Repair, RunTools, Step, next_step
+from agentcache.runtime.strict_prompts import StrictPrompts
 from agentcache.runtime.tool_calls import ToolTurn, run_tool_calls
 from agentcache.runtime.turnstile import Turnstile
 
@@ -54,14 +55,16 @@ class Runner:
     clock: Callable[[], float]
     new_id: Callable[[str], str]
     approver: Approver | None = None
+    prompts: StrictPrompts = field(default_factory=StrictPrompts)
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Rendering and planning is what a run asks of the processor; runs take turns at it."""
 
     async def run(self, run: AgentRun) -> object:
         """Perform the run and return its output.
 
-        Raises a kind of `RunError` when it cannot be finished and `DeclarationError` when its variables do not fit
-        or nobody can approve what its tools do; the conversation is then as it was before.
+        Raises a kind of `RunError` when it cannot be finished and `DeclarationError` when its variables do not fit,
+        nobody can approve what its tools do, or its prompt has to be without mistakes and is not; the conversation is
+        then as it was before.
         """
         self._require_approver(run.agent)
         if isinstance(run.fork_of, ForkPoint):
@@ -70,6 +73,7 @@ class Runner:
             return await self._turns(
                 Line(run=run, transcript=transcript, going=point.going, settings=point.settings, rest=())
             )
+        self.prompts.check(run, at=self.clock())
         async with self._draft(run) as transcript:
             await self.turnstile.passed()
             await begun(run, transcript)

@@ -43,6 +43,7 @@ class AgentOptions(TypedDict, total=False):
     fallback_on: tuple[FallbackCause, ...]
     compaction: Compaction | None
     toolsets: Sequence[AnyToolset]
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -74,7 +74,7 @@ async def warm_call(
     settings = agent.settings(output)
     _refuse_what_cannot_be_warmed(agent, settings.output_format)
     # The API's own marker would stand on the placeholder, which no call shares.
-    planned_like = replace(agent, cache="layers") if agent.cache == "automatic" else agent
+    planned_like = replace(agent, cache="layers", strict=False) if agent.cache == "automatic" else agent
     prepared = prepare(
         planned_like,
         system=await _system(agent, output, session, snapshots),

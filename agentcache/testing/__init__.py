@@ -12,6 +12,7 @@ from agentcache.testing.emulation import asks_for, emulated
 from agentcache.testing.ledger_audit import LedgerAudit, assert_ledger_equals_statement
 from agentcache.testing.ledger_guard import LedgerGuard
 from agentcache.testing.prefix_guard import AllowedMove, Move, PrefixGuard, allow_move, assert_prefix_never_moved
+from agentcache.testing.prompt_lint import assert_no_findings, lint_agents, lint_prompt_directory
 from agentcache.testing.read_share import assert_read_share
 from agentcache.testing.recordings import recorded_replies
 
@@ -20,6 +21,7 @@ __all__ = [
     "AllowedMove",
     "asks_for",
     "assert_ledger_equals_statement",
+    "assert_no_findings",
     "assert_prefix_never_moved",
     "assert_read_share",
     "EchoReplies",
@@ -28,6 +30,8 @@ __all__ = [
     "Fault",
     "LedgerAudit",
     "LedgerGuard",
+    "lint_agents",
+    "lint_prompt_directory",
     "ListedReplies",
     "Move",
     "PrefixGuard",

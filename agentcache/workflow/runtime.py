@@ -36,6 +36,7 @@ from agentcache.runtime.request_log import RequestLog
 from agentcache.runtime.results import RunResult
 from agentcache.runtime.runner import Runner
 from agentcache.runtime.snapshots import Snapshots
+from agentcache.runtime.strict_prompts import StrictPrompts
 from agentcache.runtime.warm_calls import Warmed
 from agentcache.stores.memo_opening import open_memo
 from agentcache.stores.memory_conversations import MemoryConversations
@@ -72,7 +73,8 @@ class Runtime:
     record_requests: a file to append a request log to (DESIGN section 7).
     limits: bounds of every top-level run.
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
-        `Notice`; for tests. That another agent goes on with a conversation is no error.
+        `Notice`, and `MistakesFound` before an agent's first run where the linter finds an error in its prompt; for
+        tests (docs/strict.md). That another agent goes on with a conversation is no error.
     keep_alive: bounds within which silent prompts are kept alive by reads; `None` lets them expire.
     durable: makes every run survive this process (extra `durable`); `None` keeps runs in memory only.
     scheduling: when calls go out: whether they wait for a prefix that another call is writing, how many run at once,
@@ -180,6 +182,7 @@ class Runtime:
             clock=self._clock,
             new_id=new_id,
             approver=self._approver,
+            prompts=StrictPrompts(strict=self._strict),
         )
         if self._durable is not None:
             self._durable_runs = await self._open_durable(self._durable, ledger)

@@ -16,9 +16,11 @@ from agentcache.workflow.run import Run
 async def warm_agent(top: Run, agent: Agent[OutputT], *, session: Mapping[str, object] | None) -> Warmed:
     """Write what calls of `agent` share to the cache, below `top`, and return what that took.
 
-    Raises `SettingsError` for an agent that cannot be warmed and a `CallError` when the call fails.
+    Raises `SettingsError` for an agent that cannot be warmed, `MistakesFound` where the prompt has to be without any
+    and is not, and a `CallError` when the call fails.
     """
     runner = top.runner
+    runner.prompts.refuse(agent)
     agent = await runner.toolsets.fresh(agent)
     now = runner.clock()
     prepared = await warm_call(

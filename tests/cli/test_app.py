@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from agentcache.cli.app import COMMANDS as EVERY
 from agentcache.version import __version__
 
 Cli = Callable[..., Result]
 Shell = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ["run", "report", "top", "show", "models", "emulator", "worker"]
+COMMANDS = list(EVERY)
 
 
 def test_the_version(shell: Shell) -> None:
@@ -24,6 +25,13 @@ def test_help_names_every_command(cli: Cli) -> None:
     assert result.exit_code == 0
     for command in COMMANDS:
         assert f"  {command} " in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_says_itself(command: str) -> None:
+    deferred = EVERY[command]
+    help_ = deferred.loaded(command).help or ""
+    assert " ".join(help_.split("\n\n")[0].split()) == deferred.help
 
 
 @pytest.mark.parametrize("command", COMMANDS)

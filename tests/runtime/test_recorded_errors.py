@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agentcache import errors
 from agentcache.errors import (
     CallError,
+    FoundMistake,
     LimitReached,
     PrefixMoved,
     RateLimited,
@@ -32,6 +33,9 @@ SAMPLES: dict[str, Any] = {
     "where": "tools[0]",
     "conversation": "c",
     "kept_as": "c.1",
+    "found": (
+        FoundMistake(code="PC001", name="n", severity="error", path="a.j2", line=3, message="it varies", fix="move it"),
+    ),
 }
 """Fields that errors cannot do without."""
 

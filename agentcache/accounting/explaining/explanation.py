@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from agentcache.accounting.explaining.catalogue import CAUSES, Explanation, Severity, Suspect
 from agentcache.accounting.explaining.earlier_calls import EarlierCalls
 from agentcache.accounting.explaining.head_changes import system_changes, tool_changes
 from agentcache.accounting.explaining.lines_of_descent import SAME_HEAD_LIKENESS, Descent, descent_of, head_likeness
@@ -28,8 +27,10 @@ from agentcache.accounting.explaining.marker_faults import (
 from agentcache.accounting.explaining.message_changes import message_change
 from agentcache.accounting.explaining.section_partings import section_parting
 from agentcache.accounting.explaining.setting_changes import setting_changes
+from agentcache.accounting.explaining.suspects import Explanation, Suspect
 from agentcache.accounting.explaining.text_changes import excerpt
 from agentcache.accounting.explaining.value_series import value_cause
+from agentcache.accounting.mistakes import MISTAKES, Severity
 
 IN_SYSTEM_TEXT = frozenset({*(f"PC{number:03}" for number in range(1, 17)), "PC018"})
 """Causes told from a changed text: one place that varies has one of them, which its changes vote on."""
@@ -278,4 +279,4 @@ def _explanation(entry: _Found) -> Explanation:
 def _severity(entry: _Found) -> Severity:
     if entry.suspect.code == "PC050" and len(entry.calls) >= REGULAR_GAPS:
         return "warning"
-    return CAUSES[entry.suspect.code].severity
+    return MISTAKES[entry.suspect.code].severity

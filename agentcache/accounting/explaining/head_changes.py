@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from agentcache.accounting.explaining.catalogue import Suspect
 from agentcache.accounting.explaining.logged_calls import LoggedBlock, LoggedCall
+from agentcache.accounting.explaining.suspects import Suspect
 from agentcache.accounting.explaining.text_causes import is_same_but_for_bytes, is_whole_section, text_cause
 from agentcache.accounting.explaining.text_changes import text_change
 from agentcache.prompt.canonical import JsonValue, canonical_json, json_text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentcache.accounting.explaining.catalogue import Suspect
 from agentcache.accounting.explaining.lines_of_descent import Descent
 from agentcache.accounting.explaining.logged_calls import LoggedCall, pictures
+from agentcache.accounting.explaining.suspects import Suspect
 from agentcache.prompt.lookback import REACH_POSITIONS
 
 SHARED_CHARACTERS = 1_000

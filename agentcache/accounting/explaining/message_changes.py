@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from agentcache.accounting.explaining.catalogue import Suspect
 from agentcache.accounting.explaining.lines_of_descent import is_summary_of
 from agentcache.accounting.explaining.logged_calls import LoggedBlock, LoggedCall, pictures
+from agentcache.accounting.explaining.suspects import Suspect
 from agentcache.accounting.explaining.text_causes import is_same_but_for_bytes, text_cause
 from agentcache.accounting.explaining.text_changes import text_change
 from agentcache.prompt.canonical import JsonValue, canonical_json, json_text

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from agentcache.accounting.explaining.catalogue import Suspect
 from agentcache.accounting.explaining.logged_calls import LoggedCall
+from agentcache.accounting.explaining.suspects import Suspect
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 
 _ACCOUNT_HEADER = re.compile(

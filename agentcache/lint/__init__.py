@@ -1,0 +1,1 @@
+"""Check before paying: what in a prompt would break the cache, found in what its author wrote."""

@@ -1,0 +1,181 @@
+"""Which lines of a prompt come out otherwise when one thing is otherwise: another session, call, locale, process.
+
+What no rule about names or types foresees shows here, since the text itself is compared. Only a variation that a
+section can notice is rendered: one of variables that it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import Literal, TypeAlias
+
+from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.finding import Place
+from agentcache.lint.meanings import variable_meaning
+from agentcache.lint.origins import Origin, OriginKind, Print
+from agentcache.lint.renders import RenderedLayer, Variation, render_section
+from agentcache.lint.syntax import ParsedTemplate
+from agentcache.prompt.sections import Stability
+
+Cause: TypeAlias = Literal["semi_static", "session", "turn", "order", "locale"]
+
+_SETTLED_BY_FILTERS: frozenset[Cause] = frozenset({"order", "locale"})
+
+_MOST_LINES = 300
+"""Changed stretches longer than this are told by their first line: aligning them would take long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A line that another value of one variable changes.
+
+    cause: what the variable changes with. variable: its name. place: the line's place in a template.
+    before, after: the line in both renders, `None` where there is none.
+    """
+
+    layer: Stability
+    section: str
+    cause: Cause
+    variable: str
+    place: Place
+    before: str | None
+    after: str | None
+
+
+def differing_places(
+    sources: AgentSources,
+    parsed: Mapping[str, ParsedTemplate],
+    layers: Sequence[RenderedLayer],
+    known: Container[tuple[str, str]] = (),
+) -> tuple[Difference, ...]:
+    """Return the lines of the prefix that vary within the life of their layer, by section, cause and variable.
+
+    layers: the plain renders (`renders.render_layers`). A render that ended early is compared as far as both go.
+    known: pairs of section and variable that need no look.
+    """
+    return tuple(
+        difference
+        for plain in layers
+        if plain.layer is not Stability.TURN
+        for cause, variable in _noticed(plain, sources)
+        if (plain.section, variable) not in known
+        for difference in _compared(plain, cause, variable, sources, parsed)
+    )
+
+
+def overlooked(
+    sources: AgentSources,
+    parsed: Mapping[str, ParsedTemplate],
+    layers: Sequence[RenderedLayer],
+    prints: Iterable[Print],
+) -> tuple[Print, ...]:
+    """Return a print for each variable that changes a section's text though no print says so, at its first line.
+
+    A line that a print is about is told of once, whatever else is in it. Orders and locales are left to the flow: a
+    filter that settles them cannot be run here when it is the author's own.
+    """
+    prints = tuple(prints)
+    known = {(found.section, root_of(origin.name)) for found in prints for origin in found.origins}
+    told = {(place.path, place.line) for found in prints for place in (found.place, *found.through)}
+    first: dict[tuple[str, str], Difference] = {}
+    for difference in differing_places(sources, parsed, layers, known):
+        if difference.cause not in _SETTLED_BY_FILTERS:
+            first.setdefault((difference.section, difference.variable), difference)
+    return tuple(
+        _print(difference)
+        for difference in first.values()
+        if (difference.place.path, difference.place.line) not in told
+    )
+
+
+def root_of(name: str) -> str:
+    """Return the variable that an origin's name begins with: `user` of `user.email`."""
+    return re.split(r"[.(\[| ]", name, maxsplit=1)[0]
+
+
+def _print(difference: Difference) -> Print:
+    meaning = variable_meaning((difference.variable,))
+    layer = Stability(difference.cause)
+    kind = OriginKind.SEMI_STATIC if layer is Stability.SEMI_STATIC else meaning or OriginKind(difference.cause)
+    origin = Origin(kind=kind, name=difference.variable, place=difference.place, stability=layer)
+    return Print(
+        place=difference.place,
+        layer=difference.layer,
+        section=difference.section,
+        origins=frozenset({origin}),
+        role="output",
+        expression="",
+    )
+
+
+_UNORDERED = frozenset({"set", "frozenset", "dict:unordered", "object", "list[object]"})
+
+
+def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Cause, str]]:
+    """Yield the variables that a section reads and that vary more often than it may, or have no one text."""
+    less_stable: tuple[tuple[Stability, Cause], ...] = (
+        (Stability.SEMI_STATIC, "semi_static"),
+        (Stability.SESSION, "session"),
+        (Stability.TURN, "turn"),
+    )
+    for layer, cause in less_stable:
+        if layer.rank > plain.layer.rank:
+            for name in sources.variables.get(layer, {}):
+                if name in plain.read:
+                    yield cause, name
+    for name, kind in sources.types.items():
+        if name in plain.read and (kind == "datetime" or kind in _UNORDERED):
+            yield ("locale" if kind == "datetime" else "order"), name
+
+
+def _compared(
+    plain: RenderedLayer,
+    cause: Cause,
+    variable: str,
+    sources: AgentSources,
+    parsed: Mapping[str, ParsedTemplate],
+) -> Iterator[Difference]:
+    variation = replace(_VARIATIONS[cause], only=frozenset({variable}))
+    other = render_section(plain.layer, plain.section, sources, parsed, variation)
+    if other.text == plain.text:
+        return
+    for before, after in _changed(plain.text.split("\n"), other.text.split("\n")):
+        yield Difference(
+            layer=plain.layer,
+            section=plain.section,
+            cause=cause,
+            variable=variable,
+            place=plain.lines[before] if before is not None else other.lines[after or 0],
+            before=None if before is None else plain.text.split("\n")[before],
+            after=None if after is None else other.text.split("\n")[after],
+        )
+
+
+_VARIATIONS: dict[Cause, Variation] = {
+    "semi_static": Variation(semi_static=1),
+    "session": Variation(session=1),
+    "turn": Variation(turn=1),
+    "order": Variation(order=1),
+    "locale": Variation(locale=1),
+}
+
+
+def _changed(before: list[str], after: list[str]) -> Iterator[tuple[int | None, int | None]]:
+    """Yield the pairs of line numbers that differ, one of them `None` for a line that only one text has."""
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    one, two = before[start : len(before) - end], after[start : len(after) - end]
+    if max(len(one), len(two)) > _MOST_LINES:
+        yield (start if one else None), (start if two else None)
+        return
+    for kind, i1, i2, j1, j2 in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+        if kind != "equal":
+            for at in range(max(i2 - i1, j2 - j1)):
+                yield (start + i1 + at if i1 + at < i2 else None), (start + j1 + at if j1 + at < j2 else None)

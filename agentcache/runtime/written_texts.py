@@ -1,0 +1,84 @@
+"""Where a text that a program holds stands in its Python files: found again by the text itself.
+
+Looks through the files of the modules that are loaded, the standard library, installed packages and this one apart.
+Slow beside everything else here, so it is asked only once there is something to say about a place.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+import sysconfig
+import tokenize
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from agentcache.lint.located_text import LocatedText
+from agentcache.lint.python_literals import PythonText
+from agentcache.lint.python_scopes import expressions
+from agentcache.lint.python_values import Evaluation
+
+_TELLING = (ast.Constant, ast.JoinedStr, ast.Call, ast.BinOp)
+_WORD = re.compile(r"[A-Za-z0-9]+")
+"""However a text is written, its words stand in the file as they are."""
+_OWN = Path(__file__).resolve().parent.parent
+
+
+def find_written(text: str) -> LocatedText | None:
+    """Return the literal of a loaded module that comes to `text`, `dedent` and the like included; `None` if none does.
+
+    A text made of values, or written in two places, is found in the first of them or not at all.
+    """
+    longest = max(_WORD.findall(text), key=len, default="")
+    if not longest:
+        return None
+    for path, source in _author_files():
+        if longest in source:
+            found = _texts_of(path, source).get(text)
+            if found is not None:
+                return found
+    return None
+
+
+def _author_files() -> Iterator[tuple[str, str]]:
+    """Yield path and text of the Python files behind the loaded modules that the author wrote."""
+    installed = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib"))
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py"):
+            continue
+        path = Path(file).resolve()
+        if str(path).startswith(installed) or _OWN in path.parents:
+            continue
+        try:
+            yield shown_path(path), path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            continue  # a file that is gone since, or no text, tells no place
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as messages show it: relative where it is below the working directory."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+@lru_cache(maxsize=64)
+def _texts_of(path: str, source: str) -> dict[str, LocatedText]:
+    """Return the texts that a file's expressions come to, each where it first stands."""
+    try:
+        written = PythonText(source, path)
+        tree = ast.parse(source)
+    except (SyntaxError, tokenize.TokenError, ValueError, RecursionError):
+        return {}  # it was loaded, but is being edited
+    evaluation = Evaluation(written)
+    texts: dict[str, LocatedText] = {}
+    for node, scope in expressions(tree):
+        if not isinstance(node, _TELLING) or (isinstance(node, ast.Constant) and not isinstance(node.value, str)):
+            continue
+        value = evaluation.value(node, scope)
+        if isinstance(value, LocatedText) and not value.prints_python:
+            texts.setdefault(value.text, value)
+    return texts

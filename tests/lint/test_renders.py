@@ -1,0 +1,244 @@
+"""Rendering a prompt with example values: the bytes that Jinja gives, and the lines that printed them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import DictLoader, Environment
+
+from agentcache.lint.agent_sources import AgentSources, LayerFile, Offered, SourceFile
+from agentcache.lint.reading import read_agents
+from agentcache.lint.renders import RenderedLayer, Variation, render_layers
+from agentcache.lint.syntax import parse_sources
+from agentcache.prompt.canonical import JsonValue
+from agentcache.prompt.sections import Stability
+
+CORPUS = Path(__file__).parents[3] / "shared" / "lint-corpus" / "dev"
+
+VALUES: dict[str, JsonValue] = {
+    "name": "Ana",
+    "count": 3,
+    "ratio": 0.5,
+    "on": True,
+    "words": ["pear", "Apple", "fig"],
+    "rows": [{"name": "b", "n": 2}, {"name": "a", "n": 1}, {"name": "c", "n": 2}],
+    "limits": {"refund": 50, "gift": 20},
+    "text": "one two\nthree <b>four</b>",
+}
+
+
+def sources(template: str, includes: dict[str, str] | None = None, **changes: object) -> AgentSources:
+    fields: dict[str, object] = {
+        "agent": "desk",
+        "layers": (LayerFile(path="desk/static.j2", name="static.j2", text=template, layer=Stability.STATIC),),
+        "includes": {
+            name: SourceFile(path=f"desk/{name}", name=name, text=text) for name, text in (includes or {}).items()
+        },
+        "variables": {Stability.STATIC: VALUES},
+    }
+    return AgentSources(**{**fields, **changes})  # type: ignore[arg-type]  # as each test names them
+
+
+def rendered(template: str, includes: dict[str, str] | None = None, **changes: object) -> RenderedLayer:
+    declared = sources(template, includes, **changes)
+    (layer,) = render_layers(declared, parse_sources(declared))
+    return layer
+
+
+def jinja(template: str, includes: dict[str, str] | None = None) -> str:
+    extensions = ["jinja2.ext.do", "jinja2.ext.loopcontrols"]
+    environment = Environment(
+        trim_blocks=True, lstrip_blocks=True, loader=DictLoader(includes or {}), extensions=extensions
+    )
+    return environment.from_string(template).render(**VALUES)
+
+
+EXPRESSIONS = [
+    "name|upper ~ '!'",
+    "words|sort|join(', ')",
+    "words|sort(reverse=true, case_sensitive=true)|join(' ')",
+    "rows|map(attribute='name')|sort|join",
+    "rows|selectattr('n', 'eq', 2)|map(attribute='name')|list",
+    "rows|rejectattr('n', 'gt', 1)|list",
+    "rows|sort(attribute='n,name')|map(attribute='name')|join",
+    "rows|sum(attribute='n')",
+    "rows|max(attribute='n')",
+    "rows|unique(attribute='n')|map(attribute='name')|list",
+    "rows|groupby('n')|map('first')|list",
+    "limits|dictsort",
+    "limits|dictsort(by='value')",
+    "limits.items()|list",
+    "limits.refund + limits['gift']",
+    "limits.nothing|default('none')",
+    "nothing",
+    "nothing is defined",
+    "name is string and count is number",
+    "count is odd and not count is divisibleby 2",
+    "words[0][::-1]",
+    "words[1:]",
+    "words[-1]",
+    "text|indent(2)",
+    "text|indent(2, first=true, blank=true)",
+    "text|wordcount",
+    "text|title",
+    "text|striptags",
+    "text|e",
+    "text|truncate(8)",
+    "text|truncate(9, true, '…', 0)",
+    "text|replace('o', '0', 1)",
+    "text|center(40)",
+    "text|upper|lower|capitalize|trim",
+    "text.splitlines()",
+    "text.split()|length",
+    "text.startswith('one') or text.endswith('two')",
+    "'%s has %03d of %5.2f'|format(name, count, ratio)",
+    "'%(a)s' % {'a': name}",
+    "'{} {0!r:>6} {x[refund]}'.format(name, x=limits) if false else '{0!r:>6} {x[refund]}'.format(name, x=limits)",
+    "'-' * 10 + 'x'",
+    "[1, 2] + [3]",
+    "(1, 'two', none, 1.0, true)",
+    "{'a': [1], 2: 'b'}",
+    "7 // 2, 7 % 3, 2 ** 8, 7 / 2, -3, +4",
+    "1 < 2 < 3 and 'a' in 'abc' and 4 not in [1, 2]",
+    "count|string + '1'",
+    "'12'|int + '1.5'|float",
+    "'abc'|int(7)",
+    "2.567|round(1)",
+    "2.5|round(0, 'ceil')",
+    "(-3)|abs",
+    "1234567|filesizeformat",
+    "1234567|filesizeformat(true)",
+    "limits|tojson",
+    "rows|tojson(indent=2)",
+    "'<&>'|tojson",
+    "words|batch(2, '-')|list",
+    "words|slice(2)|list",
+    "words|first, words|last, words|reverse|list, words|length",
+    "words|map('upper')|select('in', ['FIG'])|list",
+    "'a b/ü'|urlencode",
+    "{'class': 'x', 'id': none}|xmlattr",
+    "on and name or 'x'",
+    "'yes' if on",
+    "'no' if not on",
+    "range(1, 10, 3)|list",
+    "dict(a=1, b=name)",
+    "'a,b'.split(',')",
+    "'x'.join(words)",
+    "'Ab'.swapcase() ~ 'b'.center(5, '*') ~ '7'.zfill(3)",
+    "words is iterable and limits is mapping and words is sequence",
+    "name.nothing",
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_an_expression_comes_out_as_in_jinja(expression: str) -> None:
+    template = "{{ " + expression + " }}"
+
+    assert rendered(template).text == jinja(template)
+
+
+STATEMENTS = {
+    "loop": "{% for w in words %}\n{{ loop.index }}/{{ loop.length }} {{ w }}{{ ',' if not loop.last }}\n{% endfor %}",
+    "loop with a filter": "{% for r in rows if r.n == 2 %}{{ r.name }}{% else %}none{% endfor %}",
+    "loop over nothing": "{% for r in [] %}{{ r }}{% else %}none{% endfor %}",
+    "loop over pairs": "{% for k, v in limits.items() %}{{ k }}={{ v }} {% endfor %}",
+    "loop in a loop": "{% for a in [1, 2] %}{% for b in 'xy' %}{{ a }}{{ b }}{{ loop.first }}{% endfor %}{% endfor %}",
+    "recursive loop": "{% for x in [[1, [2]], 3] recursive %}{{ loop(x) if x is iterable else x }}{% endfor %}",
+    "loop variables": "{% for w in words %}{{ loop.previtem }}{{ loop.cycle('a', 'b') }}{{ loop.changed(1) }}{% endfor %}",
+    "break and continue": "{% for i in range(9) %}{% if i == 1 %}{% continue %}{% elif i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+    "scope of set": "{% set x = 1 %}{% for i in [1, 2] %}{{ x }}{% set x = 9 %}{{ x }}{% endfor %}{{ x }}",
+    "set in an if": "{% if on %}{% set x = 5 %}{% endif %}{{ x }}",
+    "namespace": "{% set n = namespace(v=0) %}{% for r in rows %}{% set n.v = n.v + r.n %}{% endfor %}{{ n.v }}",
+    "set block": "{% set x %}a{{ name }}\n{% endset %}[{{ x }}]",
+    "set block with filters": "{% set x | upper | trim %} {{ name }} {% endset %}[{{ x }}]",
+    "set two": "{% set a, b = 1, 2 %}{{ b }}{{ a }}",
+    "do": "{% set l = [] %}{% do l.append(4) %}{{ l }}",
+    "with": "{% with a = name, b = 2 %}{{ a }}{{ b }}{% endwith %}{{ a }}",
+    "filter": "{% filter upper | replace('A', 'o') %}banana {{ name }}{% endfilter %}",
+    "macro": "{% macro m(a, b='x') %}{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1) }}{{ m(1, 2, 3, c=4) }}",
+    "macro in a macro": "{% macro a(x) %}<{{ x }}>{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}{{ b(name) }}",
+    "call": "{% macro m() %}[{{ caller(3) }}]{% endmacro %}{% call(n) m() %}{{ n }}{{ name }}{% endcall %}",
+    "include": "a{% include 'part.j2' %}b{% include ['no.j2', 'part.j2'] %}{% include 'no.j2' ignore missing %}",
+    "include without context": "{% include 'part.j2' without context %}",
+    "import": "{% import 'macros.j2' as m %}{{ m.hello(name) }}{{ m.LIMIT }}",
+    "from import": "{% from 'macros.j2' import hello as h, LIMIT with context %}{{ h('x') }}{{ LIMIT }}",
+    "extends": "{% extends 'base.j2' %}lost{% set title = 'T' %}{% block body %}b {{ super() }}{{ name }}{% endblock %}",
+    "self": "{% block t %}x{{ name }}{% endblock %}{{ self.t() }}",
+    "scoped block": "{% for i in [1, 2] %}{% block b scoped %}{{ i }}{% endblock %}{% endfor %}",
+    "white space": "  {% if on %}\n  a\n  {% endif %}\n\n{{- name -}}\n\n b {#- c -#}\n",
+    "raw": "{% raw %}{{ name }}{% endraw %}",
+    "joiner and cycler": "{% set j = joiner('|') %}{% set c = cycler('a', 'b') %}{{ j() }}{{ c.next() }}{{ j() }}{{ c.next() }}{{ c.current }}",
+}
+INCLUDES = {
+    "part.j2": "<{{ name }}>\n",
+    "macros.j2": "{% macro hello(who) %}hello {{ who }}{% endmacro %}{% set LIMIT = 5 %}",
+    "base.j2": "# {{ title }}\n{% block body %}base{% endblock %}\n{% block end %}end{% endblock %}\n",
+}
+
+
+@pytest.mark.parametrize("template", STATEMENTS.values(), ids=STATEMENTS)
+def test_a_statement_comes_out_as_in_jinja(template: str) -> None:
+    assert rendered(template, INCLUDES).text == jinja(template, INCLUDES)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(list(STATEMENTS.values())), min_size=1, max_size=4))
+def test_statements_behind_one_another_come_out_as_in_jinja(parts: list[str]) -> None:
+    template = "\n".join(part for part in parts if "extends" not in part and "block" not in part)
+
+    assert rendered(template, INCLUDES).text == jinja(template, INCLUDES)
+
+
+def test_every_line_knows_where_it_was_printed() -> None:
+    layer = rendered("One\n{% for w in words %}\n- {{ w }}\n{% endfor %}\n{% include 'part.j2' %}\nEnd", INCLUDES)
+
+    places = [(place.path, place.line) for place in layer.lines]
+
+    assert layer.text.split("\n") == ["One", "- pear", "- Apple", "- fig", "<Ana>End"]
+    assert places == [("desk/static.j2", 1), *[("desk/static.j2", 3)] * 3, ("desk/part.j2", 1)]
+
+
+def test_what_is_not_there_is_said_in_the_words_that_ask_for_it() -> None:
+    layer = rendered("{{ clock.now('UTC').day }} {{ name|shout }} {% weather 'Oslo' %}", complete=False)
+
+    assert layer.text == "clock.now(UTC).day shout(Ana) weather(Oslo)"
+
+
+def test_a_name_that_no_complete_declaration_knows_is_empty() -> None:
+    assert rendered("[{{ nobody }}]").text == "[]"
+    assert rendered("[{{ offered }}]", offered=Offered(globals=frozenset({"offered"}))).text == "[offered]"
+
+
+@pytest.mark.parametrize("kind", ["set", "frozenset", "dict:unordered", "object", "list[object]", "datetime"])
+def test_a_typed_value_has_one_text_in_one_process(kind: str) -> None:
+    typed = {"types": {"limits": kind}}
+
+    assert rendered("{{ limits }}", **typed).text == rendered("{{ limits }}", **typed).text
+
+
+@pytest.mark.parametrize("kind", ["set", "dict:unordered", "object"])
+def test_another_process_shows_what_has_no_one_text_otherwise(kind: str) -> None:
+    declared = sources("{{ limits }}", types={"limits": kind})
+    parsed = parse_sources(declared)
+
+    (plain,), (other,) = render_layers(declared, parsed), render_layers(declared, parsed, Variation(order=1))
+
+    assert plain.text != other.text
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="the labelled prompt directories are not here")
+def test_the_labelled_prompts_come_out_as_in_jinja() -> None:
+    compared = 0
+    for agent in read_agents([CORPUS]):
+        if agent.types or agent.offered != Offered() or any("random" in file.text for file in agent.layers):
+            continue
+        includes = {name: file.text for name, file in agent.includes.items()}
+        environment = Environment(trim_blocks=True, lstrip_blocks=True, loader=DictLoader(includes))
+        values = {name: value for names in agent.variables.values() for name, value in names.items()}
+        for file, layer in zip(agent.layers, render_layers(agent, parse_sources(agent)), strict=True):
+            assert layer.text == environment.from_string(file.text).render(values), file.path
+            compared += 1
+    assert compared > 100

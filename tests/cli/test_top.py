@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,7 @@ def test_on_a_terminal_it_follows_what_is_written_until_it_is_interrupted(ledger
         asyncio.run(write(ledger_db, run("second", "newcomer", None, time.time())))
         seen += _read_until(ours, "newcomer")
         process.send_signal(signal.SIGINT)
+        seen += _read_to_the_end(ours)
         assert process.wait(timeout=30) == 0
     os.close(ours)
     assert "\x1b[2J" not in seen
@@ -114,6 +116,15 @@ def _read_until(descriptor: int, word: str) -> str:
         seen += os.read(descriptor, 65536).decode(errors="replace")
         assert len(seen) < 1_000_000, f"{word!r} never came"
     return seen
+
+
+def _read_to_the_end(descriptor: int) -> str:
+    """Read until nobody writes: a process whose terminal is full waits for its reader, and not for signals."""
+    seen = b""
+    with suppress(OSError):  # what Linux answers when the last writer is gone
+        while read := os.read(descriptor, 65536):
+            seen += read
+    return seen.decode(errors="replace")
 
 
 def test_help_needs_neither_sdk_nor_database() -> None:

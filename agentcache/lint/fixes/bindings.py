@@ -41,9 +41,14 @@ def in_blocks(tree: nodes.Template) -> bool:
 
 
 def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.Node]:
+    line = 1
     for statement in tree.body:
         parts: Sequence[nodes.Node] = statement.nodes if isinstance(statement, nodes.Output) else (statement,)
-        yield from (part for part in parts if first <= part.lineno <= last and not isinstance(part, nodes.TemplateData))
+        for part in parts:
+            # What an extension makes of its tag (`trans`) has no line; it stands behind what came before.
+            line = part.lineno or statement.lineno or line
+            if first <= line <= last and not isinstance(part, nodes.TemplateData):
+                yield part
 
 
 def _bound(statement: nodes.Node) -> Iterator[str]:

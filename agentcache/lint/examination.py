@@ -80,7 +80,7 @@ class Examination:
         return verdicts_on(unplaced(prints) if self._layer_is_assumed else prints)
 
     def pieces_of(self, file: LayerFile) -> tuple[FlowPiece, ...]:
-        """What a section prints: text, and the places of what its own layer makes vary (text_flow.py)."""
+        """Return what a section prints: text, and the places of what its own layer makes vary (text_flow.py)."""
         known = self._pieces.get(file.name)
         if known is None:
             declared = self.sources.variables

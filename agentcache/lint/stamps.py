@@ -52,7 +52,7 @@ class _Sight:
 
 def may_have_stamps(text: str) -> bool:
     """Whether a look at each line is worth its time: a stamp has a number of several digits, or names a day."""
-    return _HINT.search(text) is not None
+    return any(hint.search(text) for hint in _HINTS) or ("today" in text.lower() and _TODAY.search(text) is not None)
 
 
 def stamps_in_lines(lines: Sequence[LiteralLine]) -> tuple[Stamp, ...]:
@@ -222,7 +222,9 @@ _NOW_VALUE = (
 _DECOR = r"[\s#>*_`\"'|<!/\[({;·–—-]*"
 _SEPARATOR = r"[*_`]{0,3}\s*(?:[:=]|is|was|->|→|–|—)[*_`]{0,3}\s*(?:now\s+)?(?:the\s+)?[*_`\"']{0,3}"
 
-_HINT = LatePattern(r"\d\d|\d[a-f]\d|\d:\d|\btoday\b|[:=]\s*\d|\d\.\d", re.IGNORECASE)
+_HINTS = (LatePattern(r"\d(?:\d|[a-fA-F]\d|:\d|\.\d)"), LatePattern(r"[:=]\s*\d"))
+"""Each begins with one kind of character, which `re` looks for without trying the rest."""
+_TODAY = LatePattern(r"\btoday\b", re.IGNORECASE)
 _COULD_BE = LatePattern(r"\d|\btoday", re.IGNORECASE)
 _NOW = LatePattern(
     r"\b(?:(?:current|present|local|system|server|today'?s|utc|session)\s+"

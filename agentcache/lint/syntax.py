@@ -47,12 +47,16 @@ class ParsedTemplate:
     @cached_property
     def blocks(self) -> tuple[nodes.Block, ...]:
         """All `{% block %}` of the template."""
-        return () if self.tree is None else tuple(all_below(self.tree, nodes.Block))
+        if self.tree is None or "block" not in self.file.text:
+            return ()
+        return tuple(all_below(self.tree, nodes.Block))
 
     @cached_property
     def extends(self) -> nodes.Extends | None:
         """The template's `{% extends %}`, if it has one."""
-        return None if self.tree is None else next(all_below(self.tree, nodes.Extends), None)
+        if self.tree is None or "extends" not in self.file.text:
+            return None
+        return next(all_below(self.tree, nodes.Extends), None)
 
     @cached_property
     def text_map(self) -> TextMap:
@@ -60,13 +64,25 @@ class ParsedTemplate:
         return TextMap(self.file.text, self.tags)
 
 
-class _TolerantParser(Parser):
-    def __init__(self, lexer: PlacingLexer, source: str, name: str | None, filename: str | None) -> None:
-        super().__init__(ENVIRONMENT, "", name, filename)
+class _PlacedStream(TokenStream):
+    """Tokens with offsets. tags: those that the parser has passed."""
+
+    def __init__(self, source: str, name: str | None, filename: str | None, state: str | None) -> None:
         self.tags: list[Tag] = []
-        placed = lexer.placed(source, self.tags, name, filename)
-        self.stream = TokenStream(lexer.wrap(placed, name, filename), name, filename)
+        placed = _LEXER.placed(source, self.tags, name, filename, state)
+        super().__init__(_LEXER.wrap(placed, name, filename), name, filename)
+
+
+class _TolerantParser(Parser):
+    stream: _PlacedStream
+
+    def __init__(self, environment: Environment, source: str, name: str | None, filename: str | None) -> None:
+        super().__init__(environment, source, name, filename)
         self._closed = frozenset(_CLOSING.findall(source))
+
+    def parse(self) -> nodes.Template:
+        """Parse the template; nodes are not told their environment, which only running them needs."""
+        return nodes.Template(self.subparse(), lineno=1)
 
     def parse_statement(self) -> nodes.Node | list[nodes.Node]:
         """Parse a statement; an unknown one as a printed call or as its body."""
@@ -127,9 +143,16 @@ class _TolerantParser(Parser):
                 next(self.stream)
 
 
-ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, extensions=_EXTENSIONS)
-"""For reading only: nothing is ever rendered with it."""
+class _TolerantEnvironment(Environment):
+    """Jinja for reading only: nothing is ever rendered with it."""
 
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> _PlacedStream:
+        return _PlacedStream(source, name, filename, state)  # none of the extensions changes source or tokens
+
+
+ENVIRONMENT = _TolerantEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=_EXTENSIONS)
 _LEXER = PlacingLexer(ENVIRONMENT)
 
 
@@ -147,9 +170,9 @@ def parse_file(file: SourceFile) -> ParsedTemplate:
     if foreign is not None:
         return ParsedTemplate(file=file, tree=None, problem=foreign)
     try:
-        parser = _TolerantParser(_LEXER, file.text, file.name, file.path)
+        parser = _TolerantParser(ENVIRONMENT, file.text, file.name, file.path)
         tree = parser.parse()
-        return ParsedTemplate(file=file, tree=tree, problem=None, tags=tuple(parser.tags))
+        return ParsedTemplate(file=file, tree=tree, problem=None, tags=tuple(parser.stream.tags))
     except TemplateSyntaxError as error:
         problem = Problem(line=int(error.lineno), message=str(error.message or "it does not parse").rstrip("."))
     except ValueError as error:  # a number of more digits than Python reads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agentcache.lint.duplicates import Copy
 from agentcache.lint.examination import Examination
@@ -57,7 +58,7 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
     shared = tokens.through(Stability.SEMI_STATIC)
     if shared >= minimum or not _layer_varies(examination, Stability.SESSION):
         return
-    movable = _movable(examination, Stability.SESSION, ())
+    movable = _movable_beside(examination, Stability.SESSION, ())
     if movable is None or shared + movable.tokens < minimum:
         loss = never_read(shared, tokens.facts)
         yield found(
@@ -73,9 +74,8 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
 
 
 def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
-    twice = examination.copies
     for layer in (Stability.SEMI_STATIC, Stability.SESSION):
-        movable = _movable(examination, layer, twice)
+        movable = _movable(examination, layer)
         if movable is None:
             continue
         facts = _facts(examination)
@@ -98,7 +98,12 @@ def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
         )
 
 
-def _movable(examination: Examination, layer: Stability, twice: Sequence[Copy]) -> Movable | None:
+@lru_cache(maxsize=4)  # two rules ask about the same agent, one after the other
+def _movable(examination: Examination, layer: Stability) -> Movable | None:
+    return _movable_beside(examination, layer, examination.copies)
+
+
+def _movable_beside(examination: Examination, layer: Stability, twice: Sequence[Copy]) -> Movable | None:
     """Return the text of a layer that is worth moving; text that stands elsewhere too is not counted."""
     facts = _facts(examination)
     flow = [
@@ -174,7 +179,7 @@ def _duplicated(examination: Examination) -> Iterator[Finding]:
     misplaced = [
         run
         for layer in (Stability.SEMI_STATIC, Stability.SESSION)
-        if (movable := _movable(examination, layer, twice)) is not None
+        if (movable := _movable(examination, layer)) is not None
         for run in movable.runs
     ]
     for copy in twice:

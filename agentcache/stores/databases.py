@@ -13,8 +13,9 @@ first; without that, two processes that read and then write would fail instead o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -62,8 +63,12 @@ class Database(Protocol):
         """Return what `work` returns, from one consistent state of the database; it writes nothing."""
         ...
 
-    async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """Return what `work` returns once it is committed; of those who write, one at a time is in there."""
+    async def write(self, work: Callable[[Connection], _T], *, wait_s: float | None = None) -> _T:
+        """Return what `work` returns once it is committed; of those who write, one at a time is in there.
+
+        wait_s: how long to wait for another program that keeps it locked; `None` is `BUSY_TIMEOUT_S` on a file, and
+            for ever on a server.
+        """
         ...
 
     async def compact(self) -> None:
@@ -103,13 +108,13 @@ class SqliteDatabase:
 
         return await asyncio.to_thread(transaction)
 
-    async def write(self, work: Callable[[Connection], _T]) -> _T:
+    async def write(self, work: Callable[[Connection], _T], *, wait_s: float | None = None) -> _T:
         """Run `work` in the writer's thread."""
 
         def transaction() -> _T:
             if self._connection is None:
                 self._connection = self._writing.connect()
-            with self._connection.begin():
+            with _patience(self._connection, wait_s), self._connection.begin():
                 return work(self._connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
@@ -158,9 +163,11 @@ class PostgresDatabase:
 
         return await self.write(bounded)
 
-    async def write(self, work: Callable[[Connection], _T]) -> _T:
+    async def write(self, work: Callable[[Connection], _T], *, wait_s: float | None = None) -> _T:
         """Run `work` on a connection of the pool."""
         async with self._engine.begin() as connection:
+            if wait_s is not None:
+                await connection.execute(text(f"SET LOCAL lock_timeout = {wait_s * 1000:.0f}"))
             return await connection.run_sync(work)
 
     async def compact(self) -> None:
@@ -174,7 +181,7 @@ class PostgresDatabase:
 def may_not_write(error: BaseException) -> bool:
     """Tell whether a database refused to be written: a user who only reads, a standby, a file that others lock."""
     told = str(getattr(error, "orig", None) or error)
-    refusals = ("readonly database", "read-only transaction", "permission denied", "database is locked")
+    refusals = ("readonly database", "read-only transaction", "permission denied", "database is locked", "lock timeout")
     return any(fragment in told for fragment in refusals)
 
 
@@ -200,6 +207,21 @@ def _sqlite_engine(url: URL, *, begin: str) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+@contextmanager
+def _patience(connection: Connection, wait_s: float | None) -> Iterator[None]:
+    """Let a file's connection wait so long for whoever locks it; `None` leaves it as it was set up."""
+    if wait_s is None:
+        yield
+        return
+    driver = connection.connection.cursor()
+    try:
+        driver.execute(f"PRAGMA busy_timeout = {wait_s * 1000:.0f}")
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+        driver.close()
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -52,6 +52,9 @@ DAY_S = HOUR_S * HOURS_OF_DAY
 _CALLS_AT_ONCE = 40_000
 """Calls that one transaction seals, about, so that others who write wait half a second and not a minute."""
 
+_WAIT_S = 1.0
+"""How long sealing waits for who locks the ledger: it saves a later report time, and this one is not to wait for it."""
+
 _VERSION = 1
 """Goes up when sums, or what they count, change."""
 
@@ -110,7 +113,7 @@ async def seal_all(database: Database, *, now: float) -> bool:
     """
     try:
         while await database.read(lambda connection: is_due(connection, now=now)):
-            await database.write(lambda connection: seal_next(connection, now=now))
+            await database.write(lambda connection: seal_next(connection, now=now), wait_s=_WAIT_S)
     except DBAPIError as error:
         if may_not_write(error):
             return False

@@ -58,6 +58,8 @@ def _may_repeat(sections: Sequence[RenderedLayer]) -> bool:
     seen: set[str] = set()
     for section in sections:
         for clause in _CLAUSE_END.split(section.text):
+            if len(clause) < _CLAUSE and clause.isascii():
+                continue
             words = " ".join(_MARK.sub("", clause, count=1).split()).casefold()
             if len(words) >= _CLAUSE and words in seen:
                 return True

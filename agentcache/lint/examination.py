@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.differences import Difference, differing_places, overlooked
 from agentcache.lint.duplicates import Copy, copies
 from agentcache.lint.flow import Flow, flow_of
@@ -16,6 +16,7 @@ from agentcache.lint.origins import Print
 from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
 from agentcache.lint.renders import RenderedLayer, render_layers
 from agentcache.lint.syntax import ParsedTemplate, Problem, parse_sources
+from agentcache.lint.text_flow import FlowPiece, pieces
 from agentcache.lint.tools_json import ToolsText, read_tools
 from agentcache.lint.verdicts import Verdict, unplaced, verdicts_on
 from agentcache.prompt.model_facts import ModelFacts, facts_for
@@ -27,6 +28,7 @@ class Examination:
 
     def __init__(self, sources: AgentSources) -> None:
         self.sources = sources
+        self._pieces: dict[str, tuple[FlowPiece, ...]] = {}
 
     @cached_property
     def facts(self) -> ModelFacts | None:
@@ -76,6 +78,15 @@ class Examination:
         """Which of the prints are mistakes, and by which code (verdicts.py), and what only renders show."""
         prints = (*self.prints, *overlooked(self.sources, self.parsed, self.layers, self.prints))
         return verdicts_on(unplaced(prints) if self._layer_is_assumed else prints)
+
+    def pieces_of(self, file: LayerFile) -> tuple[FlowPiece, ...]:
+        """Return what a section prints: text, and the places of what its own layer makes vary (text_flow.py)."""
+        known = self._pieces.get(file.name)
+        if known is None:
+            declared = self.sources.variables
+            constant = {name for layer, named in declared.items() if layer.rank < file.layer.rank for name in named}
+            known = self._pieces[file.name] = pieces(self.parsed[file.name], self.parsed, constant)
+        return known
 
     @property
     def _layer_is_assumed(self) -> bool:

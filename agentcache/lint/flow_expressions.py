@@ -18,6 +18,7 @@ from agentcache.lint.flow_names import Names
 from agentcache.lint.meanings import source_meaning
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
+from agentcache.lint.tree_walk import children
 from agentcache.lint.values import NONE, NOTHING, Value, joined
 
 _ALWAYS_TRUE = frozenset({OriginKind.CLOCK, OriginKind.DATE, OriginKind.ID})
@@ -86,7 +87,7 @@ class Expressions(ABC):
 
     @singledispatchmethod
     def _of(self, node: nodes.Node) -> Value:
-        parts = self.all_of(child for child in node.iter_child_nodes() if isinstance(child, nodes.Expr))
+        parts = self.all_of(child for child in children(node) if isinstance(child, nodes.Expr))
         return joined([NOTHING, *(part.plain() for part in parts)])
 
     @_of.register

@@ -9,6 +9,7 @@ from jinja2 import nodes
 
 from agentcache.lint.flow_targets import Macro, Module, Scope
 from agentcache.lint.flow_templates import MOST_NESTED, Templates
+from agentcache.lint.tree_walk import all_below, children
 from agentcache.lint.values import NONE, NOTHING, Value, joined
 
 
@@ -25,7 +26,7 @@ class Walk(Templates):
 
     @singledispatchmethod
     def _run(self, node: nodes.Node) -> None:
-        self.run(child for child in node.iter_child_nodes() if isinstance(child, nodes.Stmt))
+        self.run(child for child in children(node) if isinstance(child, nodes.Stmt))
 
     @_run.register
     def _output(self, node: nodes.Output) -> None:
@@ -189,7 +190,7 @@ class Walk(Templates):
         """Say whether a round of the loop can leave something for the next one."""
         known = self._carrying.get(id(node))
         if known is None:
-            known = self._carrying[id(node)] = any(True for _ in node.find_all((nodes.NSRef, nodes.ExprStmt)))
+            known = self._carrying[id(node)] = any(True for _ in all_below(node, (nodes.NSRef, nodes.ExprStmt)))
         return known
 
 

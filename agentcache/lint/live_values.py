@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from agentcache.lint import stamp_values as values
+from agentcache.lint.late_patterns import LatePattern
 
 
 def live_kind(texts: Sequence[str | int | float], property_name: str, description: str) -> str | None:
@@ -59,7 +60,7 @@ def _mostly(texts: Sequence[str], whole: Callable[[str], bool]) -> bool:
 
 
 def _whole(pattern: str, flags: int = re.IGNORECASE) -> Callable[[str], bool]:
-    compiled = re.compile(pattern, flags)
+    compiled = LatePattern(pattern, flags)
     return lambda text: compiled.fullmatch(text.strip()) is not None
 
 
@@ -75,7 +76,7 @@ def _numbered(digits: int) -> Callable[[str], bool]:
 _LARGE = 1_000
 _YEARS = range(1900, 2101)
 _PLACEHOLDERS = frozenset({"", "all", "any", "none", "other", "new", "unknown", "n/a", "*", "default", "unassigned"})
-_STANDARD = re.compile(
+_STANDARD = LatePattern(
     r"(?:iso|sha|aes|utf|rfc|epsg|cwe|ieee|iec|din|en|ecma|cp|windows|koi|latin|rsa|rs|es|hs|ps|md|crc|hmac|bcp|"
     r"x\.?|h\.?|a|http|tls|ssl|usb|wgs|nad|etrs|ce|ean|isbn|upc|sic|naics|area|zone|level|tier|grade|phase|sprint|"
     r"version|v|py|python|jdk|java|node|gpt|claude|llama|win|office|ubuntu|rhel|debian|model|type|class|form|article|"
@@ -84,25 +85,25 @@ _STANDARD = re.compile(
     re.IGNORECASE,
 )
 """Letters in front of the numbers of standards, rules, sizes and releases, which stay."""
-_THINGS = re.compile(
+_THINGS = LatePattern(
     r"\b(?:tickets?|orders?|issues?|incidents?|cases?|invoices?|sessions?|customers?|users?|runs?|jobs?|requests?|"
     r"messages?|threads?|conversations?|bookings?|reservations?|shipments?|parcels?|tasks?|claims?|alerts?|alarms?|"
     r"records?|accounts?|builds?|deployments?|pull requests?|prs?|merge requests?|changes?|transactions?|payments?|"
     r"subscriptions?|appointments?|patients?|documents?|uploads?|reports?|events?|items?|entries|rows?|devices?|"
     r"returns?|refunds?|calls?|complaints?|leads?|deals?|quotes?|policies|policy|contracts?|batch(?:es)?|lots?)\b"
 )
-_PEOPLE = re.compile(
+_PEOPLE = LatePattern(
     r"\b(?:users?|assignees?|owners?|reviewers?|customers?|operators?|on[- ]?call|authors?|members?|agents?|"
     r"analysts?|"
     r"recipients?|engineers?|people|person|employees?|contacts?|clients?|colleagues?|attendees?|participants?|"
     r"approvers?|requesters?|managers?|patients?|drivers?|technicians?|handlers?|assigned)\b"
 )
-_FILES = re.compile(
+_FILES = LatePattern(
     r"\b(?:files?|paths?|documents?|uploads?|attachments?|images?|notebooks?|sources?|pages?|buffers?)\b"
 )
-_BRANCHES = re.compile(r"\b(?:branch(?:es)?|refs?|commits?|tags?|revisions?|heads?)\b")
-_VERSION = re.compile(r"^(?!.*\b(?:versions?|api|releases?|holidays?|editions?|standards?)\b)", re.DOTALL)
-_DEICTIC = re.compile(
+_BRANCHES = LatePattern(r"\b(?:branch(?:es)?|refs?|commits?|tags?|revisions?|heads?)\b")
+_VERSION = LatePattern(r"^(?!.*\b(?:versions?|api|releases?|holidays?|editions?|standards?)\b)", re.DOTALL)
+_DEICTIC = LatePattern(
     r"\b(?:right now|at the moment|at present|in this (?:session|conversation|chat|run|workspace)|of this "
     r"(?:session|conversation|chat|run|workspace)|today'?s?|currently (?:open|active|available|online|connected|"
     r"logged|"
@@ -124,7 +125,7 @@ _NEVER_CONSTANT: tuple[tuple[str, Callable[[str], bool]], ...] = (
         _whole(r".*/tmp/(?:[\w.-]*\d[\w.-]*/|tmp\w{4,}).*|/(?:home|users)/[\w.-]+/.*|.*/pytest-\d+/.*"),
     ),
 )
-_SHAPES: tuple[tuple[str, Callable[[str], bool], re.Pattern[str] | None], ...] = (
+_SHAPES: tuple[tuple[str, Callable[[str], bool], LatePattern | None], ...] = (
     *((kind, whole, None) for kind, whole in _NEVER_CONSTANT),
     ("e-mail addresses", _whole(r"[\w.+-]+@[\w-]+\.[\w.]+"), None),
     ("days", _whole(values.DAY), _VERSION),

@@ -7,14 +7,16 @@ they are; offsets count characters of the text with `\n` line ends.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 from jinja2 import nodes
 from jinja2.lexer import Lexer, newline_re
 
 from agentcache.lint.finding import Place
+from agentcache.lint.tree_walk import children
 
 _BEGINS = {"variable_begin", "block_begin"}
 _ENDS = {"variable_end", "block_end"}
@@ -24,12 +26,7 @@ class At(int):
     """A line number that knows its offset too."""
 
     offset: int
-
-    def __new__(cls, line: int, offset: int) -> At:
-        """Return the line number `line` at `offset` characters from the start."""
-        at = super().__new__(cls, line)
-        at.offset = offset
-        return at
+    """Characters from the start of the text."""
 
 
 class PlacingLexer(Lexer):
@@ -38,17 +35,42 @@ class PlacingLexer(Lexer):
     def tokeniter(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> Iterator[tuple[int, str, str]]:
-        """Yield Jinja's own tokens; between two of them it leaves out white space at most."""
+        """Yield Jinja's own tokens, white space between them left out."""
+        return self.placed(source, [], name, filename, state)
+
+    def placed(
+        self,
+        source: str,
+        tags: list[Tag],
+        name: str | None = None,
+        filename: str | None = None,
+        state: str | None = None,
+    ) -> Iterator[tuple[int, str, str]]:
+        """Yield the same tokens, and put every tag that has gone by to the end of `tags`."""
         text, offset = with_plain_line_ends(source), 0
+        start = inner_start = inner_end = 0
         for line, kind, value in super().tokeniter(source, name, filename, state):
+            # Between two tokens Jinja leaves out white space at most.
             offset = max(offset, text.find(value, offset))
-            yield At(line, offset), kind, value
-            offset += len(value)
+            end = offset + len(value)
+            if kind == "whitespace":
+                offset = end
+                continue
+            if kind in _BEGINS:
+                start, inner_start, inner_end = offset, end, end
+            elif kind in _ENDS:
+                tags.append(Tag(start, inner_start, inner_end, offset + len(value.rstrip())))
+            else:
+                inner_end = end
+            at = At(line)
+            at.offset = offset
+            yield at, kind, value
+            offset = end
 
 
 def with_plain_line_ends(text: str) -> str:
     """Return the text with the line ends that Jinja sees."""
-    return "\n".join(newline_re.split(text)[::2])
+    return "\n".join(newline_re.split(text)[::2]) if "\r" in text else text
 
 
 def offset_of(node: nodes.Node) -> int | None:
@@ -63,7 +85,7 @@ def _parts(node: nodes.Node) -> Iterator[nodes.Node]:
         part = waiting.pop()
         yield part
         if isinstance(part, nodes.Expr):
-            waiting.extend(part.iter_child_nodes())
+            waiting += children(part)
 
 
 class Tag(NamedTuple):
@@ -78,14 +100,10 @@ class Tag(NamedTuple):
 class TextMap:
     """One template's text with its lines and tags."""
 
-    def __init__(self, text: str, lexer: Lexer) -> None:
+    def __init__(self, text: str, tags: Sequence[Tag]) -> None:
         self.text = with_plain_line_ends(text)
-        self._source, self._lexer = text, lexer
-        self._lines = [0, *(at + 1 for at, character in enumerate(self.text) if character == "\n")]
-
-    @cached_property
-    def _tags(self) -> tuple[Tag, ...]:
-        return tuple(_tags(self._source, self._lexer))
+        self._tags = tags
+        self._lines = [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))][:-1]
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -124,16 +142,3 @@ class TextMap:
         """Return the tag around an offset."""
         found = bisect_right(self._starts, offset) - 1
         return self._tags[found] if found >= 0 and offset < self._tags[found].end else None
-
-
-def _tags(text: str, lexer: Lexer) -> Iterator[Tag]:
-    start = inner_start = inner_end = 0
-    for at, kind, value in lexer.tokeniter(text, None):
-        offset = at.offset if isinstance(at, At) else 0
-        if kind in _BEGINS:
-            start, inner_start = offset, offset + len(value)
-            inner_end = inner_start
-        elif kind in _ENDS:
-            yield Tag(start, inner_start, inner_end, offset + len(value.rstrip()))
-        elif kind != "whitespace":
-            inner_end = offset + len(value)

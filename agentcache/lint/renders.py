@@ -69,7 +69,7 @@ def render_section(
 
 def _trees(parsed: Mapping[str, ParsedTemplate]) -> dict[str, Tree]:
     return {
-        name: Tree(path=template.file.path, template=template.tree)
+        name: Tree(path=template.file.path, template=template.tree, blocks=template.blocks)
         for name, template in parsed.items()
         if template.tree is not None
     }
@@ -110,14 +110,15 @@ def _unknown_name(name: str, sources: AgentSources) -> object:
 
 def _lines(output: Output, path: str) -> tuple[Place, ...]:
     """Return the place of every line: of the first piece on it that shows more than white space."""
-    lines: list[Place | None] = [None]
-    first: list[Place] = [Place(path=path, line=1)]
+    lines: list[tuple[str, int]] = [(path, 1)]
+    filled = False
     for piece in output:
         for at, part in enumerate(piece.text.split("\n")):
-            place = Place(path=piece.path, line=piece.line + (at if piece.literal else 0))
+            here = piece.path, piece.line + at if piece.literal else piece.line
             if at:
-                lines.append(None)
-                first.append(place)
-            if lines[-1] is None and part.strip():
-                lines[-1] = place
-    return tuple(place or fallback for place, fallback in zip(lines, first, strict=True))
+                lines.append(here)
+                filled = False
+            if not filled and part and not part.isspace():
+                lines[-1] = here
+                filled = True
+    return tuple(Place(path=path, line=line) for path, line in lines)

@@ -7,9 +7,9 @@ static text and other tools share nothing, and so do two whose texts part early 
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
@@ -43,13 +43,24 @@ def team_findings(examinations: Sequence[Examination]) -> Iterator[Finding]:
     """Yield where agents could share a prefix and do not: one finding for each agent that parts from an earlier one."""
     members = [member for examination in examinations if (member := _member(examination)) is not None]
     told: set[str] = set()
-    for first, second in combinations(members, 2):
+    for first, second in _pairs(members):
         if first.tokens.facts.canonical != second.tokens.facts.canonical or second.name in told:
             continue
         finding = _parting(first, second)
         if finding is not None:
             told.add(second.name)
             yield finding
+
+
+def _pairs(members: Sequence[_Member]) -> Iterator[tuple[_Member, _Member]]:
+    """Yield each two, in their order, whose texts are about as long: no others can be nearly the same."""
+    by_length = sorted((len(member.text), index) for index, member in enumerate(members))
+    for index, first in enumerate(members):
+        length = len(first.text)
+        low = bisect_left(by_length, (length - _FEW_CHARACTERS, 0))
+        high = bisect_left(by_length, (length + _FEW_CHARACTERS + 1, 0))
+        for other in sorted(other for _, other in by_length[low:high] if other > index):
+            yield first, members[other]
 
 
 def _member(examination: Examination) -> _Member | None:

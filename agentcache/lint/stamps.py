@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agentcache.lint import stamp_values as values
+from agentcache.lint.late_patterns import LatePattern
 from agentcache.lint.literal_text import LiteralLine
 
 
@@ -51,7 +52,7 @@ class _Sight:
 
 def may_have_stamps(text: str) -> bool:
     """Whether a look at each line is worth its time: a stamp has a number of several digits, or names a day."""
-    return _HINT.search(text) is not None
+    return any(hint.search(text) for hint in _HINTS) or ("today" in text.lower() and _TODAY.search(text) is not None)
 
 
 def stamps_in_lines(lines: Sequence[LiteralLine]) -> tuple[Stamp, ...]:
@@ -202,7 +203,7 @@ _EDGE_LINES = 3
 _SUBJECT_WORDS = 5
 _DETAIL_WORDS = 2
 _FEW_WORDS = 6
-_SUBJECT = re.compile(
+_SUBJECT = LatePattern(
     r"prices|rates|stock|levels|figures|numbers|inventory|values|balances|quotes|estate|"
     r"a|agents?|all|and|are|at|auto|automatically|base|been|below|build|bundle|by|config|configuration|"
     r"contents?|context|"
@@ -221,9 +222,11 @@ _NOW_VALUE = (
 _DECOR = r"[\s#>*_`\"'|<!/\[({;·–—-]*"
 _SEPARATOR = r"[*_`]{0,3}\s*(?:[:=]|is|was|->|→|–|—)[*_`]{0,3}\s*(?:now\s+)?(?:the\s+)?[*_`\"']{0,3}"
 
-_HINT = re.compile(r"\d\d|\d[a-f]\d|\d:\d|\btoday\b|[:=]\s*\d|\d\.\d", re.IGNORECASE)
-_COULD_BE = re.compile(r"\d|\btoday", re.IGNORECASE)
-_NOW = re.compile(
+_HINTS = (LatePattern(r"\d(?:\d|[a-fA-F]\d|:\d|\.\d)"), LatePattern(r"[:=]\s*\d"))
+"""Each begins with one kind of character, which `re` looks for without trying the rest."""
+_TODAY = LatePattern(r"\btoday\b", re.IGNORECASE)
+_COULD_BE = LatePattern(r"\d|\btoday", re.IGNORECASE)
+_NOW = LatePattern(
     r"\b(?:(?:current|present|local|system|server|today'?s|utc|session)\s+"
     r"(?:date\s*(?:and|&|/)\s*time|date-?time|date|time|timestamp|day|clock|moment)(?:\s*\([^()]{1,20}\))?"
     rf"{_SEPARATOR}|today{_SEPARATOR}|(?:time|date)\s+now{_SEPARATOR}|now\s*[:=]\s*"
@@ -232,21 +235,21 @@ _NOW = re.compile(
     rf"{_NOW_VALUE}",
     re.IGNORECASE,
 )
-_NOW_EXACT = re.compile(
+_NOW_EXACT = LatePattern(
     rf"\b((?:current|server|system|local)\s+(?:date|time|timestamp)\s+(?:{values.MOMENT}|{values.DAY}|"
     r"[0-2]?\d:[0-5]\d:[0-5]\d))",
     re.IGNORECASE,
 )
-_NOW_DAY = re.compile(
+_NOW_DAY = LatePattern(
     rf"(?:^|[.!]\s+)[\s*_#>-]*(it\s+is\s+{values.WEEKDAY},?\s+(?:the\s+)?{values.DAY})", re.IGNORECASE
 )
-_NOW_LABEL = re.compile(
+_NOW_LABEL = LatePattern(
     rf"^{_DECOR}((?:date\s*(?:and|&|/)\s*time|date-?time|date|time|timestamp|clock|now|as\s+of|stand|snapshot|"
     rf"time\s+of\s+(?:writing|day|rendering)|(?:system|local|server)\s+clock)(?:\s*\([^()]{{1,20}}\))?"
     rf"[*_`]{{0,3}}\s*[:=][*_`]{{0,3}}\s*{_NOW_VALUE})[\s.*_`)\]>|-]*$",
     re.IGNORECASE,
 )
-_MADE = re.compile(
+_MADE = LatePattern(
     r"\b(?P<verb>(?:last|latest|most\s+recent|auto|automatically|re)?[\s-]{0,2}"
     r"(?:generated|generation|regenerated|rendered|rendering|render|built|build|rebuilt|compiled|compilation|created|"
     r"exported|export|produced|assembled|printed|updated|update|modified|modification|refreshed|refresh|synced|"
@@ -262,7 +265,7 @@ _MADE = re.compile(
     rf"[*_`\"'(\[]{{0,2}}{_DATED}",
     re.IGNORECASE,
 )
-_MAKER = re.compile(
+_MAKER = LatePattern(
     rf"^{_DECOR}((?:this\s+\w+\s+(?:is|was)\s+)?(?:automatically\s+|auto-?)?"
     r"(?:generated|rendered|built|compiled|assembled|exported)\s+(?:automatically\s+)?(?:by|with|using|from)\s+"
     rf"[\w./@-]{{2,40}}[\s,(]+(?:version\s+|v|build\s+|rev\s+|@)?(?:\d+(?:\.\d+)+|{values.HASH}|\d{{3,}}))",
@@ -270,18 +273,18 @@ _MAKER = re.compile(
 )
 _BUILT = r"(?:build|revision|rev\.?|commit|sha(?:-?(?:1|256))?|hash|digest|checksum|fingerprint|etag|deploy(?:ment)?)"
 _REVISION = rf"(?:{values.UUID}|{values.HASH}|r?\d{{3,}}(?:[.+-][\da-z]+){{0,6}}\b|\d+(?:\.\d+){{1,4}}[+-][\da-z.]+)"
-_BUILD = re.compile(
+_BUILD = LatePattern(
     rf"^{_DECOR}((?:(?:this|system|prompt|template|agent|file|source|git|docs?|config|configuration|content|head|ci|"
     rf"release|image|bundle|pipeline|app)[\s_-]+){{0,3}}{_BUILT}[\s_-]*(?:id|no\.?|number|hash|sha)?[*_`]{{0,3}}\s*"
     rf"(?:[:=#]|\s|is|at|no\.?)[*_`#]{{0,3}}\s*[*_`\"']{{0,3}}{_REVISION}"
     rf"|version\s*[:=]?\s*v?{values.DAY}[-+.](?:{values.HASH}|\d{{2,}}))",
     re.IGNORECASE,
 )
-_BUILD_IN_BRACKETS = re.compile(
+_BUILD_IN_BRACKETS = LatePattern(
     rf"[(\[<]\s*(?:git\s+)?{_BUILT}\s*(?:id|no\.?|number)?\s*[:=#]?\s*{_REVISION}[^()\[\]<>]{{0,40}}[)\]>]",
     re.IGNORECASE,
 )
-_IDENTIFIED = re.compile(
+_IDENTIFIED = LatePattern(
     rf"^{_DECOR}((?:(?!use|send|pass|set|return|give|enter|try|see|call|quote|the\b|an?\b|each|every|"
     rf"0{{8}})[\w-]+\s+){{0,2}}"
     r"(?:(?:session|request|trace|run|correlation|conversation|job|deployment|instance|render|build|thread|"
@@ -294,29 +297,29 @@ _IDENTIFIED = re.compile(
     rf"{values.IDENTIFIER})",
     re.IGNORECASE,
 )
-_ALONE = re.compile(rf"{_DECOR}({values.MOMENT})[\s.*_`\"')\]>|-]*", re.IGNORECASE)
-_MOMENT = re.compile(values.MOMENT, re.IGNORECASE)
-_EVENT = re.compile(
+_ALONE = LatePattern(rf"{_DECOR}({values.MOMENT})[\s.*_`\"')\]>|-]*", re.IGNORECASE)
+_MOMENT = LatePattern(values.MOMENT, re.IGNORECASE)
+_EVENT = LatePattern(
     r"\b(?:start\w*|end\w*|open\w*|clos\w+|begin\w*|due|expir\w+|valid|deadline|sale|freeze|maintenance|window|"
     r"meeting|"
     r"event|happen\w*|incident|outage|launch\w*|releas\w+|until|from|since|between|epoch|is|was|are|were|will)\b",
     re.IGNORECASE,
 )
-_COUNTED = re.compile(
+_COUNTED = LatePattern(
     rf"^{_DECOR}((?:[a-z]+\s+){{1,4}}(?:so\s+far|until\s+now|to\s+date|this\s+session|in\s+this\s+session|remaining|"
     r"left)\s*[:=]\s*\d[\d,. ]{0,12})(?:\s?\w+)?[\s.*_)]*$",
     re.IGNORECASE,
 )
-_EXAMPLE = re.compile(
+_EXAMPLE = LatePattern(
     r"\b(?:e\.?g|examples?|instance|such as|looks?|like|formats?|formatted|samples?|illustrat\w+|assum\w+|suppos\w+|"
     r"pretend|imagine|if|when|whenever|unless|until|before|after|since|than|write|say|says|respond|reply|"
     r"replies|answer|"
     r"as in|template for|shaped|pattern|placeholder|not)\b",
     re.IGNORECASE,
 )
-_BOUNDARY = re.compile(r"[.;:!?]\s|[()\[\]|<>{}·•–—]|\s-\s|--|\*\*|^[\s#>*_-]+")
-_WORD = re.compile(r"[^\W\d_][\w']*")
-_CLOSING = re.compile(
+_BOUNDARY = LatePattern(r"[.;:!?]\s|[()\[\]|<>{}·•–—]|\s-\s|--|\*\*|^[\s#>*_-]+")
+_WORD = LatePattern(r"[^\W\d_][\w']*")
+_CLOSING = LatePattern(
     r"[.,;:\]|>·–—/(\[*-]|of\s+\d|(?:by|from|using|with|via|on|in|at|utc|and|build|rev|commit|for|"
     r"through)\b",
     re.IGNORECASE,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from jinja2 import Environment, nodes
 from jinja2.exceptions import TemplateSyntaxError
+from jinja2.lexer import TokenStream
 from jinja2.parser import Parser
 
 from agentcache.lint.agent_sources import AgentSources, SourceFile
-from agentcache.lint.positions import PlacingLexer, TextMap
+from agentcache.lint.positions import PlacingLexer, Tag, TextMap
+from agentcache.lint.tree_walk import all_below
 
 UNKNOWN_TAG = "agentcache.lint.unknown_tag"
 """Identifier of the `nodes.ExtensionAttribute` that an unknown tag's call has in place of a function."""
@@ -35,32 +37,52 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedTemplate:
-    """A template and its syntax tree, or the problem in its place."""
+    """A template and its syntax tree, or the problem in its place. tags: all of a template that has a tree."""
 
     file: SourceFile
     tree: nodes.Template | None
     problem: Problem | None
+    tags: tuple[Tag, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def blocks(self) -> tuple[nodes.Block, ...]:
         """All `{% block %}` of the template."""
-        return () if self.tree is None else tuple(self.tree.find_all(nodes.Block))
+        if self.tree is None or "block" not in self.file.text:
+            return ()
+        return tuple(all_below(self.tree, nodes.Block))
 
     @cached_property
     def extends(self) -> nodes.Extends | None:
         """The template's `{% extends %}`, if it has one."""
-        return None if self.tree is None else self.tree.find(nodes.Extends)
+        if self.tree is None or "extends" not in self.file.text:
+            return None
+        return next(all_below(self.tree, nodes.Extends), None)
 
     @cached_property
     def text_map(self) -> TextMap:
         """The text with its lines and tags, for places."""
-        return TextMap(self.file.text, ENVIRONMENT.lexer)
+        return TextMap(self.file.text, self.tags)
+
+
+class _PlacedStream(TokenStream):
+    """Tokens with offsets. tags: those that the parser has passed."""
+
+    def __init__(self, source: str, name: str | None, filename: str | None, state: str | None) -> None:
+        self.tags: list[Tag] = []
+        placed = _LEXER.placed(source, self.tags, name, filename, state)
+        super().__init__(_LEXER.wrap(placed, name, filename), name, filename)
 
 
 class _TolerantParser(Parser):
+    stream: _PlacedStream
+
     def __init__(self, environment: Environment, source: str, name: str | None, filename: str | None) -> None:
         super().__init__(environment, source, name, filename)
         self._closed = frozenset(_CLOSING.findall(source))
+
+    def parse(self) -> nodes.Template:
+        """Parse the template; nodes are not told their environment, which only running them needs."""
+        return nodes.Template(self.subparse(), lineno=1)
 
     def parse_statement(self) -> nodes.Node | list[nodes.Node]:
         """Parse a statement; an unknown one as a printed call or as its body."""
@@ -124,15 +146,14 @@ class _TolerantParser(Parser):
 class _TolerantEnvironment(Environment):
     """Jinja for reading only: nothing is ever rendered with it."""
 
-    @cached_property
-    def lexer(self) -> PlacingLexer:
-        return PlacingLexer(self)
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        return _TolerantParser(self, source, name, filename).parse()
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> _PlacedStream:
+        return _PlacedStream(source, name, filename, state)  # none of the extensions changes source or tokens
 
 
 ENVIRONMENT = _TolerantEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=_EXTENSIONS)
+_LEXER = PlacingLexer(ENVIRONMENT)
 
 
 def parse_sources(sources: AgentSources) -> Mapping[str, ParsedTemplate]:
@@ -142,13 +163,16 @@ def parse_sources(sources: AgentSources) -> Mapping[str, ParsedTemplate]:
     return {name: parse_file(file) for name, file in files.items()}
 
 
+@lru_cache(maxsize=512)
 def parse_file(file: SourceFile) -> ParsedTemplate:
-    """Return one template parsed."""
+    """Return one template parsed; those that many agents include are parsed once."""
     foreign = _other_engine(file)
     if foreign is not None:
         return ParsedTemplate(file=file, tree=None, problem=foreign)
     try:
-        return ParsedTemplate(file=file, tree=ENVIRONMENT.parse(file.text, file.name, file.path), problem=None)
+        parser = _TolerantParser(ENVIRONMENT, file.text, file.name, file.path)
+        tree = parser.parse()
+        return ParsedTemplate(file=file, tree=tree, problem=None, tags=tuple(parser.stream.tags))
     except TemplateSyntaxError as error:
         problem = Problem(line=int(error.lineno), message=str(error.message or "it does not parse").rstrip("."))
     except ValueError as error:  # a number of more digits than Python reads

@@ -13,6 +13,7 @@ from jinja2 import nodes
 
 from agentcache.lint.finding import Place
 from agentcache.lint.syntax import ParsedTemplate
+from agentcache.lint.tree_walk import all_below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +108,20 @@ class _Reader:
             yield from self._node(child, template, through)
 
     def _assign(self, target: nodes.Node, *, constant: bool) -> None:
-        for name in (target, *target.find_all(nodes.Name)):
+        for name in (target, *all_below(target, nodes.Name)):
             if isinstance(name, nodes.Name):
                 (self._constant.add if constant else self._constant.discard)(name.name)
 
     def _varies(self, node: nodes.Node) -> bool:
-        names = [node] if isinstance(node, nodes.Name) else node.find_all(nodes.Name)
+        names = [node] if isinstance(node, nodes.Name) else all_below(node, nodes.Name)
         return any(
             name.ctx == "load" and name.name not in self._constant and name.name not in _BUILTIN for name in names
         )
 
     def _macro_varies(self, node: nodes.Macro) -> bool:
         own = {argument.name for argument in node.args} | {"caller", "varargs", "kwargs"}
-        bound = {name.name for name in node.find_all(nodes.Name) if name.ctx in {"store", "param"}}
-        names = {name.name for part in node.body for name in part.find_all(nodes.Name) if name.ctx == "load"}
+        bound = {name.name for name in all_below(node, nodes.Name) if name.ctx in {"store", "param"}}
+        names = {name.name for part in node.body for name in all_below(part, nodes.Name) if name.ctx == "load"}
         return bool(names - own - bound - self._constant - _BUILTIN)
 
 
@@ -128,7 +129,7 @@ def _last_value(node: nodes.Node, template: ParsedTemplate) -> Place | None:
     """Return where the last value in a branch or loop is printed."""
     outputs = [
         part
-        for output in node.find_all(nodes.Output)
+        for output in all_below(node, nodes.Output)
         for part in output.nodes
         if not isinstance(part, nodes.TemplateData)
     ]

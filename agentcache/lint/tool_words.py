@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from agentcache.lint import stamp_values as values
+from agentcache.lint.late_patterns import LatePattern
 from agentcache.lint.stamps import stamp_in_sentence
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sections import Stability
@@ -87,7 +88,7 @@ def _identities(text: str, known: Speakers) -> Iterator[VolatileWords]:
             yield VolatileWords(kind=kind, start=match.start(), end=match.end(), proven=True)
 
 
-def _look(kind: str, *patterns: re.Pattern[str]) -> Callable[[str], Iterator[VolatileWords]]:
+def _look(kind: str, *patterns: LatePattern) -> Callable[[str], Iterator[VolatileWords]]:
     def look(text: str) -> Iterator[VolatileWords]:
         for pattern in patterns:
             for match in pattern.finditer(text):
@@ -119,30 +120,30 @@ def _shown(text: str, at: int) -> bool:
 
 
 _NAME = 4
-_PERSONAL = re.compile(
+_PERSONAL = LatePattern(
     r"user|customer|client|person|name|e?mail|account|tenant|owner|operator|analyst|engineer|author|member|patient"
     r"|session|request|trace|conversation|thread",
     re.IGNORECASE,
 )
-_PERSON = re.compile(r"[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}|[\w.+-]+@[\w-]+\.[\w.]+")
-_EXPRESSION = re.compile(r"\{\{.{1,300}?\}\}|\{%.{1,300}?%\}|<%=?.{1,300}?%>|\$\{[\w.]{1,80}\}", re.DOTALL)
-_FORMAT_FIELD = re.compile(
+_PERSON = LatePattern(r"[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}|[\w.+-]+@[\w-]+\.[\w.]+")
+_EXPRESSION = LatePattern(r"\{\{.{1,300}?\}\}|\{%.{1,300}?%\}|<%=?.{1,300}?%>|\$\{[\w.]{1,80}\}", re.DOTALL)
+_FORMAT_FIELD = LatePattern(
     r"(?<!\{)\{([A-Za-z_]\w*)(?:[.!:\[][^{}]{0,40})?\}(?!\})|%\(([A-Za-z_]\w*)\)[sdrf]|\$([a-z_]\w*)\b"
 )
-_NAMES = re.compile(r"[A-Za-z_]\w*")
-_EXAMPLE = re.compile(
+_NAMES = LatePattern(r"[A-Za-z_]\w*")
+_EXAMPLE = LatePattern(
     r"\b(?:e\.?g|examples?|instance|such as|looks?|like|formats?|samples?|illustrat\w+|defaults?(?: to)?|pattern|"
     r"placeholder)\b",
     re.IGNORECASE,
 )
-_LIMIT = re.compile(
+_LIMIT = LatePattern(
     r"\b(?:at (?:most|least)|up to|no more|not more|more than|fewer than|less than|max(?:imum)?|min(?:imum)?|"
     r"limit(?:ed|s)?|"
     r"only|per|every|each|once|within|exactly|allows?|can be|may be|must be|should be|if|when|until|after|"
     r"before|or)\b",
     re.IGNORECASE,
 )
-_ABILITY = re.compile(
+_ABILITY = LatePattern(
     r"support|accept|allow|return|handle|limit|require|cover|offer|understand|"
     r"version",
     re.IGNORECASE,
@@ -161,41 +162,41 @@ _NUMBER = r"\d[\d,._]{0,11}"
 
 _paths = _look(
     "a path of one machine",
-    re.compile(
+    LatePattern(
         r"(?:/private)?(?:/var)?/(?:tmp|temp|run|shm)(?:/[\w.-]{1,60}){0,4}?/?"
         r"(?:tmp[_.-]?(?=[a-z_]{0,12}[0-9])\w{5,}|tmp(?=[A-Za-z]{0,12}[A-Z])\w{6,}|tmp[a-z_]{8}\b|[\w-]{0,24}"
         rf"(?:{values.UUID}|{values.HASH}|[-_.](?=[a-zA-Z]{{0,12}}\d)[a-zA-Z0-9]{{5,}}|\d{{3,}}))[\w./-]*"
     ),
-    re.compile(r"/tmp/tmp\w{4,}[\w./-]*|/tmp/\w*[.-][A-Za-z0-9]{6,}\b[\w./-]*"),
-    re.compile(r"/var/folders/[\w+/.-]{4,}|/proc/\d+\b|/run/user/\d+[\w./-]*|/pytest-\d+[\w./-]*"),
-    re.compile(
+    LatePattern(r"/tmp/tmp\w{4,}[\w./-]*|/tmp/\w*[.-][A-Za-z0-9]{6,}\b[\w./-]*"),
+    LatePattern(r"/var/folders/[\w+/.-]{4,}|/proc/\d+\b|/run/user/\d+[\w./-]*|/pytest-\d+[\w./-]*"),
+    LatePattern(
         r"(?:/home|/Users)/(?!(?:user|username|me|you|app|agent|ubuntu|sandbox|node|runner|work|"
         r"shared)\b)[\w.-]+[\w./-]*"
     ),
-    re.compile(r"[A-Za-z]:\\(?:Users\\(?!Public\b)[^\\\s]+|[\w\\]*Temp)\\?[^\s,;\"']*"),
-    re.compile(
+    LatePattern(r"[A-Za-z]:\\(?:Users\\(?!Public\b)[^\\\s]+|[\w\\]*Temp)\\?[^\s,;\"']*"),
+    LatePattern(
         r"(?:/[\w.-]+){1,6}/(?:sessions?|runs?|jobs?|workspaces?|conversations?|"
         r"requests?)[-_/](?=[a-z_-]{0,16}\d)[\w-]{3,}"
     ),
-    re.compile(
+    LatePattern(
         r"\b(?:current )?(?:working directory|cwd|cur(?:rent)? dir(?:ectory)?)\s*(?:is|:|=)\s*[`']?(?:/|"
         r"[A-Z]:\\)[\w./\\-]+",
         re.IGNORECASE,
     ),
-    re.compile(rf"(?:/[\w.-]+){{1,6}}/[\w-]{{0,20}}{values.UUID}[\w./-]*"),
+    LatePattern(rf"(?:/[\w.-]+){{1,6}}/[\w-]{{0,20}}{values.UUID}[\w./-]*"),
 )
 _hosts = _look(
     "a process or host",
-    re.compile(r"\b(?:pid|process(?: id)?|ppid)\s*(?:is|:|=|#)?\s*\d{2,7}\b", re.IGNORECASE),
-    re.compile(r"\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(?:3[3-9]|[45]\d|6[0-5])\d{3}\b"),
-    re.compile(r"\bport\s+(?:3[3-9]|[45]\d|6[0-5])\d{3}\b", re.IGNORECASE),
-    re.compile(
+    LatePattern(r"\b(?:pid|process(?: id)?|ppid)\s*(?:is|:|=|#)?\s*\d{2,7}\b", re.IGNORECASE),
+    LatePattern(r"\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(?:3[3-9]|[45]\d|6[0-5])\d{3}\b"),
+    LatePattern(r"\bport\s+(?:3[3-9]|[45]\d|6[0-5])\d{3}\b", re.IGNORECASE),
+    LatePattern(
         r"\bip-\d{1,3}(?:-\d{1,3}){3}\b[\w.-]*|\b(?:10|192\.168|172\.(?:1[6-9]|2\d|"
         r"3[01]))(?:\.\d{1,3}){2,3}\b(?!/)"
     ),
-    re.compile(r"(?<![\w.-])\w[\w-]{0,62}(?:\.[\w-]{1,63}){0,5}\.(?:internal|local|lan|localdomain|intranet)\b(?!/)"),
-    re.compile(r"\b[a-z][a-z0-9-]{1,40}-(?=[a-f0-9]{0,9}\d)[a-f0-9]{8,10}-[a-z0-9]{5}\b"),
-    re.compile(
+    LatePattern(r"(?<![\w.-])\w[\w-]{0,62}(?:\.[\w-]{1,63}){0,5}\.(?:internal|local|lan|localdomain|intranet)\b(?!/)"),
+    LatePattern(r"\b[a-z][a-z0-9-]{1,40}-(?=[a-f0-9]{0,9}\d)[a-f0-9]{8,10}-[a-z0-9]{5}\b"),
+    LatePattern(
         r"\b(?:host(?:name)?|node|pod|worker|replica|machine|server|container|instance|"
         r"runner)(?:\s*[:=]\s*|"
         r"\s+)[`']?(?=[a-z_.-]{0,30}\d)(?:[a-z]{1,20}[-_])+[a-z0-9]{1,20}(?:[-_.][a-z0-9]{1,20}){0,4}\b",
@@ -204,30 +205,30 @@ _hosts = _look(
 )
 _versions = _look(
     "the day of a version",
-    re.compile(
+    LatePattern(
         rf"\b(?:version|snapshot|build|revision|index|schema|state|copy|v)\s*(?:of|from|dated|:|as "
         rf"of)?\s*{values.MOMENT}",
         re.IGNORECASE,
     ),
-    re.compile(
+    LatePattern(
         rf"(?<!api )\b(?:build|snapshot|revision|index(?:ed)?|copy|dump|export|data)\s*(?:of|from|dated|"
         rf":|as of)?\s*{values.DAY}",
         re.IGNORECASE,
     ),
-    re.compile(rf"(?:^|[.;(\[]\s*)(?:version|v|rev)\s*[:.]?\s*{values.DAY}", re.IGNORECASE),
-    re.compile(rf"\((?:as of |v|version |updated )?{values.DAY}\)", re.IGNORECASE),
+    LatePattern(rf"(?:^|[.;(\[]\s*)(?:version|v|rev)\s*[:.]?\s*{values.DAY}", re.IGNORECASE),
+    LatePattern(rf"\((?:as of |v|version |updated )?{values.DAY}\)", re.IGNORECASE),
 )
 _moments = _look(
     "a moment",
-    re.compile(rf"(?<!before )(?<!after )(?<!since )(?<!until ){values.MOMENT}", re.IGNORECASE),
-    re.compile(rf"\b{values.WEEKDAY},?\s+{values.DAY}", re.IGNORECASE),
-    re.compile(rf"\bas of\s+(?:today,?\s+)?{values.DAY}", re.IGNORECASE),
-    re.compile(
+    LatePattern(rf"(?<!before )(?<!after )(?<!since )(?<!until ){values.MOMENT}", re.IGNORECASE),
+    LatePattern(rf"\b{values.WEEKDAY},?\s+{values.DAY}", re.IGNORECASE),
+    LatePattern(rf"\bas of\s+(?:today,?\s+)?{values.DAY}", re.IGNORECASE),
+    LatePattern(
         r"\b(?:limited|blocked|down|closed|unavailable|throttled|paused|"
         r"disabled)\s+until\s+\d{1,2}:\d{2}",
         re.IGNORECASE,
     ),
-    re.compile(
+    LatePattern(
         rf"\b(?:build|version|v|"
         rf"rev(?:ision)?)\s*[:#]?\s*v?\d+(?:\.\d+){{1,4}}[-+.]{values.HASH}",
         re.IGNORECASE,
@@ -235,7 +236,7 @@ _moments = _look(
 )
 _ids = _look(
     "an id of one run",
-    re.compile(
+    LatePattern(
         r"\b(?:session|request|trace|run|conversation|thread|job|correlation|instance|workspace|sandbox|container|"
         r"deployment|tenant|account|user|customer|build|commit|revision|sha|nonce|token)(?:[\s_-]*(?:id|key|"
         r"no\.?|number))?"
@@ -243,13 +244,13 @@ _ids = _look(
         rf"#?(?=[a-z-]{{0,6}}\d)[a-z0-9]{{1,6}}-[a-z0-9]{{3,20}}(?:-[a-z0-9]{{2,20}}){{0,3}}\b|[#(]\d{{3,}})",
         re.IGNORECASE,
     ),
-    re.compile(rf"{values.UUID}"),
-    re.compile(r"\b(?:sess|req|run|conv|trace|thread|msg|usr|toolu|job|cus)_(?=[a-zA-Z]{0,20}\d)[A-Za-z0-9]{5,40}\b"),
-    re.compile(r"\bbuild\s*(?:no\.?|number|:|#)?\s*\d{3,}\b(?! or (?:later|newer))", re.IGNORECASE),
+    LatePattern(rf"{values.UUID}"),
+    LatePattern(r"\b(?:sess|req|run|conv|trace|thread|msg|usr|toolu|job|cus)_(?=[a-zA-Z]{0,20}\d)[A-Za-z0-9]{5,40}\b"),
+    LatePattern(r"\bbuild\s*(?:no\.?|number|:|#)?\s*\d{3,}\b(?! or (?:later|newer))", re.IGNORECASE),
 )
 _served = _look(
     "whoever is served",
-    re.compile(
+    LatePattern(
         r"(?:(?i:on behalf of|behalf of|logged in as|signed in as|authenticated as|acting (?:as|for)|running as)|"
         r"[Cc]urrent user(?: is|:)|[Ll]ogged-in user(?: is|:)?|[Ff]or (?:user|customer|analyst|tenant|"
         r"account)(?: is|:)?|[Uu]ser:|[Oo]wner:|[Cc]ustomer:)"
@@ -259,7 +260,7 @@ _served = _look(
 )
 _git = _look(
     "the state of a repository",
-    re.compile(
+    LatePattern(
         r"\b(?:(?i:current|active|checked[- ]out) branch(?: is|:)?|Branch:|HEAD(?: is| at|:)|[Oo]n branch)\s*[`']?"
         r"(?:main\b|master\b|develop\b|trunk\b|(?=[\w.-]{0,40}[/\d-])[\w./-]{3,60})|"
         r"\b(?:at|HEAD at|commit)\s+[`']?(?=[0-9a-f]{0,39}[0-9])(?=[0-9a-f]{0,39}[a-f])[0-9a-f]{7,40}\b"
@@ -267,7 +268,7 @@ _git = _look(
 )
 _warnings = _look(
     "a note of the day",
-    re.compile(
+    LatePattern(
         r"\b(?:today(?! or| and|'s date (?:in|as))|right now|at the moment)\b[^.;]{0,60}\b(?:is|are|down|slow|"
         r"unavailable|degraded|closed|offline)\b"
         r"|\b(?:currently|temporarily) (?:down|degraded|slow|unavailable|offline|disabled|broken|"
@@ -277,7 +278,7 @@ _warnings = _look(
     ),
 )
 
-_LAST_CALL = re.compile(
+_LAST_CALL = LatePattern(
     rf"\b(?:last|previous) (?:call|run|request|query|search|use|result|attempt)\b[^.;]{{0,20}}?"
     rf"(?:took|returned|had|failed|found|was|at|:)\s[^.;]{{0,20}}?{_NUMBER}"
     rf"|\bso far\s*[:=]?\s*[$€£]?{_NUMBER}"
@@ -288,24 +289,24 @@ _LAST_CALL = re.compile(
     rf"(?:hours|minutes|days))\b",
     re.IGNORECASE,
 )
-_COUNT_SO_FAR = re.compile(rf"\b{_NUMBER}\s+(?:\w+\s+){{0,3}}?(?:\w+\s+)?{_SO_FAR}\b", re.IGNORECASE)
-_COUNT_LEFT = re.compile(
+_COUNT_SO_FAR = LatePattern(rf"\b{_NUMBER}\s+(?:\w+\s+){{0,3}}?(?:\w+\s+)?{_SO_FAR}\b", re.IGNORECASE)
+_COUNT_LEFT = LatePattern(
     rf"\b{_NUMBER}\s+(?:of\s+{_NUMBER}\s+)?(?:\w+\s+){{0,2}}?{_LEFT}\b"
     rf"|\b(?:remaining|left|quota|balance|budget|usage|used|calls?|count(?:er)?|queue length|backlog)"
     rf"(?:\s+(?:\w+\s+){{0,2}}?(?:remaining|left|so far|today|used))?\s*(?:[:=]|is|"
     rf"are)\s*\$?{_NUMBER}(?:\s*(?:of|/)\s*{_NUMBER})?",
     re.IGNORECASE,
 )
-_CALLED_TIMES = re.compile(
+_CALLED_TIMES = LatePattern(
     rf"\b(?:called|used|invoked|run|ran|queried|executed|tried|consulted|failed)\s+{_NUMBER}\s+{_UNIT}\b"
     rf"|\b(?:call|use|invocation|request|attempt|run|turn|step)\s+(?:number\s+|no\.?\s*|#)?{_NUMBER}\s+(?:of|"
     rf"/)\s+{_NUMBER}",
     re.IGNORECASE,
 )
-_COUNT_OF = re.compile(
+_COUNT_OF = LatePattern(
     rf"\b{_NUMBER}\s+(?:of|/|out of)\s+{_NUMBER}\s+(?:\w+\s+){{0,2}}?(?:used|consumed|spent|done)\b", re.IGNORECASE
 )
-_CURRENTLY = re.compile(
+_CURRENTLY = LatePattern(
     rf"\b(?:currently|right now|at the moment|at present|as of now|presently|"
     rf"now)\b,?\s+(?:\w+\s+){{0,4}}?{_NUMBER}\b(?!\.\w)"
     rf"|\b{_NUMBER}\s+(?:\w+\s+){{1,4}}?(?:currently|right now|at the moment|at present|online|waiting|queued|"

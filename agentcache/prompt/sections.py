@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, get_args
 
@@ -36,7 +37,7 @@ class Stability(StrEnum):
     TURN = "turn"
     """Other with every call; rendered into the newest user message, never into `system`."""
 
-    @property
+    @cached_property
     def rank(self) -> int:
         """Place in layer order: 0 for static, the most stable, to 3 for turn."""
         return tuple(Stability).index(self)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
+from agentcache.lint.tree_walk import all_below
+
 _GIVEN = frozenset({"loop", "caller", "varargs", "kwargs", "self", "super"})
 
 
@@ -35,7 +37,7 @@ def bound_in(tree: nodes.Template) -> frozenset[str]:
 
 def in_blocks(tree: nodes.Template) -> bool:
     """Tell whether a template is part of an inheritance, where what stands outside blocks is not put out."""
-    return next(tree.find_all((nodes.Extends, nodes.Block)), None) is not None
+    return next(all_below(tree, (nodes.Extends, nodes.Block)), None) is not None
 
 
 def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.Node]:
@@ -65,7 +67,7 @@ def _bound(statement: nodes.Node) -> Iterator[str]:
 
 def _local(statement: nodes.Node) -> Iterator[str]:
     """Yield the names that are bound inside a statement and nowhere else."""
-    for node in (statement, *statement.find_all(nodes.Node)):
+    for node in (statement, *all_below(statement, nodes.Node)):
         if isinstance(node, nodes.For):
             yield from _names(node.target)
         elif isinstance(node, nodes.With):
@@ -78,16 +80,16 @@ def _local(statement: nodes.Node) -> Iterator[str]:
 
 def _used(statement: nodes.Node) -> Iterator[str]:
     own = [statement] if isinstance(statement, nodes.Name) else []
-    yield from (name.name for name in (*own, *statement.find_all(nodes.Name)) if name.ctx == "load")
+    yield from (name.name for name in (*own, *all_below(statement, nodes.Name)) if name.ctx == "load")
 
 
 def _attributes_set(statement: nodes.Node) -> Iterator[str]:
     """Yield the names of namespaces that a statement changes and so needs, although it sets something of them."""
-    yield from (reference.name for reference in statement.find_all(nodes.NSRef))
+    yield from (reference.name for reference in all_below(statement, nodes.NSRef))
 
 
 def _names(target: nodes.Node) -> Iterator[str]:
     if isinstance(target, nodes.Name | nodes.NSRef):
         yield target.name
     for kind in (nodes.Name, nodes.NSRef):
-        yield from (found.name for found in target.find_all(kind) if isinstance(found, nodes.Name | nodes.NSRef))
+        yield from (found.name for found in all_below(target, kind) if isinstance(found, nodes.Name | nodes.NSRef))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.examination import Examination
@@ -36,7 +37,12 @@ class Page:
 
 def page_of(finding: Finding, examination: Examination) -> Page | None:
     """Return the page that a finding is on; `None` for what is no file of a section or inherits from a template."""
-    file = next((file for file in examination.sources.layers if file.path == finding.place.path), None)
+    return _page(finding.place.path, examination)
+
+
+@lru_cache(maxsize=8)  # most pages have several findings
+def _page(path: str, examination: Examination) -> Page | None:
+    file = next((file for file in examination.sources.layers if file.path == path), None)
     if file is None or folder_of(file) is None:
         return None
     tree = examination.parsed[file.name].tree

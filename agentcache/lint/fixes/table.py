@@ -55,16 +55,19 @@ TEAM_FIXES: Mapping[str, TeamFixer] = MappingProxyType(
 
 def with_fixes(findings: Iterable[Finding], examinations: Sequence[Examination]) -> Iterator[Finding]:
     """Yield the findings, each with the edits that mend it where there are some and it has none yet."""
+    by_agent: dict[str, list[Examination]] = {}
+    for examination in examinations:
+        by_agent.setdefault(examination.sources.agent, []).append(examination)
     for finding in findings:
-        fix = finding.edits or _fix(finding, examinations)
+        owners = examinations if finding.agent is None else by_agent.get(finding.agent, [])
+        fix = finding.edits or _fix(finding, owners, examinations)
         yield finding if fix is None else replace(finding, edits=fix)
 
 
-def _fix(finding: Finding, examinations: Sequence[Examination]) -> Fix | None:
+def _fix(finding: Finding, owners: Sequence[Examination], examinations: Sequence[Examination]) -> Fix | None:
     if finding.code in TEAM_FIXES:
         return TEAM_FIXES[finding.code](finding, examinations)
     if finding.code not in FIXES:
         return None
-    owners = [each for each in examinations if finding.agent in {None, each.sources.agent}]
     built = (FIXES[finding.code](finding, each) for each in owners if finding.place.path in texts_of([each.sources]))
     return next((fix for fix in built if fix is not None), None)

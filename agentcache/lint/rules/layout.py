@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from agentcache.lint.agent_sources import LayerFile
 from agentcache.lint.duplicates import Copy
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
@@ -13,7 +13,7 @@ from agentcache.lint.losses import in_words, never_read, read_for_nothing, rewri
 from agentcache.lint.prompt_tokens import PromptTokens
 from agentcache.lint.rules.found import found
 from agentcache.lint.rules.rule import Rule
-from agentcache.lint.text_flow import FlowPiece, pieces
+from agentcache.lint.text_flow import FlowPiece
 from agentcache.prompt.model_facts import ModelFacts, facts_for
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.token_estimate import text_tokens
@@ -58,7 +58,7 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
     shared = tokens.through(Stability.SEMI_STATIC)
     if shared >= minimum or not _layer_varies(examination, Stability.SESSION):
         return
-    movable = _movable(examination, Stability.SESSION, ())
+    movable = _movable_beside(examination, Stability.SESSION, ())
     if movable is None or shared + movable.tokens < minimum:
         loss = never_read(shared, tokens.facts)
         yield found(
@@ -74,9 +74,8 @@ def _below_minimum(examination: Examination) -> Iterator[Finding]:
 
 
 def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
-    twice = examination.copies
     for layer in (Stability.SEMI_STATIC, Stability.SESSION):
-        movable = _movable(examination, layer, twice)
+        movable = _movable(examination, layer)
         if movable is None:
             continue
         facts = _facts(examination)
@@ -99,10 +98,17 @@ def _static_after_volatile(examination: Examination) -> Iterator[Finding]:
         )
 
 
-def _movable(examination: Examination, layer: Stability, twice: Sequence[Copy]) -> Movable | None:
+@lru_cache(maxsize=4)  # two rules ask about the same agent, one after the other
+def _movable(examination: Examination, layer: Stability) -> Movable | None:
+    return _movable_beside(examination, layer, examination.copies)
+
+
+def _movable_beside(examination: Examination, layer: Stability, twice: Sequence[Copy]) -> Movable | None:
     """Return the text of a layer that is worth moving; text that stands elsewhere too is not counted."""
     facts = _facts(examination)
-    flow = [piece for file in examination.sources.layers if file.layer is layer for piece in _flow(examination, file)]
+    flow = [
+        piece for file in examination.sources.layers if file.layer is layer for piece in examination.pieces_of(file)
+    ]
     if not any(piece.text is None for piece in flow):
         return None  # a layer without values is the same for everybody, and read like any other
     total, first, values, before, texts = 0, None, list[Place](), list[Place](), list[str]()
@@ -144,18 +150,12 @@ def _beginning(run: Sequence[FlowPiece]) -> Place:
     return next((piece.place for piece in run if (piece.text or "").strip()), run[0].place)
 
 
-def _flow(examination: Examination, file: LayerFile) -> tuple[FlowPiece, ...]:
-    declared = examination.sources.variables
-    constant = {name for layer, named in declared.items() if layer.rank < file.layer.rank for name in named}
-    return pieces(examination.parsed[file.name], examination.parsed, constant)
-
-
 def _layer_varies(examination: Examination, layer: Stability) -> bool:
     return any(
         piece.text is None
         for file in examination.sources.layers
         if file.layer is layer
-        for piece in _flow(examination, file)
+        for piece in examination.pieces_of(file)
     )
 
 
@@ -179,7 +179,7 @@ def _duplicated(examination: Examination) -> Iterator[Finding]:
     misplaced = [
         run
         for layer in (Stability.SEMI_STATIC, Stability.SESSION)
-        if (movable := _movable(examination, layer, twice)) is not None
+        if (movable := _movable(examination, layer)) is not None
         for run in movable.runs
     ]
     for copy in twice:

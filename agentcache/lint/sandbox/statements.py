@@ -29,10 +29,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A parsed template and its path."""
+    """A parsed template, its path, and all of its blocks."""
 
     path: str
     template: nodes.Template
+    blocks: tuple[nodes.Block, ...]
 
 
 class _Signal(Enum):
@@ -63,7 +64,6 @@ class Interpreter:
         self._trees = trees
         self._values = expressions
         self._outermost = outermost
-        self._blocks: dict[str, list[nodes.Block]] = {}
 
     def render(self, name: str, variables: Scope, output: Output) -> None:
         """Add to `output` what a template prints. Raises `Exhausted` for one that does too much."""
@@ -76,10 +76,8 @@ class Interpreter:
         if tree is None:
             return
         self.meter.enter()
-        if name not in self._blocks:
-            self._blocks[name] = list(tree.template.find_all(nodes.Block))
         frame = _Frame(path=tree.path, root=root, blocks=blocks)
-        for block in self._blocks[name]:
+        for block in tree.blocks:
             blocks.setdefault(block.name, []).append((block, tree.path))
         if blocks:
             functions = {block: Function(shown=block, call=self._block_call(frame, block)) for block in blocks}

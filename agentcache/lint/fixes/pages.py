@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.examination import Examination
@@ -39,6 +40,17 @@ def page_of(finding: Finding, examination: Examination) -> Page | None:
     file = next((file for file in examination.sources.layers if file.path == finding.place.path), None)
     if file is None or folder_of(file) is None:
         return None
+    pages = _PAGES.setdefault(examination, {})
+    if file.path not in pages:
+        pages[file.path] = _page(file, examination)
+    return pages[file.path]
+
+
+_PAGES: WeakKeyDictionary[Examination, dict[str, Page | None]] = WeakKeyDictionary()
+"""Pages of examinations that are still at hand: a file is cut once and not for each finding in it."""
+
+
+def _page(file: LayerFile, examination: Examination) -> Page | None:
     tree = examination.parsed[file.name].tree
     paragraphs = paragraphs_of(file.text)
     if tree is None or paragraphs is None or in_blocks(tree):

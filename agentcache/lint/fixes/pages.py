@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -24,6 +25,8 @@ class Page:
     sources: AgentSources
     paragraphs: tuple[Paragraph, ...]
     names: tuple[Names, ...]
+    prints: tuple[tuple[Print, ...], ...]
+    """Where values that vary are shown in each paragraph, by what it includes or calls too."""
 
     def index_at(self, line: int | None) -> int | None:
         """Return which paragraph holds a line."""
@@ -56,20 +59,21 @@ def _page(file: LayerFile, examination: Examination) -> Page | None:
     if tree is None or paragraphs is None or in_blocks(tree):
         return None
     names = tuple(names_between(tree, each.first, each.last) for each in paragraphs)
-    return Page(file, examination.sources, paragraphs, names)
+    return Page(file, examination.sources, paragraphs, names, _prints_by_paragraph(file, paragraphs, examination))
 
 
-def prints_in(page: Page, index: int, examination: Examination) -> list[Print]:
-    """Return where values that vary are shown in a paragraph, by what it includes or calls too."""
-    paragraph, path = page.paragraphs[index], page.file.path
-    return [
-        each
-        for each in examination.prints
-        if any(
-            place.path == path and place.line is not None and paragraph.first <= place.line <= paragraph.last
-            for place in (each.place, *each.through)
-        )
-    ]
+def _prints_by_paragraph(
+    file: LayerFile, paragraphs: Sequence[Paragraph], examination: Examination
+) -> tuple[tuple[Print, ...], ...]:
+    ends = [each.last for each in paragraphs]
+    found: list[dict[Print, None]] = [{} for _ in paragraphs]
+    for each in examination.prints:
+        for place in (each.place, *each.through):
+            if place.path == file.path and place.line is not None:
+                index = bisect_left(ends, place.line)
+                if index < len(ends) and paragraphs[index].first <= place.line:
+                    found[index][each] = None
+    return tuple(map(tuple, found))
 
 
 def appended(page: Page, target: Stability, indices: Iterable[int], examination: Examination) -> Edit | None:

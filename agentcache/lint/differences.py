@@ -109,7 +109,8 @@ def _within_told(template: ParsedTemplate, told: Container[tuple[str, int | None
 
 
 def _last_line(node: nodes.Node) -> int:
-    return node.lineno + (node.data.count("\n") if isinstance(node, nodes.TemplateData) else 0)
+    line: int | None = node.lineno  # an operand of a comparison has none
+    return (line or 0) + (node.data.count("\n") if isinstance(node, nodes.TemplateData) else 0)
 
 
 def root_of(name: str) -> str:

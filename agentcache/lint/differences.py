@@ -100,16 +100,25 @@ def _within_told(template: ParsedTemplate, told: Container[tuple[str, int | None
     if template.tree is None:
         return
     path = template.file.path
-    blocks: Iterator[nodes.For | nodes.If] = template.tree.find_all((nodes.For, nodes.If))
-    for block in blocks:
-        head = block.iter if isinstance(block, nodes.For) else block.test
-        if (path, head.lineno) in told:
-            for line in range(head.lineno, max(map(_last_line, block.find_all(nodes.Node))) + 1):
-                yield path, line
+    for block in _statements(template.tree):
+        if isinstance(block, nodes.For | nodes.If):
+            head: int | None = (block.iter if isinstance(block, nodes.For) else block.test).lineno
+            if head is not None and (path, head) in told:
+                for line in range(head, max(map(_last_line, _statements(block))) + 1):
+                    yield path, line
+
+
+def _statements(root: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield a node, and the statements and texts in it; expressions may be nested too deep for a recursion."""
+    left = [root]
+    while left:
+        node = left.pop()
+        yield node
+        left += [child for child in node.iter_child_nodes() if isinstance(child, nodes.Stmt | nodes.TemplateData)]
 
 
 def _last_line(node: nodes.Node) -> int:
-    line: int | None = node.lineno  # an operand of a comparison has none
+    line: int | None = node.lineno
     return (line or 0) + (node.data.count("\n") if isinstance(node, nodes.TemplateData) else 0)
 
 

@@ -160,7 +160,7 @@ DEEP = {
     "nots": "{{ " + "not " * 10_000 + "1 }}",
     "ands": "{{ " + " and ".join(["1"] * 10_000) + " }}",
     "conditions": "{{ " + "1 if a else " * 10_000 + "2 }}",
-    "elifs": "{% if a %}" + "{% elif b %}" * 10_000 + "{% endif %}",
+    "elifs": "{% if a %}" + "{% elif b %}" * 2_000 + "{% endif %}",
     "a literal": "{{ '" + "a" * 2_000_000 + "'|upper|lower|title|indent }}",
     "a long number": "{{ " + "9" * 4_000 + " }}",
     "a longer number": "{{ " + "9" * 40_000 + " }}",

@@ -41,7 +41,17 @@ def in_blocks(tree: nodes.Template) -> bool:
 def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.Node]:
     for statement in tree.body:
         parts: Sequence[nodes.Node] = statement.nodes if isinstance(statement, nodes.Output) else (statement,)
-        yield from (part for part in parts if first <= part.lineno <= last and not isinstance(part, nodes.TemplateData))
+        for part in parts:
+            known: list[int | None] = [
+                part.lineno,
+                statement.lineno,
+                *(node.lineno for node in part.find_all(nodes.Node)),
+            ]
+            line = next(
+                (line for line in known if line is not None), first
+            )  # what an extension's tag makes may have none
+            if first <= line <= last and not isinstance(part, nodes.TemplateData):
+                yield part
 
 
 def _bound(statement: nodes.Node) -> Iterator[str]:

@@ -42,14 +42,9 @@ def _statements(tree: nodes.Template, first: int, last: int) -> Iterator[nodes.N
     for statement in tree.body:
         parts: Sequence[nodes.Node] = statement.nodes if isinstance(statement, nodes.Output) else (statement,)
         for part in parts:
-            known: list[int | None] = [
-                part.lineno,
-                statement.lineno,
-                *(node.lineno for node in part.find_all(nodes.Node)),
-            ]
-            line = next(
-                (line for line in known if line is not None), first
-            )  # what an extension's tag makes may have none
+            line: int | None = part.lineno or statement.lineno
+            if line is None:  # as of what an extension's tag makes: the first line in it counts
+                line = next((node.lineno for node in part.find_all(nodes.Node) if node.lineno), first)
             if first <= line <= last and not isinstance(part, nodes.TemplateData):
                 yield part
 

@@ -98,9 +98,7 @@ class LintRun:
     def __init__(self, task: LintTask) -> None:
         self._scopes = _Scopes(task)
         self.agents = tuple(
-            agent
-            for agent in read_agents(path for path in task.paths if not is_python_target(path))
-            if not all(self._scopes.excluded(file.path) for file in agent.layers)
+            read_agents((path for path in task.paths if not is_python_target(path)), pass_over=self._scopes.excluded)
         )
         self.python = lint_python(task.paths, importing=task.importing)
 

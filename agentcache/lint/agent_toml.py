@@ -20,6 +20,12 @@ from agentcache.prompt.sections import Stability
 
 _KEYS = ("model", "variables", "types", "environment")
 _LAYERS = tuple(layer.value for layer in Stability)
+_TYPES = (
+    *("set", "frozenset", "dict:unordered", "datetime", "date", "time", "object"),
+    *("str", "int", "float", "bool", "list", "tuple", "dict"),
+)
+"""Those of the first line matter to rules. The others say what the example shows too, and do no harm."""
+_TYPE = re.compile(rf"(?:(?:list|tuple|set|frozenset)\[)*(?:{'|'.join(map(re.escape, _TYPES))})\]*")
 _OFFERS = ("globals", "filters", "extensions")
 
 
@@ -90,6 +96,11 @@ def _types(file: SourceFile, document: Mapping[str, object]) -> dict[str, str]:
     wrong = next((name for name, kind in types.items() if not isinstance(kind, str)), None)
     if wrong is not None:
         raise _wrong(file, wrong, f"types.{wrong} is no text; write the name of a type in quotes")
+    for name, kind in types.items():
+        if not _TYPE.fullmatch(str(kind)):
+            close = get_close_matches(str(kind), _TYPES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_TYPES)}, and list[...] of one"
+            raise _wrong(file, name, f"types.{name} is the unknown type {kind}; {hint}")
     return {name: str(kind) for name, kind in types.items()}
 
 

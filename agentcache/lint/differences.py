@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal, TypeAlias
 
+from jinja2 import nodes
+
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
 from agentcache.lint.meanings import variable_meaning
@@ -74,12 +76,14 @@ def overlooked(
 ) -> tuple[Print, ...]:
     """Return a print for each variable that changes a section's text though no print says so, at its first line.
 
-    A line that a print is about is told of once, whatever else is in it. Orders and locales are left to the flow: a
+    A line that a print is about is told of once, whatever else is in it, and a loop or a condition that one is about
+    with all that is in it. Orders and locales are left to the flow: a
     filter that settles them cannot be run here when it is the author's own.
     """
     prints = tuple(prints)
     known = {(found.section, root_of(origin.name)) for found in prints for origin in found.origins}
     told = {(place.path, place.line) for found in prints for place in (found.place, *found.through)}
+    told |= {line for template in parsed.values() for line in _within_told(template, told)}
     first: dict[tuple[str, str], Difference] = {}
     for difference in differing_places(sources, parsed, layers, known):
         if difference.cause not in _SETTLED_BY_FILTERS:
@@ -89,6 +93,33 @@ def overlooked(
         for difference in first.values()
         if (difference.place.path, difference.place.line) not in told
     )
+
+
+def _within_told(template: ParsedTemplate, told: Container[tuple[str, int | None]]) -> Iterator[tuple[str, int]]:
+    """Yield the lines of loops and conditions whose first line is told of already."""
+    if template.tree is None:
+        return
+    path = template.file.path
+    for block in _statements(template.tree):
+        if isinstance(block, nodes.For | nodes.If):
+            head: int | None = (block.iter if isinstance(block, nodes.For) else block.test).lineno
+            if head is not None and (path, head) in told:
+                for line in range(head, max(map(_last_line, _statements(block))) + 1):
+                    yield path, line
+
+
+def _statements(root: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield a node, and the statements and texts in it; expressions may be nested too deep for a recursion."""
+    left = [root]
+    while left:
+        node = left.pop()
+        yield node
+        left += [child for child in node.iter_child_nodes() if isinstance(child, nodes.Stmt | nodes.TemplateData)]
+
+
+def _last_line(node: nodes.Node) -> int:
+    line: int | None = node.lineno
+    return (line or 0) + (node.data.count("\n") if isinstance(node, nodes.TemplateData) else 0)
 
 
 def root_of(name: str) -> str:

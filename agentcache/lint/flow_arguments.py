@@ -51,5 +51,5 @@ class Arguments:
 
 
 def _identity(value: Value) -> tuple[object, ...]:
-    literal = repr(value.example) if value.constant else value.root
+    literal = (type(value.example), value.example) if value.constant else value.root
     return value.data, value.decided, value.order, value.opaque, value.target, literal

@@ -23,6 +23,11 @@ from agentcache.lint.values import NONE, NOTHING, Value, joined
 
 _ALWAYS_TRUE = frozenset({OriginKind.CLOCK, OriginKind.DATE, OriginKind.ID})
 
+_CHARACTERS_A_STEP = 1000
+"""A text put together costs a step for each of these: doubled again and again it would fill the memory."""
+_MOST_BITS = 4096
+"""Python writes no number as text that is much longer; templates can hold one in hexadecimal."""
+
 
 class TooMuch(Exception):
     """A template makes more work than any prompt does."""
@@ -65,9 +70,9 @@ class Expressions(ABC):
         self.step()
         return _rule_of(type(node))(self, node)
 
-    def step(self) -> None:
-        """Count one piece of work. Raises `TooMuch` when the template has used its steps up."""
-        self._steps_left -= 1
+    def step(self, count: int = 1) -> None:
+        """Count pieces of work. Raises `TooMuch` when the template has used its steps up."""
+        self._steps_left -= count
         if self._steps_left < 0:
             raise TooMuch
 
@@ -92,6 +97,8 @@ class Expressions(ABC):
 
     @_of.register
     def _constant(self, node: nodes.Const) -> Value:
+        if isinstance(node.value, int) and node.value.bit_length() > _MOST_BITS:
+            return NOTHING
         return Value(constant=True, example=node.value)
 
     @_of.register
@@ -182,7 +189,9 @@ class Expressions(ABC):
     def _concatenation(self, node: nodes.Concat) -> Value:
         values = self.all_of(node.nodes)
         if all(value.constant for value in values):
-            return Value(constant=True, example="".join(str(value.example) for value in values))
+            texts = [str(value.example) for value in values]
+            self.step(1 + sum(map(len, texts)) // _CHARACTERS_A_STEP)
+            return Value(constant=True, example="".join(texts))
         return NOTHING.as_text(values)
 
     @_of.register

@@ -70,6 +70,15 @@ class Scoped(Expressions):
             self._scopes.pop()
 
     @contextmanager
+    def _among(self, scopes: Iterable[Scope]) -> Iterator[Scope]:
+        """Walk with other scopes than those around, and a new one within them, which is given."""
+        outer, self._scopes = self._scopes, [*scopes, {}]
+        try:
+            yield self._scopes[-1]
+        finally:
+            self._scopes = outer
+
+    @contextmanager
     def _deciding(self, content: Traces) -> Iterator[None]:
         around, self._under = self._under, self._under | content
         try:

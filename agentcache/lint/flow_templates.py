@@ -104,10 +104,8 @@ class Templates(Scoped):
             return {}
         shown = self._brought or self._shown(node.template, "include")
         around = self._scopes if node.with_context else []
-        outer, self._scopes = self._scopes, [*around, {}]
-        with self._inside(imported, shown), self._own_blocks():
+        with self._among(around) as exports, self._inside(imported, shown), self._own_blocks():
             self._quietly(imported.tree.body)
-        exports, self._scopes = self._scopes[-1], outer
         return exports
 
     def _called(self, macro: Macro, arguments: Arguments) -> Value:
@@ -125,13 +123,15 @@ class Templates(Scoped):
 
     def _macro_result(self, macro: Macro, arguments: Arguments, caller: Value | None) -> Value:
         given = frozenset().union(*(argument.shown for argument in arguments.all))
-        outer, self._scopes = self._scopes, [*macro.scopes, {}]
-        with self._inside(macro.template, macro.brought), self.notes.captured() as captured:
+        with (
+            self._among(macro.scopes) as scope,
+            self._inside(macro.template, macro.brought),
+            self.notes.captured() as captured,
+        ):
             self._bind_arguments(macro.node, arguments)
             if caller is not None:
-                self._scopes[-1]["caller"] = caller
+                scope["caller"] = caller
             self.run(macro.node.body)
-        self._scopes = outer
         return captured.value(placed=True, given=given, brought=macro.brought)
 
     def _bind_arguments(self, node: nodes.Macro | nodes.CallBlock, arguments: Arguments) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from agentcache.lint.agent_sources import AgentSources
+from agentcache.lint.codes import UNREADABLE
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Confidence, Finding, Place
 from agentcache.lint.fixes.table import with_fixes
 from agentcache.lint.rules import RULES
 from agentcache.lint.rules.rule import Rule
 from agentcache.lint.sharing import team_findings
-
-UNREADABLE = "PC000"
-"""Code of a template that does not parse. Not in the catalogue: no traffic shows it, and it cannot be left out."""
+from agentcache.lint.syntax import Problem
 
 
 def lint(agents: Sequence[AgentSources], rules: Mapping[str, Rule] = RULES) -> tuple[Finding, ...]:
@@ -34,6 +33,7 @@ def lint(agents: Sequence[AgentSources], rules: Mapping[str, Rule] = RULES) -> t
 
 def _findings(examination: Examination, rules: Mapping[str, Rule]) -> Iterator[Finding]:
     yield from _unreadable(examination)
+    yield from _unreadable_tools(examination)
     yield from _unfinished(examination)
     for rule in rules.values():
         if rule.check is not None:
@@ -53,6 +53,21 @@ def _unreadable(examination: Examination) -> Iterator[Finding]:
                 fix="mend the syntax; nothing else in this file was looked at",
                 agent=examination.sources.agent,
             )
+
+
+def _unreadable_tools(examination: Examination) -> Iterator[Finding]:
+    problem, file = examination.tools, examination.sources.tools
+    if isinstance(problem, Problem) and file is not None:
+        yield Finding(
+            code=UNREADABLE,
+            name="unreadable-template",
+            severity="error",
+            confidence=Confidence.CERTAIN,
+            place=Place(path=file.path, line=problem.line),
+            message=f"the tools cannot be read: {problem.message}",
+            fix="mend the JSON; nothing else in this file was looked at",
+            agent=examination.sources.agent,
+        )
 
 
 def _unfinished(examination: Examination) -> Iterator[Finding]:

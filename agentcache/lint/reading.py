@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +26,9 @@ _PASSED_OVER = {"node_modules", "__pycache__", "venv", "site-packages"}
 _EXACT = re.compile(r"(static|semi_static|session|turn)([._-]?\d\w*)?\.j2")
 
 
-def read_agents(paths: Iterable[_PathLike]) -> list[AgentSources]:
+def read_agents(
+    paths: Iterable[_PathLike], *, pass_over: Callable[[str], bool] = lambda path: False
+) -> list[AgentSources]:
     """Return every agent whose prompt directory is among the paths or below them, each once, in order of paths.
 
     A directory that holds a layer file (`static*.j2`, `semi_static*.j2`, `session*.j2`, `turn*.j2`) is a prompt
@@ -36,6 +38,9 @@ def read_agents(paths: Iterable[_PathLike]) -> list[AgentSources]:
     stand for their directory. Hidden directories and installed packages are passed over; links are followed, but never
     around in a circle.
 
+    pass_over: tells of a layer file's path whether it is not wanted. An agent with no other layer file is not read,
+    so that nothing in its directory can be wrong.
+
     Raises `TargetError` for a path that is not there, a file that cannot be read or is no UTF-8, and an agent.toml
     that cannot be used.
     """
@@ -43,7 +48,7 @@ def read_agents(paths: Iterable[_PathLike]) -> list[AgentSources]:
     for path in map(Path, paths):
         for root, only in _targets(path):
             key = os.path.realpath(root / only) if only else os.path.realpath(root)
-            if key not in agents:
+            if key not in agents and not all(pass_over((root / name).as_posix()) for name in _sections(root, only)):
                 agents[key] = read_agent(root, only=only)
     return list(agents.values())
 
@@ -70,6 +75,13 @@ def read_agent(root: Path, *, only: str | None = None) -> AgentSources:
         offered=declared.offered,
         complete=declaration is not None,
     )
+
+
+def _sections(root: Path, only: str | None) -> list[str]:
+    """Return the names of an agent's layer files."""
+    if only is not None:
+        return [only]
+    return [entry.name for entry in _entries(root) if entry.name.endswith(_SUFFIX) and _layer(entry.name)]
 
 
 def _includes(root: Path, files: Mapping[str, SourceFile]) -> dict[str, SourceFile]:

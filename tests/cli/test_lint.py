@@ -134,6 +134,18 @@ def test_patterns_of_paths_are_those_of_the_settings_folder(cli: Cli, monkeypatc
     assert cli("lint", "..").stdout == "1 prompt: nothing found\n"
 
 
+def test_what_is_excluded_is_not_read_and_so_never_broken(cli: Cli) -> None:
+    write(Path("prompts/clock/agent.toml"), "model = \n")
+    assert cli("lint").exit_code == 2
+    write(Path("pyproject.toml"), '[tool.agentcache.lint]\nexclude = ["clock"]\n')
+    assert cli("lint").exit_code == 0
+
+
+def test_tools_that_cannot_be_read_are_told_of_whatever_is_looked_for(cli: Cli) -> None:
+    write(Path("prompts/clock/tools.json"), "[{]\n")
+    assert found(cli("lint", "--select", "PC014", "--format", "json")) == [("PC000", "prompts/clock/tools.json", 1)]
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

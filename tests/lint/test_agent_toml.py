@@ -37,6 +37,8 @@ def test_dates_tell_their_type_themselves():
         ("[colours]\n", r"line 1: unknown key colours; known are model"),
         ("model = 3\n", "line 1: model is a int"),
         ("[types]\ntags = 3\n", r"line 2: types\.tags is no text"),
+        ('[types]\ntags = "sett"\n', r"line 2: types\.tags is the unknown type sett; did you mean set\?"),
+        ('[types]\n"user.tags" = "heap"\n', r"line 2: types\.user\.tags is the unknown type heap; known are set, "),
         ('[environment]\nglobals = "now"\n', r"line 2: environment\.globals is no list of names"),
         ("variables = 3\n", "line 1: variables is a int"),
         ("model = \n", "line 1: this is no TOML"),
@@ -45,3 +47,8 @@ def test_dates_tell_their_type_themselves():
 def test_what_cannot_be_meant_is_refused_with_its_line(text, said):
     with pytest.raises(TargetError, match=said):
         read(text)
+
+
+@pytest.mark.parametrize("kind", ["set", "dict:unordered", "object", "list[object]", "list[set]", "list"])
+def test_a_known_type_is_kept(kind):
+    assert read(f'[types]\ntags = "{kind}"\n').types == {"tags": kind}

@@ -39,3 +39,18 @@ def test_the_right_code_is_told_at_the_right_line_and_clean_directories_raise_no
     assert total.precision >= 0.97, total.mistakes
     assert total.alarms == 0, total.mistakes
     assert total.clean > 10
+
+
+def test_nothing_is_told_beyond_the_labels_so_that_no_cause_is_told_twice(accuracy: ModuleType) -> None:
+    """Not even what the labels call acceptable: one mistake has one code at one place."""
+    cases = [accuracy.read_case(path.parent) for path in sorted(CORPUS.glob("*/expected.json"))]
+
+    beyond = [
+        (case.name, finding.code, finding.place.line)
+        for case in cases
+        for finding in case.findings
+        if finding.code not in case.labels or not case.located(finding)
+    ]
+
+    assert len(cases) > 10
+    assert beyond == []

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from jinja2 import nodes
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
-from agentcache.lint.linting import UNREADABLE, lint
+from agentcache.lint.codes import UNREADABLE
+from agentcache.lint.linting import lint
 from agentcache.lint.syntax import parse_file
 from agentcache.prompt.sections import Stability
 

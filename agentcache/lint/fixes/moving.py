@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Finding, Fix
-from agentcache.lint.fixes.pages import Page, appended, page_of, prints_in, removed
+from agentcache.lint.fixes.pages import Page, appended, page_of, removed
 from agentcache.lint.fixes.paragraphs import Paragraph
 from agentcache.lint.fixes.value_layers import layer_of_name, layer_of_prints
 from agentcache.prompt.sections import Stability
@@ -30,9 +30,9 @@ def move_paragraph(finding: Finding, examination: Examination) -> Fix | None:
     if index is None or _too_much(page.paragraphs[index], finding.place.line):
         return None
     moved = _together(page, index)
-    if moved is None or _stable_words(page, moved, examination) > MOST_STABLE_WORDS:
+    if moved is None or _stable_words(page, moved) > MOST_STABLE_WORDS:
         return None
-    target = _target(page, moved, examination)
+    target = _target(page, moved)
     if target is None or target.rank <= page.file.layer.rank:
         return None
     return _fix(page, moved, target, examination)
@@ -76,9 +76,9 @@ class _Moved:
     copied: tuple[int, ...]
 
 
-def _stable_words(page: Page, moved: _Moved, examination: Examination) -> int:
+def _stable_words(page: Page, moved: _Moved) -> int:
     """Count the words of the lines that would move although nothing in them changes."""
-    changing = {each.place.line for index in moved.moving for each in prints_in(page, index, examination)}
+    changing = {each.place.line for index in moved.moving for each in page.prints[index]}
     return sum(
         len(line.split())
         for index in moved.moving
@@ -109,9 +109,9 @@ def _only_binds(page: Page, index: int) -> bool:
     )
 
 
-def _target(page: Page, moved: _Moved, examination: Examination) -> Stability | None:
+def _target(page: Page, moved: _Moved) -> Stability | None:
     """Return the layer that all values of the paragraphs need; `None` when that is not known."""
-    found = [layer_of_prints(prints_in(page, index, examination)) for index in moved.moving]
+    found = [layer_of_prints(page.prints[index]) for index in moved.moving]
     known = [layer for layer in found if layer is not None]
     return max(known, key=lambda layer: layer.rank) if len(known) == len(found) else None
 

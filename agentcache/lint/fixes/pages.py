@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.examination import Examination
@@ -24,6 +25,8 @@ class Page:
     sources: AgentSources
     paragraphs: tuple[Paragraph, ...]
     names: tuple[Names, ...]
+    prints: tuple[tuple[Print, ...], ...]
+    """Where values that vary are shown in each paragraph, by what it includes or calls too."""
 
     def index_at(self, line: int | None) -> int | None:
         """Return which paragraph holds a line."""
@@ -37,33 +40,40 @@ class Page:
 
 def page_of(finding: Finding, examination: Examination) -> Page | None:
     """Return the page that a finding is on; `None` for what is no file of a section or inherits from a template."""
-    return _page(finding.place.path, examination)
-
-
-@lru_cache(maxsize=8)  # most pages have several findings
-def _page(path: str, examination: Examination) -> Page | None:
-    file = next((file for file in examination.sources.layers if file.path == path), None)
+    file = next((file for file in examination.sources.layers if file.path == finding.place.path), None)
     if file is None or folder_of(file) is None:
         return None
+    pages = _PAGES.setdefault(examination, {})
+    if file.path not in pages:
+        pages[file.path] = _page(file, examination)
+    return pages[file.path]
+
+
+_PAGES: WeakKeyDictionary[Examination, dict[str, Page | None]] = WeakKeyDictionary()
+"""Pages of examinations that are still at hand: a file is cut once and not for each finding in it."""
+
+
+def _page(file: LayerFile, examination: Examination) -> Page | None:
     tree = examination.parsed[file.name].tree
     paragraphs = paragraphs_of(file.text)
     if tree is None or paragraphs is None or in_blocks(tree):
         return None
     names = tuple(names_between(tree, each.first, each.last) for each in paragraphs)
-    return Page(file, examination.sources, paragraphs, names)
+    return Page(file, examination.sources, paragraphs, names, _prints_by_paragraph(file, paragraphs, examination))
 
 
-def prints_in(page: Page, index: int, examination: Examination) -> list[Print]:
-    """Return where values that vary are shown in a paragraph, by what it includes or calls too."""
-    paragraph, path = page.paragraphs[index], page.file.path
-    return [
-        each
-        for each in examination.prints
-        if any(
-            place.path == path and place.line is not None and paragraph.first <= place.line <= paragraph.last
-            for place in (each.place, *each.through)
-        )
-    ]
+def _prints_by_paragraph(
+    file: LayerFile, paragraphs: Sequence[Paragraph], examination: Examination
+) -> tuple[tuple[Print, ...], ...]:
+    ends = [each.last for each in paragraphs]
+    found: list[dict[Print, None]] = [{} for _ in paragraphs]
+    for each in examination.prints:
+        for place in (each.place, *each.through):
+            if place.path == file.path and place.line is not None:
+                index = bisect_left(ends, place.line)
+                if index < len(ends) and paragraphs[index].first <= place.line:
+                    found[index][each] = None
+    return tuple(map(tuple, found))
 
 
 def appended(page: Page, target: Stability, indices: Iterable[int], examination: Examination) -> Edit | None:

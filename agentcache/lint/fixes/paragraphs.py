@@ -57,7 +57,14 @@ def paragraphs_of(template: str) -> tuple[Paragraph, ...] | None:
     elements = _open_elements(template, lines)
     if open_fence is not None:
         elements[open_fence + 1 :] = [1] * (len(lines) - open_fence)
-    return tuple(_paragraph(template, pieces, lines[first : last + 1], first, elements) for first, last in runs)
+    marks = [piece for piece in pieces if piece.kind is not PieceKind.TEXT]
+    starts = [piece.start for piece in marks]
+    paragraphs = []
+    for first, last in runs:
+        begin, end = (bisect_left(starts, at) for at in (lines[first][0], lines[last][1]))
+        near = marks[max(0, begin - 1) : end + 1]
+        paragraphs.append(_paragraph(template, near, lines[first : last + 1], first, elements))
+    return tuple(paragraphs)
 
 
 def _lines(template: str) -> list[tuple[int, int]]:
@@ -135,12 +142,12 @@ def _open_elements(template: str, lines: list[tuple[int, int]]) -> list[int]:
 
 
 def _paragraph(
-    template: str, pieces: tuple[Piece, ...], lines: list[tuple[int, int]], first: int, elements: list[int]
+    template: str, marks: list[Piece], lines: list[tuple[int, int]], first: int, elements: list[int]
 ) -> Paragraph:
+    """Return the paragraph of these lines. marks: the pieces in it that are no text, and those next to it."""
     start, end = lines[0][0], lines[-1][1]
     text = template[start:end]
     heading = _HEADING.match(text) if len(lines) == 1 else None
-    marks = [piece for piece in pieces if piece.kind is not PieceKind.TEXT]
     open_ended = _open_ended(template, marks, start, end)
     return Paragraph(
         first=first + 1,

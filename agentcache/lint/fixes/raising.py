@@ -6,7 +6,7 @@ import re
 
 from agentcache.lint.examination import Examination
 from agentcache.lint.finding import Edit, Finding, Fix
-from agentcache.lint.fixes.pages import Page, appended, page_of, prints_in, removed
+from agentcache.lint.fixes.pages import Page, appended, page_of, removed
 from agentcache.lint.fixes.paragraphs import Paragraph, paragraphs_of
 from agentcache.lint.fixes.value_layers import layer_of_name, layer_of_prints
 from agentcache.prompt.sections import Stability
@@ -47,7 +47,7 @@ def _stable(page: Page, index: int, examination: Examination) -> Stability | Non
     if paragraph.within or paragraph.glued or names.binds or names.needs & bound:
         return None
     layers = [layer_of_name(page.sources, name) for name in names.needs]
-    layers.append(layer_of_prints(prints_in(page, index, examination)))
+    layers.append(layer_of_prints(page.prints[index]))
     known = [layer for layer in layers if layer is not None]
     if len(known) < len(layers):
         return None

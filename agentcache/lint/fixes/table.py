@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -53,14 +54,22 @@ TEAM_FIXES: Mapping[str, TeamFixer] = MappingProxyType(
 )
 
 
+MOST_IN_A_FILE = 200
+"""Findings of one file for which edits are looked for; the others have their turn once these are mended."""
+
+
 def with_fixes(findings: Iterable[Finding], examinations: Sequence[Examination]) -> Iterator[Finding]:
     """Yield the findings, each with the edits that mend it where there are some and it has none yet."""
     by_agent: dict[str, list[Examination]] = {}
     for examination in examinations:
         by_agent.setdefault(examination.sources.agent, []).append(examination)
+    tried = Counter[str]()
     for finding in findings:
-        owners = examinations if finding.agent is None else by_agent.get(finding.agent, [])
-        fix = finding.edits or _fix(finding, owners, examinations)
+        fix = finding.edits
+        if fix is None and tried[finding.place.path] < MOST_IN_A_FILE:
+            owners = examinations if finding.agent is None else by_agent.get(finding.agent, [])
+            fix = _fix(finding, owners, examinations)
+            tried[finding.place.path] += 1
         yield finding if fix is None else replace(finding, edits=fix)
 
 

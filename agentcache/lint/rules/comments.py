@@ -13,8 +13,9 @@ _GUIDE = "docs/lint.md"
 RULES: tuple[Rule, ...] = (
     Rule(
         code=UNREADABLE,
-        what="A template does not parse. Tags, filters and tests that are unknown are no reason; a syntax error is.",
-        why="No other rule has looked at the file, so that it is clean says nothing. It cannot be left out by a"
+        what="A template or a tools.json does not parse, or a template makes more work than any prompt does. Tags, "
+        "filters and tests that are unknown are no reason; a syntax error is.",
+        why="No other rule has looked at the whole file, so that it is clean says nothing. It cannot be left out by a"
         " selection.",
         bad="{% if plan == 'pro' %}Be thorough.",
         good="{% if plan == 'pro' %}Be thorough.{% endif %}",

@@ -10,35 +10,17 @@ import re
 from collections.abc import Iterator
 
 from agentcache.lint.examination import Examination
-from agentcache.lint.finding import Confidence, Finding, Place
+from agentcache.lint.finding import Confidence, Finding
 from agentcache.lint.json_places import JsonNode
 from agentcache.lint.live_values import live_kind, live_value
 from agentcache.lint.losses import in_words, loss_behind
 from agentcache.lint.rules.found import found
 from agentcache.lint.rules.rule import Rule
-from agentcache.lint.syntax import Problem
 from agentcache.lint.tool_words import Speakers, speakers, volatile_words
 from agentcache.lint.tools_json import ToolEnum, ToolsText, ToolText, ToolWords
 
 
-def unreadable_tools(examination: Examination) -> Iterator[Finding]:
-    """Yield what is wrong with a file of tools that cannot be read: one finding, since nothing else is known."""
-    problem, file = examination.tools, examination.sources.tools
-    if isinstance(problem, Problem) and file is not None:
-        yield Finding(
-            code="PC000",
-            name="unreadable-template",
-            severity="error",
-            confidence=Confidence.CERTAIN,
-            place=Place(path=file.path, line=problem.line),
-            message=f"the tools cannot be read: {problem.message}",
-            fix="mend the JSON; nothing else in this file was looked at",
-            agent=examination.sources.agent,
-        )
-
-
 def _volatile_text(examination: Examination) -> Iterator[Finding]:
-    yield from unreadable_tools(examination)
     known = speakers(examination.sources.variables)
     for tools, tool in _tools(examination):
         for words in tool.words:

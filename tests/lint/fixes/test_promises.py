@@ -22,7 +22,7 @@ from tests.lint.fixes.prompt_directories import prompt_directories
 
 SHARED = Path(os.environ.get("AGENTCACHE_SHARED", Path(__file__).parents[4] / "shared"))
 CORPUS = SHARED / "lint-corpus" / "dev"
-DRAWN = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+DRAWN = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 needs_corpus = pytest.mark.skipif(
     not CORPUS.is_dir(), reason=f"{CORPUS} is not there; set AGENTCACHE_SHARED to the shared data"

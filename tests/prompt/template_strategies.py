@@ -130,6 +130,11 @@ def _nested(
     return statements[kind]()
 
 
+def alone() -> st.SearchStrategy[tuple[str, dict[str, str]]]:
+    """Draw a section's template that includes nothing, with no templates to include."""
+    return templates(includes=False).map(lambda body: (body, {}))
+
+
 @st.composite
 def prompts(draw) -> tuple[str, dict[str, str]]:
     """Draw a section's template and the templates that it may include."""

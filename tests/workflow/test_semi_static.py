@@ -149,7 +149,7 @@ async def test_a_rewrite_takes_in_what_amendments_said(stage):
         for news in ("sunny", "stormy", "spring", "spring"):
             await desk.ask(on, news)
         requests = on.emulator.requests
-    assert codes(on) == ["semi_static_appended", "semi_static_rewritten"]
+    assert codes(on) == ["prompt_mistake", "semi_static_appended", "semi_static_rewritten"]  # long text behind the news
     assert amendments(requests[2]) == []
     assert "spring" in requests[2]["system"][1]["text"]
     assert extends(requests[3], requests[2])

@@ -77,8 +77,8 @@ def test_the_pieces_are_the_text(prompt: tuple[str, dict[str, str]], values: dic
     assert all(each.site.line is not None for each in provenance.segments)  # nowhere is the template all that is known
 
 
-# Most drawn templates show nothing of the variable that changes. The same are drawn every time: it does not hold of all,
-# since where a filter changes a macro's output only the outer output is named (docs/explain.md).
+# Most drawn templates show nothing of the variable that changes. The same are drawn every time: it does not hold of
+# all, since where a filter changes a macro's output only the outer output is named (docs/explain.md).
 @settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(prompt=alone(), values=variables(WHOLE), name=st.sampled_from([*TEXTS, "flag", "items"]), data=st.data())
 def test_a_change_is_named_by_the_variable_that_made_it(

@@ -130,7 +130,7 @@ def finding(miss: Miss, kept: Kept = NOTHING_KEPT) -> JsonObject:
         "layer": miss.span.layer,
         "path": change.template if change else None,
         "line": change.line if change else None,
-        "column": 1 if change and change.line else None,
+        "column": None,
         "variables": list(change.variables) if change else [],
         "before": excerpt(seen.before) if seen else None,
         "after": excerpt(seen.after) if seen else None,

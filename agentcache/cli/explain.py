@@ -109,7 +109,7 @@ def _finding(item: Explanation, log: Path) -> JsonObject:
         "severity": item.severity,
         "path": change.template if change else str(log),
         "line": change.line if change else item.call + 1,
-        "column": 1,
+        "column": None,
         "agent": item.agent,
         "layer": item.layer,
         "message": item.message,

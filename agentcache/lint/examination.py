@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
-from agentcache.lint.differences import Difference, differing_places, overlooked
+from agentcache.lint.differences import overlooked
 from agentcache.lint.duplicates import Copy, copies
 from agentcache.lint.flow import Flow, flow_of
 from agentcache.lint.origins import Print
@@ -67,11 +67,6 @@ class Examination:
             return None
         complete = all(parsed.problem is None for parsed in self.parsed.values())
         return prompt_tokens(self.facts, self.tools, self.layers, complete=complete)
-
-    @cached_property
-    def differences(self) -> tuple[Difference, ...]:
-        """The lines of the prefix that another session, call, process or host changes (differences.py)."""
-        return differing_places(self.sources, self.parsed, self.layers)
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:

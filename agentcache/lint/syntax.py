@@ -104,12 +104,7 @@ class _TolerantParser(Parser):
         return (
             tag in known | {"print", "set", "with", *self.extensions}
             or tag.startswith("end")
-            or tag
-            in {
-                "elif",
-                "else",
-                "pluralize",
-            }
+            or tag in {"elif", "else", "pluralize"}
         )
 
     def _body(self, tag: str, line: int) -> nodes.Node:

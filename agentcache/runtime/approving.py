@@ -24,6 +24,7 @@ from agentcache.runtime.tools import Tool
 
 Verdict: TypeAlias = Decision | bool
 Approve: TypeAlias = Callable[[ApprovalRequest], Verdict | Awaitable[Verdict]]
+"""A function, plain or async, that decides: a bool, or a `Decision` with a reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ INTRODUCTION = """# Command line
 
 Made from the commands themselves by `make docs`; do not edit it.
 
-- Settings: an option goes over the environment (`AGENTCACHE_DB_URL`, `AGENTCACHE_MEMO_URL`), that over `[tool.agentcache]`
-  in the nearest `pyproject.toml`.
+- Settings: an option goes over the environment (`AGENTCACHE_DB_URL`, `AGENTCACHE_MEMO_URL`), that over
+  `[tool.agentcache]` in the nearest `pyproject.toml`.
 - Results go to stdout, progress, notices and errors to stderr; with `--json` stdout is one object and nothing else.
 - Exit codes: 0 done; 1 begun and ended without its result, or something was found; 2 nothing was run (usage, target,
   settings, declaration, key, database); 130 Ctrl-C. An error is one sentence; `AGENTCACHE_TRACEBACK=1` shows the

@@ -85,6 +85,11 @@ class View(TypedDict):
     prefix: Prefix
 
 
+def drawn(shown: str) -> str:
+    """Return the SVG of the first agent in what `agentcache show --format json` prints."""
+    return picture(json.loads(shown)["agents"][0])
+
+
 def picture(view: View) -> str:
     """Return the SVG of one agent's first request."""
     height, drawn = _rows(view["blocks"], {mark["where"]: mark for mark in view["plan"]["kept"]})
@@ -159,4 +164,4 @@ def _dollars(dollars: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(picture(json.load(sys.stdin)["agents"][0]))
+    sys.stdout.write(drawn(sys.stdin.read()))

@@ -24,6 +24,7 @@ LINE = 100
 Documented = griffe.Class | griffe.Function | griffe.Attribute | griffe.TypeAlias
 
 
+@cache
 def pages() -> Mapping[str, str]:
     """Return every page of the reference by its file name."""
     written = {f"{area.file}.md": "\n".join(_page(area)) for area in AREAS}
@@ -67,7 +68,7 @@ def _entry(found: Documented, name: str) -> Iterator[str]:
         yield from _class(found)
     elif isinstance(found, griffe.Function):
         yield _code("\n".join(_signature(each, name) for each in found.overloads or [found]))
-        yield from _prose(found, _names(found))
+        yield from _prose(found, names_of(found))
     else:
         yield _code(f"{name} = {found.value}")
         yield from _prose(found, ())
@@ -82,13 +83,15 @@ def _class(found: griffe.Class) -> Iterator[str]:
     yield from _prose(found, [*known, *fields])
     told = found.docstring.value if found.docstring else ""
     for name, attribute in fields.items():
+        if name == "_":
+            continue
         if attribute.docstring is not None:
             yield f"- **{name}**: {_joined(attribute.docstring.value)}"
         elif name not in known and not _mentions(told, name):
             yield f"- **{name}** (`{attribute.annotation}`)"
     if fields:
         yield ""
-    for method in _methods(found):
+    for method in methods_of(found):
         yield f"### {found.name}.{method.name}\n"
         if "property" in method.labels:
             yield _code(f"{method.name}: {method.annotation}")
@@ -96,7 +99,7 @@ def _class(found: griffe.Class) -> Iterator[str]:
             assert isinstance(method, griffe.Function)
             shown = method.overloads or [method]
             yield _code("\n".join(_signature(each, method.name) for each in shown))
-        yield from _prose(method, _names(method))
+        yield from _prose(method, names_of(method))
 
 
 def parameters_of(found: griffe.Class) -> list[griffe.Parameter]:
@@ -108,16 +111,15 @@ def parameters_of(found: griffe.Class) -> list[griffe.Parameter]:
     inherited = [each for base in _bases(found) for each in parameters_of(base)]
     if not made:
         return inherited
-    kind = griffe.ParameterKind.keyword_only if "kw_only=True" in made[0] else griffe.ParameterKind.positional_or_keyword
-    own = [
-        griffe.Parameter(name, annotation=field.annotation, kind=kind, default=_default(field))
-        for name, field in found.members.items()
-        if isinstance(field, griffe.Attribute)
-        and field.annotation is not None
-        and "property" not in field.labels
-        and not str(field.value).startswith("field(init=False")
-        and not str(field.annotation).startswith("ClassVar")
-    ]
+    kind = (
+        griffe.ParameterKind.keyword_only if "kw_only=True" in made[0] else griffe.ParameterKind.positional_or_keyword
+    )
+    own: list[griffe.Parameter] = []
+    for name, field in _fields(found).items():
+        if str(field.annotation) == "KW_ONLY":
+            kind = griffe.ParameterKind.keyword_only
+        elif not str(field.value).startswith("field(init=False"):
+            own.append(griffe.Parameter(name, annotation=field.annotation, kind=kind, default=_default(field)))
     return [*inherited, *own]
 
 
@@ -142,11 +144,15 @@ def _fields(found: griffe.Class) -> dict[str, griffe.Attribute]:
     return {
         name: member
         for name, member in found.members.items()
-        if isinstance(member, griffe.Attribute) and "property" not in member.labels and not name.startswith("_")
+        if isinstance(member, griffe.Attribute)
+        and (member.annotation is not None or member.docstring is not None)
+        and "property" not in member.labels
+        and (name == "_" or not name.startswith("_"))
     }
 
 
-def _methods(found: griffe.Class) -> list[griffe.Function | griffe.Attribute]:
+def methods_of(found: griffe.Class) -> list[griffe.Function | griffe.Attribute]:
+    """Return the public methods and properties of a class."""
     return [
         member
         for name, member in found.members.items()
@@ -158,11 +164,13 @@ def _methods(found: griffe.Class) -> list[griffe.Function | griffe.Attribute]:
     ]
 
 
-def _names(found: griffe.Object) -> list[str]:
+def names_of(found: griffe.Object) -> list[str]:
+    """Return the names of what a function takes, in any of its forms; none for what is no function."""
     if not isinstance(found, griffe.Function):
         return []
-    of_overloads = [parameter.name for each in found.overloads or [] for parameter in each.parameters]
-    return list(dict.fromkeys([*(parameter.name for parameter in found.parameters), *of_overloads]))
+    forms = [found, *(found.overloads or [])]
+    taken = [parameter.name for form in forms for parameter in form.parameters]
+    return [name for name in dict.fromkeys(taken) if name not in {"self", "cls"}]
 
 
 def _signature(found: griffe.Function, name: str) -> str:
@@ -190,7 +198,7 @@ def _written(parameters: Sequence[griffe.Parameter] | griffe.Parameters) -> Iter
             if not any(before.kind is kinds.var_positional for before in shown[:at]):
                 yield "*"
         stars = {kinds.var_positional: "*", kinds.var_keyword: "**"}.get(each.kind, "") if each.kind else ""
-        annotation = "" if each.annotation is None else f": {each.annotation}"
+        annotation = "" if each.annotation is None else f": {_plain(each.annotation)}"
         has_default = each.default is not None and not stars
         default = f" = {each.default}" if has_default and annotation else f"={each.default}" if has_default else ""
         yield f"{stars}{each.name}{annotation}{default}"
@@ -199,9 +207,38 @@ def _written(parameters: Sequence[griffe.Parameter] | griffe.Parameters) -> Iter
             yield "/"
 
 
+def _plain(annotation: griffe.Expr | str) -> str:
+    """Return an annotation without what pydantic is told beside the type."""
+    return re.sub(r"^Annotated\[(.+?), Field\(.*\)\]$", r"\1", _spelt_out(annotation))
+
+
+def _spelt_out(annotation: griffe.Expr | str) -> str:
+    """Return an annotation; an alias of its own module that is private is replaced by what it stands for."""
+    if isinstance(annotation, griffe.ExprName) and annotation.name.startswith("_"):
+        alias = griffe.Module if annotation.parent is None else annotation.parent
+        found = alias.module.members.get(annotation.name) if isinstance(alias, griffe.Object) else None
+        if isinstance(found, griffe.Attribute):
+            return str(found.value)
+    return str(annotation)
+
+
+def described(found: griffe.Object) -> dict[str, str]:
+    """Return what is said of a function's parameters in `Field(description=…)`, which the model reads as well."""
+    if not isinstance(found, griffe.Function):
+        return {}
+    told = {
+        each.name: re.search(r"description=(['\"])(.*?)\1[,)]", _spelt_out(each.annotation or ""))
+        for each in found.parameters
+    }
+    return {name: said[2] for name, said in told.items() if said is not None}
+
+
 def _prose(found: griffe.Object, names: Sequence[str]) -> Iterator[str]:
     if found.docstring is not None:
         yield prose(found.docstring.value, names)
+        yield ""
+    if fields := described(found):
+        yield "\n".join(f"- **{name}**: {said}" for name, said in fields.items())
         yield ""
 
 
@@ -221,11 +258,11 @@ def _listed(paragraph: str, names: Sequence[str]) -> str:
     text = _joined(paragraph)
     if start is None or not start.search(text):
         return text
+    text, *behind = re.split(r"(?<=\.) (?=(?:Raises|Returns) )", text)
     parts = start.split(text)
-    items = [
-        f"- **{name}**: {said.strip().rstrip(';')}" for name, said in zip(parts[1::2], parts[2::2], strict=True)
-    ]
-    return "\n".join([*([parts[0].strip(), ""] if parts[0].strip() else []), *items])
+    items = [f"- **{name}**: {said.strip().rstrip(';')}" for name, said in zip(parts[1::2], parts[2::2], strict=True)]
+    listed = "\n".join([*([parts[0].strip(), ""] if parts[0].strip() else []), *items])
+    return "\n\n".join([listed, *behind])
 
 
 def _joined(text: str) -> str:

@@ -17,7 +17,7 @@ from agentcache.errors import EmulatorError, UnexpectedCall, UnusedReply
 
 
 class RecordedReplies:
-    """Answers with the turns of a `recording`, each played once; the same prompt asked again gets the same answer again.
+    """Answers with the turns of a `recording`, each played once; the same prompt gets the same answer again.
 
     A prompt that was recorded more than once gets its answers in recorded order, and then the last one again.
 

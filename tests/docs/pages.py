@@ -33,6 +33,8 @@ WRITTEN = frozenset({"python", "toml", "jinja", "json"})
 NOT_PLAYED = ("make ", "pip ", "curl ")
 """What would set up a machine rather than show this package."""
 WIDTH = "100"
+BUSY = re.compile(r"^held \d+ calls? back .*\n", re.MULTILINE)
+"""A line that is there when calls waited long enough to be worth telling: it depends on the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def wrong_steps(page: str, text: str, folder: Path) -> list[tuple[str, str, str]
 
 
 def _tidy(output: str) -> str:
-    text = "\n".join(line.rstrip() for line in output.strip("\n").splitlines())
+    text = "\n".join(line.rstrip() for line in BUSY.sub("", output).strip("\n").splitlines())
     return f"{text}\n" if text else ""
 
 

@@ -45,6 +45,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert dead == []
 
 
+@pytest.mark.parametrize("page", HAND_MADE, ids=name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    rooms = {path.name for path in (*ROOT.iterdir(), *(ROOT / "agentcache").iterdir()) if path.is_dir()}
+    paths = re.findall(r"`((\w+)/[\w./-]+\.(?:py|md|toml))`", CODE.sub("", page.read_text(encoding="utf-8")))
+    named = [path for path, room in paths if room in rooms]
+    assert [path for path in named if not (ROOT / path).exists() and not (ROOT / "agentcache" / path).exists()] == []
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     linked = {(ROOT / "docs" / link.split("#")[0]).resolve() for link in LINK.findall(index)}

@@ -47,9 +47,16 @@ def _module(path: str) -> griffe.Module:
 def _index() -> str:
     lines = ["# Reference", "", MADE]
     for area in AREAS:
-        names = ", ".join(f"[`{name}`]({area.file}.md#{name.lower()})" for name in area.homes())
+        names = ", ".join(f"[`{name}`]({area.file}.md#{anchor})" for name, anchor in _anchors(area).items())
         lines += [f"## [{area.title}]({area.file}.md)", "", area.says, "", names, ""]
     return "\n".join(lines)
+
+
+def _anchors(area: Area) -> dict[str, str]:
+    """Return the anchor of each name; a code host counts those that differ in their case alone (`tool`, `Tool`)."""
+    names = list(area.homes())
+    before = [sum(name.lower() == earlier.lower() for earlier in names[:at]) for at, name in enumerate(names)]
+    return {name: f"{name.lower()}-{same}" if same else name.lower() for name, same in zip(names, before, strict=True)}
 
 
 def _page(area: Area) -> Iterator[str]:
@@ -70,8 +77,16 @@ def _entry(found: Documented, name: str) -> Iterator[str]:
         yield _code("\n".join(_signature(each, name) for each in found.overloads or [found]))
         yield from _prose(found, names_of(found))
     else:
-        yield _code(f"{name} = {found.value}")
+        yield _code(_alias(name, str(found.value)))
         yield from _prose(found, ())
+
+
+def _alias(name: str, value: str) -> str:
+    """Return what a name stands for, a line for each kind where one line would be long."""
+    kinds = re.split(r" \| (?![^\[(]*[\])])", value)
+    if len(name) + len(value) <= LINE or len(kinds) < 2:
+        return f"{name} = {value}"
+    return "\n".join([f"{name} = (", f"    {kinds[0]}", *(f"    | {kind}" for kind in kinds[1:]), ")"])
 
 
 def _class(found: griffe.Class) -> Iterator[str]:

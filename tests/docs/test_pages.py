@@ -29,7 +29,9 @@ def name(page: Path) -> str:
 def anchors(page: Path) -> frozenset[str]:
     """Return the anchors that a code host gives the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
-    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    again = {f"{anchor}-{plain[:at].count(anchor)}" for at, anchor in enumerate(plain) if anchor in plain[:at]}
+    return frozenset({*plain, *again})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -89,7 +89,10 @@ class _Site:
             remedy = _PROVIDE[owner].format(self.use.name)
         else:
             problem = f"is used in a {self.layer} section{self._including()}, and no layer provides it"
-            remedy = f"{_PROVIDE[self.layer].format(self.use.name)}, or write `{self.use.name} | default(...)`"
+            remedy = (
+                f"{_PROVIDE[self.layer].format(self.use.name)}, move the sentence to a session section if runs differ "
+                f"in it, or write `{self.use.name} | default(...)`"
+            )
         message = f"{self._where()} {problem}; {remedy}"
         return MissingVariable(message, template=self.use.template, line=self.use.line)
 

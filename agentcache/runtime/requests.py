@@ -157,8 +157,11 @@ def level_salts(settings: CallSettings) -> dict[Level, str]:
 def _require(agent: Agent[OutputT], layer: Stability, given: Mapping[str, JsonValue], remedy: str) -> None:
     missing = sorted(agent.needs[layer] - given.keys())
     if missing:
+        spoken = (
+            f" (on the command line: --{layer} {missing[0]}=…)" if layer in {Stability.SESSION, Stability.TURN} else ""
+        )
         raise MissingVariable(
-            f"agent {agent.name!r}: the {layer} layer needs {', '.join(map(repr, missing))}; {remedy}"
+            f"agent {agent.name!r}: the {layer} layer needs {', '.join(map(repr, missing))}; {remedy}{spoken}"
         )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from docs.making.demo_table import with_table
 from tests.docs.pages import ROOT, wrong_steps
 
 README = "README.md"
@@ -31,3 +34,17 @@ def test_its_comparison_is_the_one_that_was_measured() -> None:
 
     assert len(published) == 5
     assert [row for row in published if ["1.00", *row[1:]] not in [["1.00", *found[1:]] for found in rows]] == []
+
+
+def test_the_demos_table_and_its_day_are_put_into_the_readme() -> None:
+    head = "agent                           un-\nmodel                 calls\n"
+
+    changed = with_table(text(), f"# Review\n\n{head}\ntotal                     9  \n1 token\n", "2027-01-02")
+    assert "(on 2027-01-02; it grows" in changed
+    assert f"\n```\n{head}\ntotal                     9\n1 token\n```\n" in changed
+    assert len(changed.splitlines()) < len(text().splitlines())
+
+
+def test_without_a_table_nothing_is_put_there() -> None:
+    with pytest.raises(ValueError, match="no table in the demo"):
+        with_table(text(), "it failed", "2027-01-02")

@@ -93,7 +93,7 @@ def _targets(path: Path) -> Iterator[tuple[Path, str | None]]:
     if path.is_dir():
         yield from _directories(path, frozenset(), inside=False)
     elif not os.path.lexists(path):
-        raise TargetError(f"{path} does not exist; give a prompt directory, a directory above some, or a template")
+        raise TargetError(f"{path} does not exist; give a prompt directory, one above some, a template or a file.py")
     elif path.name in {"tools.json", "agent.toml"}:
         yield path.parent, None
     elif path.name.endswith((*_TEMPLATES, *_HOLDING_TEMPLATES)):

@@ -16,7 +16,8 @@ PLACEHOLDER_KEY = "agentcache-no-key"
 """Sent where a server is named without credentials: the SDK sends nothing without any, a local server ignores it."""
 
 _NO_CREDENTIALS = (
-    "no ANTHROPIC_API_KEY is set; export one, point ANTHROPIC_BASE_URL at a Messages API server, or run with --emulate"
+    "no ANTHROPIC_API_KEY is set; export one, point ANTHROPIC_BASE_URL at a Messages API server, or run with --emulate "
+    "(in a program: agentcache.testing.emulated)"
 )
 
 

@@ -158,7 +158,9 @@ def _require(agent: Agent[OutputT], layer: Stability, given: Mapping[str, JsonVa
     missing = sorted(agent.needs[layer] - given.keys())
     if missing:
         spoken = (
-            f" (on the command line: --{layer} {missing[0]}=…)" if layer in {Stability.SESSION, Stability.TURN} else ""
+            f" (for an agent on the command line: --{layer} {missing[0]}=…)"
+            if layer in {Stability.SESSION, Stability.TURN}
+            else ""
         )
         raise MissingVariable(
             f"agent {agent.name!r}: the {layer} layer needs {', '.join(map(repr, missing))}; {remedy}{spoken}"

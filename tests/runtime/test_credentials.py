@@ -14,7 +14,7 @@ def test_nothing_pretends_to_be_claude_silently() -> None:
         MessagesClient()
     assert str(raised.value) == (
         "no ANTHROPIC_API_KEY is set; export one, point ANTHROPIC_BASE_URL at a Messages API server, "
-        "or run with --emulate"
+        "or run with --emulate (in a program: agentcache.testing.emulated)"
     )
     assert raised.value.attempts == 0
 

@@ -4,7 +4,9 @@
 #   make test     the test-suite
 #   make check    format, lint, types, import contracts, then the test-suite; warnings are errors
 #   make format   rewrite the files as `make check` wants them
-#   make docs     write docs/rules.md from the rules
+#   make docs     write what docs/ has from the code: rules, command line, reference, the picture of a layout
+#   make outputs  write what the commands of README and docs print now into them
+#   make demo-table  run the demo and put its table into the README
 #   make clean    remove what the targets above made
 
 VENV := .venv
@@ -17,7 +19,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check static format docs clean
+.PHONY: demo test check static format docs outputs demo-table clean
 .NOTPARALLEL:
 
 demo: $(VENV)/ready-to-run
@@ -39,8 +41,18 @@ format: $(VENV)/ready-to-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/ready-to-run
+docs: $(VENV)/ready-to-test
 	$(BIN)/agentcache rules --format md > docs/rules.md
+	$(BIN)/agentcache show agents/review.py:reviewer --format json | $(BIN)/python docs/making/layout_picture.py > docs/layout.svg
+	$(BIN)/python docs/making/command_line.py
+	$(BIN)/python -m docs.making.reference
+
+outputs: $(VENV)/ready-to-test
+	UPDATE_DOCS=1 $(BIN)/python -m pytest --quiet tests/docs
+
+demo-table: $(VENV)/ready-to-run
+	COLUMNS=100 NO_COLOR=1 $(MAKE) --no-print-directory demo > $(VENV)/demo.txt
+	$(BIN)/python docs/making/demo_table.py < $(VENV)/demo.txt
 
 clean:
 	rm -rf $(VENV) .agentcache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

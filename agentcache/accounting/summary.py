@@ -90,7 +90,7 @@ class SummaryRow:
         )
 
     def to_json(self) -> JsonObject:
-        """Return the row as DESIGN section 7 has it; dollars are decimal text, `None` where they are not known."""
+        """Return the row as docs/formats.md has it; dollars are decimal text, `None` where they are not known."""
         return {
             "agent": self.agent,
             "model": self.model,
@@ -127,7 +127,7 @@ class Summary:
     """How long calls were held back by the scheduler, and what that saved."""
 
     def to_json(self) -> JsonObject:
-        """Return the report JSON of DESIGN section 7.
+        """Return the report JSON of docs/formats.md.
 
         By run, each row begins with `run` (its id) and `name`; by day with `day`.
         """

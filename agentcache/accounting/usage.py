@@ -17,7 +17,11 @@ from agentcache.prompt.spans import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one or more calls, each token in exactly one bucket."""
+    """Tokens of one or more calls, each token in exactly one bucket.
+
+    uncached_input_tokens: billed at full price; cache_write_5m_tokens, cache_write_1h_tokens: written to the cache with
+    that lifetime; cache_read_tokens: read from it; output_tokens: of the answer, thinking included.
+    """
 
     uncached_input_tokens: int = 0
     cache_write_5m_tokens: int = 0
@@ -97,8 +101,12 @@ class BilledPart:
 class CallRecord:
     """One row of the ledger: a request to the model, what became of it and what it cost.
 
-    Times are Unix seconds. `usage` is `None` when the server never said what it billed (a connection that died
-    before the reply began); it is all zeros when the API refused the request, which it does free of charge.
+    call_id, run_id: ids of ours. message_id, request_id: the API's. agent: its name; `None` where nobody's.
+    conversation: its name, `None` outside of one. kind: why the row is there (`message`, `warm`, `keep_alive`,
+    `summary`, ...). turn: the run's own calls, from 1. attempts: requests sent. stop_reason: the API's. error: one
+    sentence where the call failed. response: the reply, where text is kept. sent_at, first_token_at, ended_at: Unix
+    seconds, `None` where it did not happen. `usage` is `None` when the server never said what it billed (a connection
+    that died before the reply began); it is all zeros when the API refused the request, which it does free of charge.
     `cost_usd` and `counterfactual_usd` are `None` when usage is unknown or the model has no known price.
     """
 
@@ -171,7 +179,11 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One execution of an agent or a workflow. Runs nest through `parent_run_id`. Times are Unix seconds."""
+    """One execution of an agent or a workflow. Runs nest through `parent_run_id`, `None` at the top.
+
+    run_id: ours. conversation: its name, `None` outside of one. started_at, ended_at: Unix seconds; `None` while it
+    runs. status: `running`, `finished`, `failed` or `cancelled`. error: one sentence where it failed.
+    """
 
     run_id: str
     parent_run_id: str | None
@@ -188,7 +200,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallRecord:
-    """One execution of a tool (or one answer from the memo). Times are Unix seconds."""
+    """One execution of a tool (or one answer from the memo).
+
+    tool_call_id, run_id: ours. agent, tool: names. started_at, ended_at: Unix seconds. memo_hit: whether a kept result
+    answered. result_chars: characters of text in the result.
+    """
 
     tool_call_id: str
     run_id: str

@@ -36,7 +36,10 @@ class RealClock:
 
 
 class VirtualClock:
-    """Stands still; `advance` moves it. Sleepers wake when the clock has reached their time."""
+    """Stands still; `advance` moves it. Sleepers wake when the clock has reached their time.
+
+    start: Unix seconds, by default a round number in 2027.
+    """
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         """Start at `start` seconds since the epoch."""
@@ -57,7 +60,10 @@ class VirtualClock:
             await self._advanced.wait_for(lambda: self._now >= wake_at)
 
     async def advance(self, seconds: float) -> None:
-        """Move the clock forward and wake those whose time has come; raises `ValueError` for a step back."""
+        """Move the clock forward by `seconds` and wake those whose time has come.
+
+        Raises `ValueError` for a step back.
+        """
         if seconds < 0:
             raise ValueError(f"a clock cannot go back {-seconds} s")
         async with self._advanced:

@@ -62,7 +62,7 @@ class NoFaults:
 
 
 class ScheduledFaults:
-    """The n-th call meets the n-th fault; after the last, all goes well."""
+    """The n-th call meets the n-th of `faults`, `None` meets none; after the last, all goes well."""
 
     def __init__(self, faults: Iterable[Fault | None]) -> None:
         """Plan `faults`, `None` for calls that go well."""

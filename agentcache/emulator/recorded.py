@@ -17,7 +17,7 @@ from agentcache.errors import EmulatorError, UnexpectedCall, UnusedReply
 
 
 class RecordedReplies:
-    """Answers with recorded turns, each played once; the same prompt asked again gets the same answer again.
+    """Answers with the turns of a `recording`, each played once; the same prompt gets the same answer again.
 
     A prompt that was recorded more than once gets its answers in recorded order, and then the last one again.
 
@@ -43,7 +43,7 @@ class RecordedReplies:
 
     @classmethod
     def from_log(cls, lines: Iterable[JsonObject], *, strict: bool = True) -> RecordedReplies:
-        """Play the responses of a request log; raises `EmulatorError` for a line that is no call."""
+        """Play the responses of the `lines` of a request log; raises `EmulatorError` for a line that is no call."""
         return cls(LogRecording(lines), strict=strict)
 
     async def reply(self, request: JsonObject) -> ScriptedReply:

@@ -26,6 +26,7 @@ ScriptedReply: TypeAlias = str | JsonObject | list[JsonObject]
 """What a script may return: one text, the content blocks, or an object with `content` and optional stop fields."""
 
 Script: TypeAlias = Callable[[JsonObject], ScriptedReply | Awaitable[ScriptedReply]]
+"""A function of the request, plain or async, that returns the reply."""
 
 STOP_REASONS = frozenset(
     {"end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"}
@@ -46,7 +47,7 @@ class Replies(Protocol):
 
 
 class ScriptReplies:
-    """Every call is answered by one function of its request, plain or async."""
+    """Every call is answered by `script`, a function of its request, plain or async."""
 
     def __init__(self, script: Script) -> None:
         """Answer with `script`."""
@@ -62,7 +63,7 @@ class ScriptReplies:
 
 
 class ListedReplies:
-    """The n-th call gets the n-th reply; a call too many and a reply too many are errors."""
+    """The n-th call gets the n-th of `replies`; a call too many and a reply too many are errors."""
 
     def __init__(self, replies: Iterable[ScriptedReply | Script]) -> None:
         """Answer with `replies` in order; a function among them is asked with its request."""
@@ -70,7 +71,7 @@ class ListedReplies:
         self._asked = 0
 
     async def reply(self, request: JsonObject) -> ScriptedReply:
-        """Return the next reply; raises `UnexpectedCall` when all are used."""
+        """Return the next reply, to `request`; raises `UnexpectedCall` when all are used."""
         if self._asked == len(self._replies):
             raise UnexpectedCall(
                 f"call {self._asked + 1} has no reply: the script has {len(self._replies)}. "

@@ -29,7 +29,10 @@ from agentcache.prompt.exact_tokens import ExactTokens
 
 
 class Emulator:
-    """A running emulator, as `serve` yields it."""
+    """A running emulator, as `serve` and `emulated` yield it.
+
+    base_url: what clients are given; app: the door that serves it.
+    """
 
     def __init__(self, app: EmulatorApp, base_url: str) -> None:
         """Wrap `app`, which listens at `base_url`."""
@@ -62,7 +65,7 @@ class Emulator:
         self._app.requests.clear()
 
     async def advance(self, seconds: float) -> None:
-        """Move the virtual clock; raises `EmulatorError` when the clock is the real one."""
+        """Move the virtual clock by so many `seconds`; raises `EmulatorError` when the clock is the real one."""
         if not isinstance(self._app.clock, VirtualClock):
             raise EmulatorError("the emulator runs on the real clock; pass clock=VirtualClock() to serve()")
         await self._app.clock.advance(seconds)

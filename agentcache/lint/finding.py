@@ -87,7 +87,7 @@ class Finding:
     edits: Fix | None = field(default=None, compare=False)
 
     def to_json(self) -> JsonObject:
-        """Return the finding JSON of DESIGN section 7, and what else is known."""
+        """Return the finding JSON of docs/formats.md, and what else is known."""
         loss = self.loss
         return {
             "code": self.code,

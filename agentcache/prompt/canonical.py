@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
+"""A JSON value as Python has it."""
 JsonObject: TypeAlias = dict[str, JsonValue]
+"""A JSON object as Python has it."""
 
 DIGEST_SCHEME = "p1"
 ROOT_DIGEST = f"{DIGEST_SCHEME}:"

@@ -19,6 +19,7 @@ from agentcache.prompt.model_facts import ModelFacts
 from agentcache.prompt.reuse import Outlook
 
 CompactionWay: TypeAlias = Literal["summary", "api"]
+"""Who makes the summary: a call of the agent's own, or the API (beta)."""
 Trigger: TypeAlias = Literal["pays", "trigger_tokens", "window"]
 
 INSTRUCTIONS = """\

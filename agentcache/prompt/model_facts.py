@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, TypedDict, cast
 
 Ttl: TypeAlias = Literal["5m", "1h"]
+"""How long a cache entry lives from its last use."""
 Tokenizer: TypeAlias = Literal["classic", "dense"]
 
 TTL_SECONDS: Mapping[Ttl, int] = MappingProxyType({"5m": 300, "1h": 3600})

@@ -9,6 +9,7 @@ from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.model_facts import Ttl
 
 Policy: TypeAlias = Literal["auto", "layers", "automatic", "off"]
+"""Where breakpoints go: where they should pay, one a layer and a moving tail, where the API wants them, nowhere."""
 Origin: TypeAlias = Literal["author", "policy", "anchor"]
 Refusal: TypeAlias = Literal["under_minimum", "over_four", "cannot_pay", "does_not_pay", "duplicate", "policy_off"]
 

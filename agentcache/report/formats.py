@@ -20,7 +20,7 @@ _TOLD_FROM_S = 1.0
 
 
 def to_json(summary: Summary | ToolSummary | LayerSummary) -> str:
-    """Return the report JSON of DESIGN section 7: indented by two, keys in a fixed order, no newline at the end.
+    """Return the report JSON of docs/formats.md: indented by two, keys in a fixed order, no newline at the end.
 
     By tool the rows have the fields of `ToolRow.to_json`, by layer those of `LayerRow.to_json`.
     """

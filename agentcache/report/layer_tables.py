@@ -79,6 +79,8 @@ def _rewriting(days: int) -> Sequence[_Number]:
 
 
 def _dollars(row: LayerRow, amount: Decimal) -> str:
+    if not row.unpriced_calls and 0 < amount < Decimal("0.00005"):
+        return "<$0.0001"
     return f"{'≥' if row.unpriced_calls else ''}${amount:.4f}"
 
 

@@ -37,6 +37,8 @@ Thinking: TypeAlias = Literal["adaptive", "between_tools", "disabled"] | int
 """How the model thinks before it answers: a mode of the API, or a budget in tokens on models that take one."""
 
 Variables: TypeAlias = Mapping[str, object]
+"""Values by the names that templates use; plain values, dataclasses and pydantic models."""
+
 Snapshot: TypeAlias = Variables | Callable[[], Variables | Awaitable[Variables]]
 """Semi-static variables: a mapping, or a function (plain or async) that reads them anew."""
 
@@ -102,13 +104,17 @@ class Agent(Generic[OutputT]):
     toolsets: Sequence[AnyToolset] = ()
     strict: bool = False
     facts: ModelFacts = field(init=False, repr=False)
+    """What is known of the model: minimum, prices, features (`agentcache models`)."""
     renderer: Renderer = field(init=False, repr=False)
+    """Renders the prompt's sections."""
     toolbox: Mapping[str, Tool] = field(init=False, repr=False)
     """The tools that can be called by their names; those of MCP servers come when a run begins."""
     definitions: tuple[JsonObject, ...] = field(init=False, repr=False)
     """All tools as they are sent."""
     needs: Mapping[Stability, frozenset[str]] = field(init=False, repr=False)
+    """The names of the variables that each layer is to be given."""
     refresh_s: float | None = field(init=False, repr=False)
+    """`refresh` in seconds."""
     stand_ins: tuple[Agent[OutputT], ...] = field(init=False, repr=False)
     """The same agent on each of `fallbacks`."""
 
@@ -151,7 +157,7 @@ class Agent(Generic[OutputT]):
         return f"Agent(name={self.name!r}, model={self.model!r})"
 
     def settings(self, output: OutputSpec) -> CallSettings:
-        """Return the parts of a request that are neither prompt nor cache."""
+        """Return the parts of a request that are neither prompt nor cache, for the output type `output`."""
         longest = self.facts.max_output_tokens
         wanted = self.max_tokens or DEFAULT_MAX_TOKENS
         return CallSettings(

@@ -22,8 +22,8 @@ ApprovalRule: TypeAlias = Callable[..., bool]  # type: ignore[explicit-any]  # i
 class ApprovalRequest:
     """A tool call that waits for a decision.
 
-    arguments: as the model wrote them. tool_use_id, idempotency_key: as in `ToolCall`; whoever keeps decisions across
-    a restart keeps them by `idempotency_key`.
+    run_id, agent, tool: who wants to call what. arguments: as the model wrote them. tool_use_id, idempotency_key: as in
+    `ToolCall`; whoever keeps decisions across a restart keeps them by `idempotency_key`.
     """
 
     run_id: str
@@ -36,7 +36,7 @@ class ApprovalRequest:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided. `reason` is told to the model when the call was declined."""
+    """What was decided: `approved` or not. `reason` is told to the model when the call was declined."""
 
     approved: bool
     reason: str = field(default="", kw_only=True)
@@ -46,7 +46,7 @@ class Approver(Protocol):
     """Decides about tool calls, however long that takes; several may be waiting at once."""
 
     async def decide(self, request: ApprovalRequest) -> Decision:
-        """Return the decision. Asked anew for the same `idempotency_key`, it is the same question."""
+        """Return the decision on `request`. Asked anew for the same `idempotency_key`, it is the same question."""
         ...
 
 

@@ -24,6 +24,7 @@ from agentcache.runtime.tools import Tool
 
 Verdict: TypeAlias = Decision | bool
 Approve: TypeAlias = Callable[[ApprovalRequest], Verdict | Awaitable[Verdict]]
+"""A function, plain or async, that decides: a bool, or a `Decision` with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +116,6 @@ def _decided(request: ApprovalRequest, tool_call_id: str, decision: Decision, *,
 
 
 def _declined(tool: str, reason: str) -> str:
-    because = f" Reason: {reason}" if reason.strip() else ""
+    said = reason.strip()
+    because = f" Reason: {said if said.endswith(('.', '!', '?')) else f'{said}.'}" if said else ""
     return f"A person declined this call of {tool}, and it was not run.{because} Do not repeat the call unchanged."

@@ -55,7 +55,7 @@ class ModelClient(Protocol):
 
 
 class RequestRecorder(Protocol):
-    """Keeps a request log (DESIGN section 7); `runtime/request_log.py` has it."""
+    """Keeps a request log (docs/formats.md); `runtime/request_log.py` has it."""
 
     def write(
         self,

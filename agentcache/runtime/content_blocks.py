@@ -14,10 +14,11 @@ from typing import Literal, TypeAlias
 from agentcache.prompt.canonical import JsonObject
 
 ImageType: TypeAlias = Literal["image/gif", "image/jpeg", "image/png", "image/webp"]
+"""The media types of images that the API takes."""
 
 
 def image(data: bytes, media_type: ImageType | None = None) -> JsonObject:
-    """Return an image block of a GIF, JPEG, PNG or WebP file's bytes.
+    """Return an image block of `data`, the bytes of a GIF, JPEG, PNG or WebP file.
 
     `media_type` is read from the data; given, it is checked. Raises `ValueError` for data of another kind.
     """
@@ -30,7 +31,7 @@ def image(data: bytes, media_type: ImageType | None = None) -> JsonObject:
 
 
 def document(data: str | bytes, *, title: str | None = None, context: str | None = None) -> JsonObject:
-    """Return a document block of a text, or of a PDF file's bytes.
+    """Return a document block: `data` is a text, or a PDF file's bytes.
 
     title: its name. context: what the model should know about it. Both are read by the model and are no content.
     Raises `ValueError` for an empty text, and for bytes that are no PDF.

@@ -23,7 +23,10 @@ AT_HAND = 256
 
 @dataclass(slots=True)
 class Conversations:
-    """The conversations of one store. Every method raises `StoreError` when the store cannot do what was asked."""
+    """The conversations of one `store`. Every method raises `StoreError` when the store cannot do what was asked.
+
+    conversation_id: the name that an author gave a conversation; agent: the name of the agent that is in it.
+    """
 
     store: ConversationStore
     _busy: set[str] = field(default_factory=set)

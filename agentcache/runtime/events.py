@@ -16,7 +16,7 @@ from agentcache.prompt.canonical import JsonObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """What every event knows."""
+    """What every event knows: `run_id`, the `agent` (`None` for a workflow), and `at`, in Unix seconds."""
 
     run_id: str
     agent: str | None
@@ -25,7 +25,7 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(RunEvent):
-    """An agent or a workflow began. `parent_run_id` is `None` at the top."""
+    """The agent or workflow `name` began. `parent_run_id` is `None` at the top."""
 
     name: str
     parent_run_id: str | None
@@ -33,7 +33,7 @@ class RunStarted(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallHeld(RunEvent):
-    """The scheduler held a call back and lets it go now; `held_s` has the seconds so far, by reason."""
+    """The scheduler held the call `call_id` back and lets it go now; `held_s` has the seconds so far, by reason."""
 
     call_id: str
     held_s: Mapping[str, float]
@@ -41,7 +41,7 @@ class CallHeld(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStarted(RunEvent):
-    """A request was handed to the client. `turn` counts from 1 within the run."""
+    """The request of `call_id` was handed to the client, for `model`. `turn` counts from 1 within the run."""
 
     call_id: str
     model: str
@@ -50,14 +50,14 @@ class CallStarted(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstToken(RunEvent):
-    """The reply began: from here on other calls can read what this call wrote to the cache."""
+    """The reply to `call_id` began: from here on other calls can read what this call wrote to the cache."""
 
     call_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta(RunEvent):
-    """A piece of the answer. After `CallRetried` for the same call, pieces seen before are void."""
+    """A piece of the answer, `text`. After `CallRetried` for the same `call_id`, pieces seen before are void."""
 
     call_id: str
     text: str
@@ -65,7 +65,7 @@ class TextDelta(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinkingDelta(RunEvent):
-    """A piece of the model's thinking, as far as the API shows it."""
+    """A piece of the model's thinking, `text`, as far as the API shows it; `call_id` as for `TextDelta`."""
 
     call_id: str
     text: str
@@ -73,7 +73,10 @@ class ThinkingDelta(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRetried(RunEvent):
-    """An attempt failed and another follows after `wait_s` seconds."""
+    """The attempt of this number at `call_id` failed for `reason`, and another follows after `wait_s` seconds.
+
+    attempt: from 1.
+    """
 
     call_id: str
     attempt: int
@@ -83,7 +86,7 @@ class CallRetried(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished(RunEvent):
-    """A call ended, well or badly; `record` is the ledger's row."""
+    """The call `call_id` ended, well or badly; `record` is the ledger's row."""
 
     call_id: str
     record: CallRecord
@@ -91,7 +94,10 @@ class CallFinished(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStarted(RunEvent):
-    """A tool is about to run."""
+    """A tool is about to run.
+
+    tool_call_id: the row's in the ledger; arguments: as the model wrote them.
+    """
 
     tool_call_id: str
     tool: str
@@ -100,7 +106,7 @@ class ToolStarted(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(RunEvent):
-    """A tool ended; `outcome` as in `ToolCallRecord`."""
+    """A tool ended; `tool_call_id` and `outcome` as in `ToolCallRecord`; memo_hit: whether a kept result answered."""
 
     tool_call_id: str
     tool: str
@@ -110,7 +116,10 @@ class ToolFinished(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested(RunEvent):
-    """A tool call waits for a decision; its `ToolStarted` comes after a yes, and never after a no."""
+    """A tool call waits for a decision; its `ToolStarted` comes after a yes, and never after a no.
+
+    tool_call_id: the row's in the ledger; tool_use_id: the API's; arguments: as the model wrote them.
+    """
 
     tool_call_id: str
     tool: str
@@ -120,7 +129,10 @@ class ApprovalRequested(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalDecided(RunEvent):
-    """The decision about a tool call; `reason` is what the decider said, or what kept a decision from being had."""
+    """The decision about a tool call: `approved` or not; `tool_call_id`, `tool_use_id` as asked.
+
+    `reason` is what the decider said, or what kept a decision from being had.
+    """
 
     tool_call_id: str
     tool: str
@@ -131,7 +143,10 @@ class ApprovalDecided(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(RunEvent):
-    """Something that the author should know and that stopped nothing, e.g. an unpriced model."""
+    """Something that the author should know and that stopped nothing, e.g. an unpriced model.
+
+    code: one of those in docs/events.md, to tell kinds apart by; message: a sentence for people.
+    """
 
     code: str
     message: str
@@ -139,7 +154,10 @@ class Notice(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(RunEvent):
-    """A run ended. `output` is its result when it finished, `error` one sentence when it did not."""
+    """The run of the agent or workflow `name` ended.
+
+    status: `finished`, `failed` or `cancelled`; output: its result when it finished; error: one sentence when not.
+    """
 
     name: str
     status: RunStatus
@@ -163,7 +181,10 @@ Event: TypeAlias = (
     | Notice
     | RunFinished
 )
+"""Any of the events."""
+
 EventSink: TypeAlias = Callable[[Event], None]
+"""What is called with each event, in the event loop; what it raises ends the run that it was told of."""
 
 
 def discard(_event: Event) -> None:

@@ -106,6 +106,7 @@ class _Asked:
 class ToolMemo:
     """Gives kept results out and keeps new ones. May be shared by all agents and runs of one event loop.
 
+    clock: Unix seconds. environment: what `Memo.env` reads.
     shared: a store beyond this process (`stores.memo_opening.open_memo`), closed with the memo. tenant: whose results
     these are; one tenant never sees another's. lease_s, wait_s: `call_leases.py`.
     """
@@ -134,8 +135,10 @@ class ToolMemo:
     ) -> Remembered:
         """Return the kept result of this tool for these arguments, or `call` and keep what it returns.
 
-        Calls of a tool without a memo, and those whose arguments fit no key, go straight through; what a call with
-        side effects makes old is dropped when it ends, however it ends.
+        scope: the run and conversation of the call, where the memo is bound to one.
+
+        Calls of a tool without a memo, and those whose arguments fit no key, go straight through; what a call with side
+        effects makes old is dropped when it ends, however it ends.
         """
         if tool.memo_rules is None:
             return Remembered(result=await self._acted(tool, arguments, call))
@@ -168,7 +171,7 @@ class ToolMemo:
         return await self._remove(Selection(tenant=self.tenant, tags=tags))
 
     async def invalidate_tool(self, name: str, *, version: str | None = None) -> int:
-        """Forget what a tool (or one version of it) answered and return how many results that were."""
+        """Forget what the tool `name` (or one version of it) answered and return how many results that were."""
         return await self._remove(Selection(tenant=self.tenant, tool=name, version=version))
 
     async def clear(self) -> int:

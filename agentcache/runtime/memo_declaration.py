@@ -43,6 +43,8 @@ class EnvironmentValue:
 
 
 Dependency: TypeAlias = FileContent | EnvironmentValue | ArgumentFunction
+"""What beside the arguments decides an answer: `Memo.file(…)`, `Memo.env(…)`, or a function of some arguments."""
+
 Tags: TypeAlias = Sequence[str] | ArgumentFunction
 """Names to drop results by: texts in which `{name}` stands for an argument, or a function that returns names."""
 
@@ -71,6 +73,7 @@ class Memo:
     depends: Sequence[Dependency] = ()
     max_bytes: int = MAX_BYTES
     ttl_s: float | None = field(init=False)
+    """`ttl` in seconds."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ttl_s", None if self.ttl is None else seconds(self.ttl))
@@ -88,7 +91,7 @@ class Memo:
 
     @staticmethod
     def env(name: str) -> EnvironmentValue:
-        """Return the dependency on an environment variable."""
+        """Return the dependency on the environment variable `name`; one that is not set is a state like any other."""
         return EnvironmentValue(name)
 
 

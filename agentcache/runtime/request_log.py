@@ -1,4 +1,4 @@
-"""Writes a request log: one JSON line a call, as DESIGN section 7 says; `.gz` and `.xz` are compressed.
+"""Writes a request log: one JSON line a call, as docs/formats.md says; `.gz` and `.xz` are compressed.
 
 `t` is the call's start in Unix seconds; `first_token_s` and `end_s` are seconds after it.
 """

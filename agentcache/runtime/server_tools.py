@@ -83,7 +83,8 @@ def web_fetch(
     """Declare the API's web fetch.
 
     max_uses, allowed_domains, blocked_domains: as for `web_search`. max_content_tokens: where the text of a page is
-    cut, roughly. citations: whether fetched documents can be cited. Raises as `web_search` does.
+    cut, roughly. citations: whether fetched documents can be cited. version: as for `web_search`. Raises as
+    `web_search` does.
     """
     _at_least_one("web_fetch", "max_content_tokens", max_content_tokens)
     return ServerTool(
@@ -98,12 +99,15 @@ def web_fetch(
 
 
 def code_execution(*, version: CodeVersion = "20250825") -> ServerTool:
-    """Declare the API's code execution, in a container that the API keeps for one reply."""
+    """Declare the API's code execution, in a container that the API keeps for one reply.
+
+    `version` as for `web_search`.
+    """
     return ServerTool(name="code_execution", kind=f"code_execution_{version}")
 
 
 def tool_search(variant: Literal["bm25", "regex"] = "bm25") -> ServerTool:
-    """Declare the API's search for deferred tools: by words (`bm25`) or by regular expressions.
+    """Declare the API's search for deferred tools; `variant` says how: by words (`bm25`) or by regular expressions.
 
     An agent with deferred tools has the former by itself.
     """

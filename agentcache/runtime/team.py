@@ -95,8 +95,9 @@ class Team:
     ) -> Agent[OutputT]:
         """Return an agent of this team: what the team shares comes first, what is given here follows.
 
-        Its own sections keep their names. Raises `DeclarationError` for a variable or an included template that the
-        team has under the same name with another value, and for a variable that changes a shared section.
+        options: whatever else an `Agent` takes, its model left out. Its own sections keep their names. Raises
+        `DeclarationError` for a variable or an included template that the team has under the same name with another
+        value, and for a variable that changes a shared section.
         """
         own_tools = ordered_tools([tool for tool in tools if tool not in self.tools])
         agent = Agent(

@@ -14,6 +14,7 @@ from agentcache.errors import SettingsError
 class ToolCall:
     """One execution of a tool, as the model asked for it.
 
+    run_id, agent: who asked; tool: the name that was asked for.
     tool_use_id: the API's id of the `tool_use` block. idempotency_key: the same whenever this very call is executed
     again, and no other call's: hand it to whatever must not act twice.
     """

@@ -62,7 +62,7 @@ class ToolResult:
         return self.content if isinstance(self.content, str) else json_text(self.content)
 
     def block(self, tool_use_id: str) -> JsonObject:
-        """Return the `tool_result` block for the request that follows; always the same keys in the same order."""
+        """Return the `tool_result` block that answers `tool_use_id`; always the same keys in the same order."""
         content: JsonValue = self.content if isinstance(self.content, str) else list(self.content)
         block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id, "content": content}
         return {**block, "is_error": True} if self.is_error else block

@@ -103,7 +103,9 @@ class Tool:
     toolset: str = field(init=False, default="")
     """Name of the collection that it came with; such tools are sent behind an agent's own."""
     deferred: bool = field(init=False, default=False)
+    """Whether it is out of the prompt until a tool search finds it."""
     signature: Signature | None = field(default=None, repr=False)
+    """What validates arguments, where `@tool` made the tool."""
     where: str = field(default="", repr=False)
     """File, line and name of the declaration, for messages."""
     code: ArgumentFunction | None = field(default=None, repr=False)
@@ -249,6 +251,9 @@ def tool(
 
     The schema comes from the signature by pydantic, the description from the docstring, whose parameter section (in
     Google, numpy or Sphinx style) describes the parameters. A plain function runs in a thread.
+
+    options: `name`, `description`, `deterministic`, `ttl`, `tags`, `memo`, `side_effects`, `invalidates`, `timeout`,
+    `version`, `max_result_chars`, `concurrency`, `approval`; `Tool` says what each is for.
 
     `ttl` and `timeout` take `"30s"`, `"1h"`, a number of seconds, a `timedelta`, or `None` for no bound; a plain
     function whose time is up goes on in its thread, but nobody waits for it. `ttl` and `tags` need

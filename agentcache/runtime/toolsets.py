@@ -53,13 +53,13 @@ class Toolset:
         object.__setattr__(self, "tools", ordered_tools(self.tools))
 
     def deferral(self, facts: ModelFacts) -> Deferral:
-        """Return whether these tools are deferred for a model, and why."""
+        """Return whether these tools are deferred for a model of these `facts`, and why."""
         if isinstance(self.defer, bool):
             return Deferral(defer=self.defer, reason="the author decided")
         return choose_deferral([block_tokens(item.definition(), facts) for item in self.tools], facts)
 
     def offered(self, facts: ModelFacts) -> tuple[Tool, ...]:
-        """Return the tools as they are sent to a model."""
+        """Return the tools as they are sent to a model of these `facts`."""
         deferred = self.deferral(facts).defer
         return tuple(item.in_toolset(self.name, deferred=deferred) for item in self.tools)
 
@@ -104,7 +104,7 @@ class McpServer:
     """An MCP server whose tools an agent may use (extra `mcp`). Made with `McpServer.stdio` or `McpServer.http`.
 
     name: stands in front of its tools' names, as `name__tool`; 1 to 32 letters, digits, `_` or `-`. One runtime has
-    one connection for a name.
+    one connection for a name. transport: how it is reached, which the two makers set.
     only: patterns (`read_*`) of the tools that are offered, by the server's own names; a pattern of any mapping here
     is tried in the order written, and the first that fits holds.
     timeout: of one call; connect_timeout: to start or reach the server and to list its tools; seconds or `"30s"`.
@@ -163,7 +163,11 @@ class McpServer:
         cwd: str | None = None,
         **options: Unpack[McpOptions],
     ) -> McpServer:
-        """Declare a server that is started as `command` with `args`; `McpServer` says what the options are."""
+        """Declare a server that is started as `command` with `args`.
+
+        cwd: its directory, this process's by default. env: variables for it; beside them it gets the few variables that
+        a process needs (`PATH`, `HOME` and such), no others. `McpServer` says what the options are.
+        """
         transport = StdioTransport(command=command, args=args, env=tuple(sorted((env or {}).items())), cwd=cwd)
         return cls(name=name, transport=transport, **options)
 
@@ -201,6 +205,7 @@ class McpServer:
 
 
 AnyToolset: TypeAlias = Toolset | McpServer
+"""What `Agent(toolsets=…)` holds."""
 
 
 def _place(transport: StdioTransport | HttpTransport) -> list[str]:

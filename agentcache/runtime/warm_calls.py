@@ -35,7 +35,10 @@ SOON = Outlook(soon=1.0, later=0.0, basis="warmed on request")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmed:
-    """What a warm-up did. `cost_usd` is `None` when the model has no known price, `run_id` its run in the ledger."""
+    """What a warm-up did, for which `agent` and `model`; `usage` has its tokens.
+
+    `cost_usd` is `None` when the model has no known price, `run_id` its run in the ledger.
+    """
 
     agent: str
     model: str

@@ -18,7 +18,7 @@ from agentcache.simulate.traffic import TrafficCall
 
 
 class RequestDump:
-    """Appends calls to an open text file in the format of a request log (DESIGN section 7)."""
+    """Appends calls to an open text file in the format of a request log (docs/formats.md)."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file

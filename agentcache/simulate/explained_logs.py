@@ -1,4 +1,4 @@
-"""Reads a request log (DESIGN section 7) as the calls that `explain` compares."""
+"""Reads a request log (docs/formats.md) as the calls that `explain` compares."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class PolicyOutcome:
         self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
 
     def to_json(self, *, ratio: float | None, with_details: bool) -> JsonObject:
-        """Return the policy's object of the simulate JSON (DESIGN section 7)."""
+        """Return the policy's object of the simulate JSON (docs/formats.md)."""
         body: JsonObject = {
             "name": self.name,
             "calls": self.calls,
@@ -92,7 +92,7 @@ class Outcome:
         return float((policy.cost_usd - self.output_usd) / floor) if floor > 0 else None
 
     def to_json(self, *, per_call: bool = False) -> JsonObject:
-        """Return the simulate JSON (DESIGN section 7)."""
+        """Return the simulate JSON (docs/formats.md)."""
         return {
             "bound_usd": None if self.bound_usd is None else plain_usd(self.bound_usd),
             "policies": [

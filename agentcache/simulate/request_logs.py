@@ -1,4 +1,4 @@
-"""Reads request logs (DESIGN section 7): one call a line, only `t` and `request` required."""
+"""Reads request logs (docs/formats.md): one call a line, only `t` and `request` required."""
 
 from __future__ import annotations
 

@@ -232,7 +232,11 @@ class StoredConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationRecord:
-    """What a list of conversations says of each: `messages` counts them, `head` is the digest of the whole history."""
+    """What a list of conversations says of each.
+
+    conversation_id: its name; agent: who had it last; version: how often it was saved, from 1. `messages` counts them,
+    `head` is the digest of the whole history.
+    """
 
     conversation_id: str
     agent: str

@@ -69,8 +69,8 @@ def ledger_guard() -> Iterator[LedgerGuard]:
 def claude_emulator(request: pytest.FixtureRequest, virtual_clock: VirtualClock) -> EmulatorFactory:
     """Return the maker of emulators.
 
-    Each runs for one block, on `virtual_clock`: `async with claude_emulator(replies) as emulator:`. Where a test (or a
-    fixture of its own) asks for `prefix_guard`, that guard watches them.
+    `request` is pytest's. Each runs for one block, on the test's `virtual_clock`: `async with claude_emulator(replies)
+    as emulator:`. Where a test (or a fixture of its own) asks for `prefix_guard`, that guard watches them.
     """
     guard = request.getfixturevalue("prefix_guard") if "prefix_guard" in request.fixturenames else None
 

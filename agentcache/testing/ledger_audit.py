@@ -31,6 +31,7 @@ class LedgerAudit:
     unknown: int = 0
     """Lines that have no row of their own, covered by as many rows that say that their usage is unknown."""
     problems: tuple[str, ...] = ()
+    """What does not match, a sentence each; empty when all is right."""
 
 
 def assert_ledger_equals_statement(

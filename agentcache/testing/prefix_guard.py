@@ -31,7 +31,10 @@ _REPORTED_MOVES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A block that is not what it was. `before` or `now` is `None` where there is no block at that place."""
+    """A block that is not what it was, in `request`, held against `compared_with`.
+
+    `before` or `now` is `None` where there is no block at that place.
+    """
 
     where: str
     """`model`, `tools[i]`, `system[i]` or `messages[i].content[j]`: the first block that differs."""
@@ -47,7 +50,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedMove:
-    """A move on purpose. `where` is a place or the beginning of one (`messages`, `system[1]`); `None` is anywhere."""
+    """A move on purpose, for a `reason`.
+
+    `where` is a place or the beginning of one (`messages`, `system[1]`); `None` is anywhere.
+    """
 
     reason: str
     where: str | None = None
@@ -93,7 +99,7 @@ class PrefixGuard:
         return len(self._seen)
 
     def allow_move(self, *, reason: str, where: str | None = None) -> None:
-        """Allow a move from here on; raises `SettingsError` when the reason is empty."""
+        """Allow a move at `where` (`None`: anywhere) from here on; raises `SettingsError` when the reason is empty."""
         self._allowed.append(allow_move(reason=reason, where=where))
 
     def see(self, request: Request, *, agent: str | None = None, conversation: str | None = None) -> None:

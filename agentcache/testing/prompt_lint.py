@@ -28,7 +28,7 @@ PromptTarget: TypeAlias = Agent[object] | str | os.PathLike[str]
 
 
 def lint_prompt_directory(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
-    """Return what the linter finds in a prompt directory, or in all below a directory, in the order of places.
+    """Return what the linter finds in the prompt directory `path`, or in all below it, in the order of places.
 
     Raises `TargetError` where there is none, and for a file that cannot be read.
     """
@@ -48,7 +48,7 @@ def lint_agents(*agents: Agent[object]) -> tuple[Finding, ...]:
 
 
 def assert_no_findings(*targets: PromptTarget, allowed: Mapping[str, str] | None = None) -> None:
-    """Fail the test when the linter finds anything in agents or prompt directories, saying what, where and the fix.
+    """Fail the test when the linter finds anything in `targets`, saying what, where and the fix.
 
     allowed: code -> why it is no mistake here. A permission that nothing needs fails, too. Raises `SettingsError` for
     one without a reason or for no code, `TargetError` as `lint_prompt_directory` does.

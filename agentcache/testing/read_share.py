@@ -40,7 +40,7 @@ def assert_read_share(source: Billed, at_least: float = 0.6, agent: str | None =
 def assert_read_share(
     source: Runtime | Billed, at_least: float = 0.6, agent: str | None = None
 ) -> Awaitable[None] | None:
-    """Fail unless at least this share (0 to 1) of the prompt was read from the cache; `agent` counts only its calls.
+    """Fail unless `at_least` this share (0 to 1) of the prompt was read from the cache; `agent` counts only its calls.
 
     With an open runtime, which has to ask its ledger, `await` it; with anything else it is done when it returns.
 

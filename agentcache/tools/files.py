@@ -97,7 +97,10 @@ class FileTools:
         return digest(canonical_json([contents, left_out.sentence()]))
 
     def file_digest(self, path: str) -> str | None:
-        """Return a digest of a file's content, `None` where it cannot be read: what `read_file` depends on."""
+        """Return a digest of the content of the file at `path`, `None` where it cannot be read.
+
+        It is what the results of `read_file` depend on.
+        """
         try:
             return hashlib.sha256(self._directory.read(path, max_bytes=self._max_file_bytes)).hexdigest()
         except ToolFailed:

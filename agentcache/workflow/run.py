@@ -43,9 +43,11 @@ Variables = Mapping[str, object]
 class Run:
     """One execution of a workflow, and what the workflow asks through.
 
-    run_id: stands in the ledger (`None` only above the topmost run). name: the workflow's. meter: counts everything
-    at and below this run. durable: what its asks are called where the run is durable. outermost: the id of the run
-    above all others; `None` where this one is.
+    Made by the runtime, and handed to a workflow as its first argument.
+
+    run_id: stands in the ledger (`None` only above the topmost run). name: the workflow's. runner: performs agents;
+    emit: takes events. meter: counts everything at and below this run. durable: what its asks are called where the run
+    is durable. outermost: the id of the run above all others; `None` where this one is.
     """
 
     run_id: str | None
@@ -84,7 +86,8 @@ class Run:
     ) -> T:
         """Run `agent` on `input` and return its output.
 
-        `output` replaces the agent's declared output type for this run; `limits` adds bounds to the agent's own.
+        `session` and `turn` bring the variables of those layers. `output` replaces the agent's declared output type for
+        this run; `limits` adds bounds to the agent's own.
         `conversation` goes on with a history by id. `fork_of` goes on from a copy of one, which stays as it is: the
         same agent reads from the cache what the conversation sent, and forks may run beside each other.
         Raises a kind of `RunError` when the run cannot be finished.
@@ -115,6 +118,8 @@ class Run:
         limits: Limits | None = None,
     ) -> RunResult[T]:
         """Do as `ask` does and return the whole result: output, usage, cost, run id.
+
+        `input`, `session`, `turn`, `conversation`, `output` and `limits` are as there.
 
         `fork_of` may also be a point in the run of this agent that is waiting for the tool which asks. `repeated`: the
         same prompt is asked, or the same history forked, by others at about the same time, so all of it is worth
@@ -182,10 +187,11 @@ class Run:
     ) -> list[T]:
         """Run `agent` once for each input, at most `concurrency` at a time, and return the outputs in input order.
 
-        With `fork_of` each goes on from a copy of that conversation, as in `ask`. The first call writes the shared
-        prefix, and where all inputs are equal the whole prompt; the others start when it can be read. When one run
-        fails the rest are cancelled and its error is raised. In a durable run with `Durable(spread=True)` worker
-        processes take the items of an agent that stands in a module.
+        `session`, `turn`, `output` and `limits` hold for each, as in `ask`. With `fork_of` each goes on from a copy of
+        that conversation, as in `ask`. The first call writes the shared prefix, and where all inputs are equal the
+        whole prompt; the others start when it can be read. When one run fails the rest are cancelled and its error is
+        raised. In a durable run with `Durable(spread=True)` worker processes take the items of an agent that stands in
+        a module.
         """
         if concurrency is not None and concurrency < 1:
             raise DeclarationError(f"map of agent {agent.name!r}: concurrency is {concurrency}; it must be at least 1")
@@ -219,7 +225,10 @@ class Run:
     @overload
     async def gather(self, *awaitables: Awaitable[U]) -> tuple[U, ...]: ...
     async def gather(self, *awaitables: Awaitable[object]) -> tuple[object, ...]:
-        """Await all at once and return their values in order. When one fails the others are cancelled first."""
+        """Await `awaitables` all at once and return their values in order: `first`, `second`, `third`, and so on.
+
+        When one fails the others are cancelled before its error is raised.
+        """
         # The coroutines themselves: one inside another that is cancelled before it began would never be awaited.
         tasks = [asyncio.ensure_future(item) for item in awaitables]
         try:
@@ -231,7 +240,7 @@ class Run:
             raise
 
     async def perform(self, flow: Workflow[P, T], limits: Limits, *args: P.args, **kwargs: P.kwargs) -> RunResult[T]:
-        """Run a workflow below this run, within `limits`, and return the whole result."""
+        """Run the workflow `flow` below this run, within `limits`, and return the whole result."""
         durable = None
         if self.durable is not None:
             durable = self.durable.below(flow.name, arguments_json(flow.name, args, kwargs), self.meter)
@@ -300,6 +309,7 @@ def _within(run: Run) -> Iterator[None]:
 class Workflow(Generic[P, T]):
     """A workflow as `@workflow` makes it: call it with a run to nest it, or give it to `Runtime.run`.
 
+    name: the function's, which stands in the ledger; function: the function itself, whose first parameter is its run.
     limits: bounds of each of its runs, everything nested in them included.
     """
 

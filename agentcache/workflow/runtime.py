@@ -70,7 +70,7 @@ class Runtime:
     api_key, base_url: as the SDK takes them; `None` reads `ANTHROPIC_API_KEY` and `ANTHROPIC_BASE_URL`.
     on_event: called with every event of every run.
     keep_text: also store requests, replies and conversations; by default the ledger has no prompt text.
-    record_requests: a file to append a request log to (DESIGN section 7).
+    record_requests: a file to append a request log to, a JSON line a call; `.gz` and `.xz` are compressed.
     limits: bounds of every top-level run.
     strict: raise `PrefixMoved` before a call whose cached prefix moved within a conversation, where there would be a
         `Notice`, and `MistakesFound` before an agent's first run where the linter finds an error in its prompt; for
@@ -263,6 +263,7 @@ class Runtime:
     async def run(self, target: object, *args: object, **kwargs: object) -> RunResult[object]:
         """Run an agent on an input, or a workflow with its arguments, and return the whole result.
 
+        target, input: the agent and what it is asked (text, content blocks, or what pydantic can write as JSON).
         For an agent: `session` and `turn` bring the variables of those layers, `conversation` continues a history by
         id, `fork_of` goes on from a copy of one, `output` replaces the declared output type, `limits` adds bounds. A
         workflow takes what its function takes; bound it with `Runtime(limits=…)`.
@@ -290,7 +291,9 @@ class Runtime:
         self, durable_id: str, target: Workflow[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> RunResult[T]: ...
     async def run_as(self, durable_id: str, target: object, *args: object, **kwargs: object) -> RunResult[object]:
-        """Run as `run` does, durably and under an id: whoever asks for the same id gets the same run.
+        """Run as `run` does, durably and under `durable_id`: whoever asks for the same id gets the same run.
+
+        target, input, session, turn, conversation, fork_of, output, limits: as for `run`.
 
         One that has finished returns its result; one that another process performs is waited for; one that failed, was
         cancelled or lost its process goes on where it stopped, and pays for nothing that has an answer on record.
@@ -331,7 +334,9 @@ class Runtime:
     async def stream(
         self, target: object, *args: object, durable_id: str | None = None, **kwargs: object
     ) -> AsyncGenerator[Event, None]:
-        """Run `target` as `run` does (or `run_as`) and yield its events; the last `RunFinished` carries the output.
+        """Run `target` as `run` does (with a `durable_id` as `run_as`) and yield its events.
+
+        The last `RunFinished` carries the output.
 
         Everything beneath the run is in the one stream; each event knows its run, and `RunStarted` the run above.
 
@@ -382,7 +387,8 @@ def run_sync(
 ) -> RunResult[object]:
     """Open a runtime, run `target` once and close it: the one door for code that is not async.
 
-    Takes what `Runtime` and `Runtime.run` take. Raises `RuntimeError` (asyncio's own) inside a running event loop.
+    store, base_url, on_event: as for `Runtime`, whose other settings have their defaults; the rest goes to
+    `Runtime.run`. Raises `RuntimeError` (asyncio's own) inside a running event loop.
     """
 
     async def once() -> RunResult[object]:

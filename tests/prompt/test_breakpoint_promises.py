@@ -1,4 +1,4 @@
-"""Every promise of DESIGN section 5 as a property, for every policy, against an independent look-back."""
+"""Every promise of the planner as a property, for every policy, against an independent look-back."""
 
 from __future__ import annotations
 

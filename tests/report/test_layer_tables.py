@@ -73,3 +73,10 @@ def test_on_one_day_rewriting_costs_what_it_costs():
 
     assert static[-2:] == ["3,000,000", "$7.5000"]
     assert "per day" not in "\n".join(rewriting)
+
+
+def test_what_costs_less_than_is_shown_is_not_free():
+    few = replace(CALL, usage=Usage(uncached_input_tokens=4))
+
+    row = next(line for line in drawn(summarise_layers([few]), 120) if "turn" in line)
+    assert row.split()[-3:] == ["<$0.0001", "0", "$0.0000"]

@@ -84,7 +84,7 @@ async def test_a_no_is_told_to_the_model_with_its_reason_and_the_run_goes_on():
         result = await on.runtime.run(bank.clerk, "go")
         (row,) = await on.runtime.ledger.tool_calls()
     assert result.output.startswith("True A person declined this call of pay")
-    assert "Reason: too dear" in result.output
+    assert "was not run. Reason: too dear. Do not repeat" in result.output
     assert (bank.paid, row.outcome) == ([], "declined")
 
 

@@ -23,9 +23,9 @@ def fork_tool(*, name: str = "fork", description: str | None = None, limits: Lim
     byte, up to the assistant turn that asks, so it reads the parent's prefix from the cache. It pays full price for
     that turn, one placeholder for each tool of the turn, and the task. Several forks of one turn run beside each other.
 
-    limits: bounds of each fork. A fork cannot fork; it is told so, and its tools stay the same for the cache's sake.
-    Its answer has the parent's output type. On models that bind thinking to the prompt nothing is lost, since nothing
-    before it changes.
+    name, description: what the model calls it, and chooses it by; `None`: our own words. limits: bounds of each fork. A
+    fork cannot fork; it is told so, and its tools stay the same for the cache's sake. Its answer has the parent's
+    output type. On models that bind thinking to the prompt nothing is lost, since nothing before it changes.
     """
 
     async def fork(arguments: JsonObject) -> object:

@@ -22,7 +22,7 @@ _TAKE_OVER = "You take over from here. What your colleague says about it: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOff(Generic[NameT, T]):
-    """The answer, who gave it (begin with that agent next time), and all who held the conversation, in order."""
+    """The `output`, the `agent` that gave it (begin with that one next time), and the `path` of all who were asked."""
 
     agent: NameT
     output: T
@@ -42,13 +42,14 @@ async def handoff(
 ) -> HandedOff[NameT, T]:
     """Ask the agent under `first`; whoever is asked answers, or hands over to another one of `agents` with a summary.
 
-    conversation: the whole history moves along. Another system prompt, other tools or another model are another
-    prefix, so the next agent writes the history anew; agents of one `Team` share what the team declares in front.
-    Without it the next agent gets the input and the summary, a few tokens: the cheap way, when that is all it needs.
+    conversation: the whole history moves along. Another system prompt, other tools or another model are another prefix,
+    so the next agent writes the history anew; agents of one `Team` share what the team declares in front. Without it
+    the next agent gets the input and the summary, a few tokens: the cheap way, when that is all it needs.
 
-    All agents answer by one schema, the same whatever order they stand in: an answer as the agent declares it, or a
-    name and a summary; what is neither is sent back. Costs one short answer for each handoff, and at most `most` of
-    them. Raises `DeclarationError` where there is nobody to hand over to, `RunError` when nobody answers.
+    session, turn: variables of those layers, for every agent. All are asked below `run`, and answer by one schema, the
+    same whatever order they stand in: an answer as the agent declares it, or a name and a summary; what is neither is
+    sent back. Costs one short answer for each handoff, and at most `most` of them. Raises `DeclarationError` where
+    there is nobody to hand over to, `RunError` when nobody answers.
     """
     if first not in agents or len(agents) < 2:
         raise DeclarationError(f"handoff: give two agents or more, {first!r} among them; there are {sorted(agents)}")

@@ -36,7 +36,7 @@ async def improve(
     advice: Callable[[V], str],
     rounds: int = 3,
 ) -> Improved[T, V]:
-    """Let `writer` do the task, `critic` judge the draft, and `writer` do it again with the advice.
+    """Let `writer` do the task below `run`, `critic` judge the draft, and `writer` do it again with the advice.
 
     good, advice: what a verdict says. rounds: drafts at most. What comes back was always judged.
 

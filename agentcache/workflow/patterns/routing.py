@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed(Generic[RouteT, T]):
-    """Which route was taken, and what the agent there answered."""
+    """Which `route` was taken, and the `output` of the agent there."""
 
     route: RouteT
     output: T
@@ -36,11 +36,11 @@ async def route(
     conversation: str | None = None,
     limits: Limits | None = None,
 ) -> Routed[RouteT, T]:
-    """Let `router` choose one of `routes` for the input, and the agent there answer it.
+    """Let `router` choose one of `routes` for the input, and the agent there answer it, both below `run`.
 
     The router's answer is one of the keys, by a schema that is the same whatever order they stand in, so its prefix is
-    constant; an answer outside of them is sent back. Its prompt should say what each key is for. Variables, limits and
-    the conversation are the answering agent's; the router sees the input alone.
+    constant; an answer outside of them is sent back. Its prompt should say what each key is for. `session`,
+    `turn`, `limits` and the `conversation` are the answering agent's; the router sees the input alone.
 
     Costs one short call more than asking the right agent at once. Raises `DeclarationError` for fewer than two routes
     and for a router with an output of its own, `OutputInvalid` when no route comes out.

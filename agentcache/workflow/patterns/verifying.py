@@ -32,7 +32,10 @@ class Check(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified(Generic[T]):
-    """The answer that was checked; `draft` is what was proposed, `problem` what was wrong with it, if anything."""
+    """The answer that was checked: `accepted` as drafted or corrected.
+
+    `draft` is what was proposed, `problem` what was wrong with it, if anything.
+    """
 
     answer: T
     draft: T
@@ -49,12 +52,12 @@ async def verified(
     session: Variables | None = None,
     turn: Variables | None = None,
 ) -> Verified[T]:
-    """Let `drafter` answer, `checker` check, and return the draft or the checker's correction.
+    """Let `drafter` answer the `input` below `run`, `checker` check, and return the draft or the checker's correction.
 
     The verdict is typed by the drafter's output, and a rejection without a correction is sent back. The checker's
     prompt and schema are constant, so its prefix is read from the second check on; drafter and checker are different
     models and share none. Costs the draft plus one call of the checker, whose answer is a few tokens when the draft is
-    right: worth it where most drafts are. Session and turn variables go to both.
+    right: worth it where most drafts are. `session` and `turn` variables go to both.
 
     Raises `DeclarationError` for a checker with an output of its own.
     """

@@ -18,11 +18,16 @@ from agentcache.workflow.run import Run
 T = TypeVar("T")
 
 Tie: TypeAlias = Literal["first", "none"]
+"""Who wins a tie: the answer that came first in the order of the samples, or nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote(Generic[T]):
-    """What a vote came to. `winner` is `None` for a tie that was to have none; `counts`, largest first, as in votes."""
+    """What a vote came to.
+
+    `answers` are all, in the order of the samples. `winner` is `None` for a tie that was to have none; `counts`,
+    largest first, as in votes.
+    """
 
     winner: T | None
     answers: tuple[T, ...]
@@ -53,6 +58,8 @@ async def vote(
     limits: Limits | None = None,
 ) -> Vote[T]:
     """Ask `agent` the same question `samples` times and return the majority.
+
+    run, input, session, turn, concurrency, limits: as for `run.map`; the limits are those of each sample.
 
     same: what makes two answers one vote, e.g. `str.casefold`; by default their canonical JSON. tie: between the most
     frequent answers the one that stands first in the order of the samples wins, or none.

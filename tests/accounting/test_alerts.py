@@ -108,6 +108,13 @@ def test_calls_of_unknown_usage_have_a_bound():
     )
 
 
+def test_calls_and_bounds_are_counted_in_thousands():
+    calls = [{"usage": None}] * 1001
+    assert broken(Thresholds(unknown_usage_calls=1000), *calls) == (
+        "1,001 calls of unknown usage; unknown_usage_calls allows 1,000.",
+    )
+
+
 # --- of agents by their names -----------------------------------------------------------------------------------------
 
 EDITOR = {"agent": "editor", "usage": Usage(uncached_input_tokens=900, cache_read_tokens=100)}

@@ -56,6 +56,27 @@ def test_only_the_shared_beginning_is_worth_writing():
     assert input_bound_usd([call(0, "a", "b"), call(60, "a", "c")]) == Decimal("1.35") + 2
 
 
+def test_what_two_conversations_do_not_share_keeps_its_own_past():
+    # `a` is written once and read twice, `b` and `c` are written and read, and `d`, which comes once, is not.
+    calls = [call(0, "a", "b", "c"), call(60, "a", "d"), call(200, "a", "b", "c")]
+    assert input_bound_usd(calls) == Decimal("1.25") + 2 * Decimal("0.1") + 2 * Decimal("1.35") + 1
+    # Nobody used `b` in between, so it is kept alive once; `a` was read by the other one.
+    later = [*calls[:2], call(350, "a", "b", "c")]
+    assert input_bound_usd(later) == Decimal("1.25") + 2 * Decimal("0.1") + 2 * Decimal("1.45") + 1
+
+
+def test_what_stood_behind_a_part_that_is_cut_in_two_still_stands_there():
+    calls = [call(0, "a", "b", "c"), call(10, "a", "b", "d"), call(20, "a", "e"), call(30, "a", "b", "c")]
+    # a: written, read three times; b: written, read twice; c: written, read; d and e: plain.
+    assert input_bound_usd(calls) == Decimal("1.55") + Decimal("1.45") + Decimal("1.35") + 2
+
+
+def test_a_pause_that_ends_with_the_lifetime_takes_a_keep_alive_read_and_one_before_it_none():
+    assert input_bound_usd([call(0, "a"), call(299.5, "a")]) == Decimal("1.35")
+    assert input_bound_usd([call(0, "a"), call(300, "a")]) == Decimal("1.45")
+    assert input_bound_usd([call(0, "a"), call(300.5, "a")]) == Decimal("1.45")
+
+
 def test_a_pause_of_seven_minutes_is_bridged_by_one_keep_alive_read():
     assert input_bound_usd([call(0, "a"), call(420, "a")]) == Decimal("1.25") + 2 * Decimal("0.1")
 

@@ -137,6 +137,11 @@ def test_a_read_that_saves_no_more_than_its_margin_is_not_made():
     assert choose_keep_alive(read_tokens=10_000, own_tokens=1305, chances=[1.0], rates=USUAL).reads == 1
 
 
+def test_silences_that_never_end_are_worth_nothing_however_short_the_prefix():
+    choice = choose_keep_alive(read_tokens=1, own_tokens=1, chances=[0.0, 0.0], rates=USUAL)
+    assert choice.reads == 0
+
+
 def test_a_lost_prefix_costs_what_a_write_costs_more_than_a_read():
     choice = choose_keep_alive(read_tokens=0, own_tokens=1000, chances=[0.0], rates=Rates(read=0.5))
     assert choice.reason.startswith("a read costs 0 tokens, a lost prefix 750; ")

@@ -208,5 +208,11 @@ def test_an_agent_like_no_other_is_told_with_those_that_there_are():
     assert told.endswith("so none was checked; there are: 'editor', 'support'")
 
 
+def test_where_no_agent_has_a_call_none_is_offered():
+    (told,) = unchecked_agents(days_of([], "planner"), set())
+
+    assert told.endswith("so none was checked; there are: none")
+
+
 def test_an_agent_whose_calls_are_all_of_unknown_usage_has_calls():
     assert unchecked_agents(days_of(priced({"usage": None}), "support"), set()) == ()

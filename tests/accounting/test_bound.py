@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,23 @@ def test_what_stood_behind_a_part_that_is_cut_in_two_still_stands_there():
     calls = [call(0, "a", "b", "c"), call(10, "a", "b", "d"), call(20, "a", "e"), call(30, "a", "b", "c")]
     # a: written, read three times; b: written, read twice; c: written, read; d and e: plain.
     assert input_bound_usd(calls) == Decimal("1.55") + Decimal("1.45") + Decimal("1.35") + 2
+
+
+@pytest.mark.parametrize("shared", range(8))
+def test_prompts_part_wherever_they_part(shared):
+    one, other = [[f"{name}{place}" if place >= shared else f"{place}" for place in range(7)] for name in "ab"]
+    alone = input_bound_usd([call(0, *one), call(60, *other)])
+    assert alone == shared * Decimal("1.35") + 2 * (7 - shared)
+    # The same behind a block that is a part of its own, since a call ended there.
+    behind = [call(0, "root"), call(60, "root", *one), call(120, "root", *other)]
+    assert input_bound_usd(behind) == Decimal("1.45") + shared * Decimal("1.35") + 2 * (7 - shared)
+
+
+@pytest.mark.parametrize("shared", range(1, 8))
+def test_a_prompt_may_be_the_beginning_of_an_earlier_one(shared):
+    blocks = [f"{place}" for place in range(7)]
+    calls = [call(0, "root"), call(60, "root", *blocks), call(120, "root", *blocks[:shared])]
+    assert input_bound_usd(calls) == Decimal("1.45") + shared * Decimal("1.35") + (7 - shared)
 
 
 def test_a_pause_that_ends_with_the_lifetime_takes_a_keep_alive_read_and_one_before_it_none():

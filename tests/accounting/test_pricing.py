@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcache.accounting.pricing import cost_usd, counterfactual_usd, plain_usd, price_record, token_prices
+from agentcache.accounting.pricing import cost_usd, counterfactual_usd, plain_usd, price_record, token_prices, utc_day
 from agentcache.accounting.usage import BilledPart, CallKind, CallRecord, Usage
 from agentcache.prompt.model_facts import Prices, all_facts
 
@@ -161,6 +162,17 @@ def test_a_record_is_priced_for_the_utc_day_on_which_it_was_sent():
     assert price_record(CALL).cost_usd == Decimal("0.10")
     assert price_record(replace(CALL, sent_at=CALL.sent_at - 1)).cost_usd == Decimal("0.20")
     assert price_record(CALL).counterfactual_usd == Decimal("2")
+
+
+@pytest.mark.parametrize("zone", ["UTC-14", "UTC+12"])
+def test_the_day_is_that_of_utc_wherever_the_machine_stands(zone: str, monkeypatch: pytest.MonkeyPatch):
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", zone)
+        time.tzset()
+        days = [utc_day(at_s) for at_s in (noon - 43_200, noon, noon + 43_199)]
+    time.tzset()
+    assert days == [NOVEMBER] * 3
 
 
 def test_a_record_costs_the_sum_of_its_own_parts():

@@ -117,6 +117,14 @@ def test_what_stands_beside_the_blocks_is_written_in_front_of_them_and_found_wit
     )
 
 
+def test_nothing_stands_beside_the_blocks_unless_it_is_said():
+    layout, chosen = planned("claude-opus-5", ttls=("5m",))
+    assert prompt_usage(layout, chosen) == prompt_usage(layout, chosen, beside_tokens=0)
+    plain, beside = (worst_usage(layout, chosen, max_tokens=0, beside_tokens=tokens) for tokens in (0, 4))
+    assert worst_usage(layout, chosen, max_tokens=0) == plain
+    assert beside.input_tokens == plain.input_tokens + 5, "four, and a quarter more"
+
+
 def test_no_more_is_found_than_was_marked():
     layout, chosen = planned("claude-opus-5", ttls=("5m",))
     last = max(point.prefix_tokens for point in chosen.kept)

@@ -151,7 +151,7 @@ def test_a_session_layer_that_moved_has_a_code_of_its_own() -> None:
     assert finding(missed(Cause.EXPIRED, span("session")))["code"] == "PC050"
 
 
-# ------------------------------------------------------------------------------------------------ what sections are made of
+# ----------------------------------------------------------------------------------------- what sections are made of
 
 ANA, BO = rules(who="Ana"), rules(who="Bo")
 SENT_BEFORE = replace(EARLIER, prompt_spans=(span("tools", section=None), span(made_of=ANA)))

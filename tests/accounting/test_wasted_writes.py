@@ -13,6 +13,7 @@ from agentcache.accounting import wasted_writes
 from agentcache.accounting.billed_calls import BilledCall, billed_call
 from agentcache.accounting.usage import CallKind, CallRecord, Usage
 from agentcache.accounting.wasted_writes import Writes, WrittenRange, wasted_write_tokens
+from agentcache.prompt.canonical import JsonObject
 
 BASE = CallRecord(call_id="a", run_id="run_1", agent="support", model="claude-sonnet-5-5", sent_at=0.0, usage=None)
 
@@ -186,6 +187,36 @@ def test_a_read_uses_the_deepest_range_first_and_each_token_once():
     assert wasted_write_tokens(calls) == {"a": 0, "b": 1000}
 
 
+def test_a_read_that_ends_before_the_deepest_range_uses_the_one_before_it():
+    calls = [
+        call("a", 0, write=2000, marks=("system",)),
+        call("b", 1, read=1000, write=3000, marks=("turn 1",)),
+        call("c", 2, read=900, found=("system", "turn 1"), marks=("turn 2",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 1100, "b": 3000}
+
+
+def test_of_ranges_that_end_equally_deep_one_is_read():
+    calls = [
+        call("a", 0, write=5000, marks=("one",)),
+        call("b", 1, write=5000, marks=("other",)),
+        call("c", 2, read=5000, found=("one", "other"), marks=("turn",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0, "b": 5000}
+
+
+def test_a_breakpoint_that_the_plan_says_nothing_of_is_taken_to_lie_at_the_end():
+    plan: JsonObject = {"kept": [{"digest": "system", "tokens": 4000}]}
+    calls = [
+        replace(call("a", 0, write=5000, marks=("system", "turn")), plan=plan),
+        call("b", 1, read=5000, found=("turn",), marks=("more",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0}
+
+
 # ------------------------------------------------------------------------------------------------- kept between sums
 
 
@@ -193,7 +224,7 @@ def billed(record: CallRecord, *, conversation: str = "talk") -> BilledCall:
     return billed_call(replace(record, conversation=conversation))
 
 
-WRITTEN = billed(planned(call("a", 10, read=1000, write=4000, marks=("system", "turn")), 2000, 5000))
+WRITTEN = billed(planned(call("a", 10, read=1000, write=4000, marks=("system", "turn")), 2000, 6000))
 BY_PLACE = billed(call("b", 20, write=300))
 
 
@@ -201,14 +232,19 @@ def test_open_writes_are_kept_by_their_digests_or_by_their_place():
     writes = Writes()
     writes.take(WRITTEN)
     writes.take(BY_PLACE)
+    writes.take(billed_call(call("c", 30, write=200)))
 
     assert writes.to_json() == {
         "ranges": [
             ["a", 10, "run_1", "support", "claude-sonnet-5-5", 1000, 5000, 0, 10],
             ["b", 20, "run_1", "support", "claude-sonnet-5-5", 0, 300, 0, 20],
+            ["c", 30, "run_1", "support", "claude-sonnet-5-5", 0, 200, 0, 30],
         ],
-        "digests": {"claude-sonnet-5-5": {"system": [2000, 0], "turn": [5000, 0]}},
-        "places": [["claude-sonnet-5-5", "support", "conversation", "talk", [[300, 1]]]],
+        "digests": {"claude-sonnet-5-5": {"system": [1666, 0], "turn": [5000, 0]}},
+        "places": [
+            ["claude-sonnet-5-5", "support", "conversation", "talk", [[300, 1]]],
+            ["claude-sonnet-5-5", "support", "run", "run_1", [[200, 2]]],
+        ],
     }
 
 

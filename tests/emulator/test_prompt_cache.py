@@ -149,6 +149,7 @@ def test_an_entry_outlives_its_lifetime_by_what_the_settings_add() -> None:
 def test_a_lifetime_runs_from_the_start_of_the_call_and_not_from_its_answer() -> None:
     cache = PromptCache()
     cache.charge(SHORT, now=0.0, first_byte_at=200.0)
+    assert cache.look_up(SHORT, now=199.0).hit is None
     assert cache.charge(SHORT, now=299.0, first_byte_at=299.0) == READ
     late = PromptCache()
     late.charge(SHORT, now=0.0, first_byte_at=200.0)

@@ -54,7 +54,9 @@ async def open_ledger(url: str | None = None) -> Ledger:
         where = normal.database or DEFAULT_PATH
         await asyncio.to_thread(_make_directory, Path(where))
     elif find_spec("asyncpg") is None:
-        raise StoreError(f"{where}: PostgreSQL needs the package asyncpg; install it (pip install asyncpg)")
+        raise StoreError(
+            f"{where}: PostgreSQL needs the package asyncpg; install it (pip install 'agentcache-claude[postgres]')"
+        )
     return await open_sql_ledger(normal, where=where)
 
 

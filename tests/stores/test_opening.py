@@ -142,13 +142,6 @@ async def test_an_option_that_postgresql_does_not_know_is_told():
     assert "take that option out of the URL" in await refusal("postgresql://127.0.0.1:5432/test?speed=high")
 
 
-async def test_postgresql_without_its_driver_says_what_to_install():
-    if find_spec("asyncpg") is not None:
-        pytest.skip("asyncpg is installed here")
-
-    assert "pip install asyncpg" in await refusal("postgresql://user:secret@127.0.0.1:1/d")
-
-
 async def test_a_server_that_is_not_there_is_told_without_its_password():
     if find_spec("asyncpg") is None:
         pytest.skip("PostgreSQL is tested where asyncpg is installed")

@@ -13,6 +13,7 @@ first; without that, two processes that read and then write would fail instead o
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -98,12 +99,13 @@ class SqliteDatabase:
         self._writing = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="agentcache-ledger")
         self._connection: Connection | None = None
+        self._readers = _Readers()
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` in any thread."""
 
         def transaction() -> _T:
-            with self._reading.begin() as connection:
+            with self._readers.one(), self._reading.begin() as connection:
                 return work(connection)
 
         return await asyncio.to_thread(transaction)
@@ -136,6 +138,7 @@ class SqliteDatabase:
         """Close every connection and end the thread."""
 
         def let_go() -> None:
+            self._readers.gone()
             if self._connection is not None:
                 self._connection.close()
             self._writing.dispose()
@@ -143,6 +146,34 @@ class SqliteDatabase:
 
         await asyncio.get_running_loop().run_in_executor(self._thread, let_go)
         self._thread.shutdown(wait=False)
+
+
+class _Readers:
+    """Who reads now, in threads that go on when whoever waits for them is cancelled."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._now, self._closed = 0, False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Be one of them for the block. Raises `OSError` once the database is closed: nobody waits for what is read."""
+        with self._changed:
+            if self._closed:
+                raise OSError("the database is closed")
+            self._now += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._now -= 1
+                self._changed.notify_all()
+
+    def gone(self) -> None:
+        """Let no more of them in and wait until all have left: a connection in use cannot be closed."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._now)
 
 
 class PostgresDatabase:

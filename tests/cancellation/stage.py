@@ -120,11 +120,11 @@ async def staged(scenario: Scenario, folder: Path) -> AsyncIterator[Stage]:
             await until(lambda: not stage.server.server_state.connections)
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool], otherwise: str = "it does not come to hold") -> None:
     """Wait until something holds that others bring about."""
     ends_at = time.monotonic() + PATIENCE_S
     while not holds():  # noqa: ASYNC110  # nothing announces it
-        assert time.monotonic() < ends_at, "it does not come to hold"
+        assert time.monotonic() < ends_at, otherwise
         await asyncio.sleep(0.0005)
 
 
@@ -134,8 +134,9 @@ async def nothing_left() -> AsyncIterator[None]:
     tasks, threads, files = asyncio.all_tasks(), our_threads(), open_files()
     yield
     assert asyncio.all_tasks() <= tasks, "tasks are left"
-    await until(lambda: our_threads() <= threads)  # a thread that was told to end takes a moment
-    assert Counter(open_files()) <= Counter(files), "files are left open"
+    # A thread that was told to end, and a socket that was told to close, take a moment.
+    await until(lambda: our_threads() <= threads, "threads are left")
+    await until(lambda: Counter(open_files()) <= Counter(files), "files are left open")
 
 
 def our_threads() -> set[threading.Thread]:

@@ -27,6 +27,7 @@ from agentcache.emulator.latency import Latency
 from agentcache.runtime.client import DEFAULT_MAX_ATTEMPTS
 from agentcache.runtime.events import CallStarted
 from tests.cancellation.stage import Scenario, Stage, until
+from tests.stores.redis_server import REDIS_URL, need_redis
 from tests.workflow.conftest import RULES, Request, agent
 
 
@@ -139,6 +140,14 @@ async def remembered_beside(on: Stage, case: str) -> Any:
     return await remembered(on, case)
 
 
+async def no_lease_is_left(on: Stage, case: str) -> None:
+    """Check that another process could execute the same call at once."""
+    from redis.asyncio import Redis  # an optional extra
+
+    async with Redis.from_url(OWN_REDIS_URL) as redis:
+        assert [key async for key in redis.scan_iter(match="agentcache:memo:lease:*")] == []
+
+
 async def judged(on: Stage, case: str) -> Any:
     return (await on.runtime.run(JUDGE, case)).output
 
@@ -249,6 +258,9 @@ async def warmed(on: Stage, case: str) -> Any:
     return (await on.runtime.warm(of_case(case))).run_id
 
 
+OWN_REDIS_URL = f"{REDIS_URL.rpartition('/')[0]}/9"
+"""A database of the shared server that no other test uses."""
+
 SLOW_START = Latency(base_s=0.002)
 ROOM_FOR_ALL = Limits(turns=1000, tokens=10_000_000, usd=1000, seconds=3600)
 
@@ -265,6 +277,15 @@ SCENARIOS = (
         beside=remembered_beside,
         replies=works,
         options={"memo": lambda folder: str(folder / "memo.db")},
+    ),
+    Scenario(
+        name="memo in Redis",
+        work=remembered,
+        beside=remembered_beside,
+        replies=works,
+        holds=no_lease_is_left,
+        options={"memo": lambda folder: OWN_REDIS_URL},
+        needs=need_redis,
     ),
     Scenario(name="output", work=judged, replies=judges),
     Scenario(name="conversation", work=spoken_on, before=spoken, replies=works, holds=whole_turns),

@@ -37,7 +37,9 @@ def refuse_foreign_file(path: Path) -> None:
     if not head:
         return
     if not head.startswith(_MAGIC):
-        raise StoreError(f"{path}: cannot open the ledger: it is no SQLite database; move it away, or name another file")
+        raise StoreError(
+            f"{path}: cannot open the ledger: it is no SQLite database; move it away, or name another file"
+        )
     # In write-ahead mode even a reader makes files beside it, unless it is told that nobody writes. Without a log,
     # nobody does.
     logged = head[18] == _WAL_FORMAT and not Path(f"{path}-wal").exists()

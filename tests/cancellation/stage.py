@@ -112,9 +112,7 @@ async def staged(scenario: Scenario, folder: Path) -> AsyncIterator[Stage]:
     options = {name: value(folder) if callable(value) and name == "memo" else value for name, value in options.items()}
     with patch.object(emulator_server._LoopServer, "__init__", kept):
         async with nothing_left(), serve(scenario.replies, faults=faults, latency=scenario.latency) as emulator:
-            runtime = Runtime(
-                str(folder / "ledger.db"), base_url=emulator.base_url, on_event=events.append, **options
-            )
+            runtime = Runtime(str(folder / "ledger.db"), base_url=emulator.base_url, on_event=events.append, **options)
             stage = Stage(runtime, emulator, servers[0], faults, folder, events)
             async with runtime:
                 yield stage
@@ -124,7 +122,7 @@ async def staged(scenario: Scenario, folder: Path) -> AsyncIterator[Stage]:
 async def until(holds: Callable[[], bool], otherwise: str = "it does not come to hold") -> None:
     """Wait until something holds that others bring about."""
     ends_at = time.monotonic() + PATIENCE_S
-    while not holds():  # noqa: ASYNC110  # nothing announces it
+    while not holds():  # nothing announces it
         assert time.monotonic() < ends_at, otherwise
         await asyncio.sleep(0.0005)
 

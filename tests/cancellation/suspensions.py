@@ -92,7 +92,7 @@ async def struck(
 ) -> Struck:
     """Run `work` in a task of its own, strike it where `due` says, and return how it ended."""
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(_begun)
+    loop.set_task_factory(_begun)  # type: ignore[arg-type]  # typeshed wants it generic, which nobody could call so
     family = Family(due=due, strike=strike, when=when)
     context = copy_context()
     context.run(_family.set, family)

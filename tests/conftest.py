@@ -40,6 +40,7 @@ settings.load_profile("agentcache")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--live", action="store_true", help="also run the tests that call the real API and cost money")
+    parser.addoption("--long", action="store_true", help="also the long forms of what is proved by trying often")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -40,12 +40,13 @@ async def open_ledger(url: str | None = None) -> Ledger:
 
     `None` is the SQLite file `.agentcache/ledger.db` in the working directory. Otherwise a path that ends in `.db`
     (or `.sqlite`, `.sqlite3`), `sqlite:///PATH`, `postgresql://…`, or `memory:`, which keeps nothing. Close it when
-    done. Raises `StoreError` when the URL means nothing here or the database cannot be used, `SchemaTooNew` when a
-    newer agentcache wrote it.
+    done. Raises `StoreError` when the URL means nothing here or the database cannot be used (a SQLite file of another
+    program is not touched), `SchemaTooNew` when a newer agentcache wrote it.
     """
     if is_in_memory(url):
         return MemoryLedger()
     # Start-up time: SQLAlchemy takes a fifth of a second to import, and declaring agents never needs it.
+    from agentcache.stores.foreign_files import refuse_foreign_file
     from agentcache.stores.sql import open_sql_ledger
 
     normal = normal_url(url)
@@ -53,6 +54,7 @@ async def open_ledger(url: str | None = None) -> Ledger:
     if normal.get_backend_name() == "sqlite":
         where = normal.database or DEFAULT_PATH
         await asyncio.to_thread(_make_directory, Path(where))
+        await asyncio.to_thread(refuse_foreign_file, Path(where))
     elif find_spec("asyncpg") is None:
         raise StoreError(
             f"{where}: PostgreSQL needs the package asyncpg; install it (pip install 'agentcache-claude[postgres]')"

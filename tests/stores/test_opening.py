@@ -117,7 +117,7 @@ async def test_a_database_of_another_program_is_told(tmp_path: Path):
     with closing(sqlite3.connect(path)) as theirs:
         theirs.execute("CREATE TABLE runs (distance REAL)")
 
-    assert "tables of another program" in await refusal(str(path))
+    assert "is a database of another program" in await refusal(str(path))
 
 
 async def test_a_ledger_of_a_newer_agentcache_is_refused_and_left_alone(tmp_path: Path):

@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from agentcache.accounting.usage import CallRecord, Usage
@@ -29,6 +28,7 @@ from agentcache.runtime.events import (
     RunStarted,
     ToolFinished,
 )
+from agentcache.visible import visible
 
 OUTSIDE = "(no agent)"
 
@@ -84,7 +84,7 @@ class Tally:
             table.add_column(name, justify="right")
         for name, agent in self.agents.items():
             numbers = (agent.running, agent.calls, agent.tool_calls)
-            table.add_row(escape(name), *map(str, numbers), *_usage_cells(agent.usage), _dollars(agent.cost_usd))
+            table.add_row(visible(name), *map(str, numbers), *_usage_cells(agent.usage), _dollars(agent.cost_usd))
         return table
 
 
@@ -106,7 +106,7 @@ def _live(target: Console, tally: Tally) -> Iterator[EventSink]:
         def take(event: Event) -> None:
             tally.take(event)
             if isinstance(event, CallRetried | Notice):
-                live.console.print(line_of(event), markup=False, style="yellow")
+                live.console.print(line_of(event), style="yellow")
             elif isinstance(event, ApprovalRequested):
                 live.stop()  # the question has the terminal for itself
                 waiting.add(event.tool_call_id)
@@ -123,13 +123,18 @@ def _plain(target: Console, tally: Tally) -> EventSink:
         tally.take(event)
         line = line_of(event)
         if line is not None:
-            target.print(line, markup=False, soft_wrap=True)
+            target.print(line, soft_wrap=True)
 
     return take
 
 
 def line_of(event: Event) -> str | None:
-    """Return an event as one line; `None` for events that are too small to be told one by one."""
+    """Return an event as one line that drives no terminal; `None` for events too small to be told one by one."""
+    told = _told(event)
+    return None if told is None else visible(told)
+
+
+def _told(event: Event) -> str | None:
     who = event.agent or OUTSIDE
     match event:
         case RunStarted(agent=None):

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.cli.printing import Screen
 from agentcache.runtime.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -89,7 +89,7 @@ class Tally:
 
 
 @contextmanager
-def progress(target: Console, tally: Tally) -> Iterator[EventSink]:
+def progress(target: Screen, tally: Tally) -> Iterator[EventSink]:
     """Show what happens on `target` while the block runs. The value takes the events and counts them in `tally`."""
     if target.is_terminal:
         with _live(target, tally) as sink:
@@ -99,7 +99,7 @@ def progress(target: Console, tally: Tally) -> Iterator[EventSink]:
 
 
 @contextmanager
-def _live(target: Console, tally: Tally) -> Iterator[EventSink]:
+def _live(target: Screen, tally: Tally) -> Iterator[EventSink]:
     with Live(console=target, get_renderable=tally.table, refresh_per_second=8, transient=True) as live:
         waiting: set[str] = set()
 
@@ -118,7 +118,7 @@ def _live(target: Console, tally: Tally) -> Iterator[EventSink]:
         yield take
 
 
-def _plain(target: Console, tally: Tally) -> EventSink:
+def _plain(target: Screen, tally: Tally) -> EventSink:
     def take(event: Event) -> None:
         tally.take(event)
         line = line_of(event)

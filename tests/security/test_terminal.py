@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner
 
@@ -158,10 +157,10 @@ def test_progress_shows_names_reasons_and_notices_as_they_are():
         Notice(run_id="r", agent=KEPT, at=0, code="X", message=KEPT),
     ]
     tally = Tally()
-    with progress(Console(file=page, width=4_000, markup=False, emoji=False), tally) as emit:
+    with progress(Screen(file=page, width=4_000), tally) as emit:
         for event in events:
             emit(event)
-    Console(file=page, width=4_000, markup=False, emoji=False).print(tally.table())
+    Screen(file=page, width=4_000).print(tally.table())
     assert not driving(page.getvalue())
     assert page.getvalue().count("\n") == 3 + 2  # a line an event that is told, then the table's two
 

@@ -13,7 +13,7 @@ import random as randomness
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -103,7 +103,7 @@ class MessagesClient:
         if max_attempts < 1:
             raise SettingsError(f"max_attempts is {max_attempts}, but a call takes at least one; 1 means no retry")
         credentials = find_credentials(api_key=api_key, base_url=base_url)
-        self._base_url = credentials.base_url
+        self._base_url, self._hidden_in = credentials.shown_url, credentials.hidden_in
         self._max_attempts, self._waits = max_attempts, waits
         self._sleep, self._random, self._clock = sleep, random, clock
         self._owns_connections = http_client is None
@@ -283,7 +283,16 @@ class MessagesClient:
             )
             if failure is None:
                 raise
+            return self._without_key(failure)
+
+    def _without_key(self, failure: Failure) -> Failure:
+        """Return a failure that quotes no key: some gateways answer with the headers that they were sent."""
+        told = str(failure.error)
+        hidden = self._hidden_in(told)
+        if hidden == told:
             return failure
+        failure.error.args = (hidden,)
+        return replace(failure, cause=None)  # which quotes it too
 
     def _tell_interrupted(self, sending: _Sending, attempt: _Attempt, error: BaseException) -> None:
         if attempt.builder.started:

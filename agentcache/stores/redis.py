@@ -23,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from agentcache.errors import SettingsError, StoreError
+from agentcache.shown_url import shown_url
 from agentcache.stores.memo_entries import (
     EVERYTHING,
     TOTAL,
@@ -88,7 +89,11 @@ class RedisMemoStore:
                 retry=Retry(NoBackoff(), 1),  # a connection that the server closed while nobody used it
             )
         except (ValueError, TypeError) as error:
-            raise SettingsError(f"the memo's URL is none that Redis takes: {error}") from error
+            # Its own words may quote a part of the password.
+            raise SettingsError(
+                f"the memo's URL {shown_url(url)!r} is none that Redis takes; write "
+                "redis://USER:PASSWORD@HOST:PORT/NUMBER, a password's marks as %XX"
+            ) from error
         self._redis = Redis(connection_pool=pool)
         self.leases: Leases = _RedisLeases(self)
 

@@ -2,11 +2,15 @@
 #
 #   make demo     a team of agents reviews this package against the loopback emulator; needs no key
 #   make test     the test-suite
-#   make check    format, lint, types, import contracts, then the test-suite; warnings are errors
+#   make check    format, lint, types, import contracts, dependencies, then the test-suite; warnings are errors
 #   make format   rewrite the files as `make check` wants them
 #   make docs     write what docs/ has from the code: rules, command line, reference, the picture of a layout
 #   make outputs  write what the commands of README and docs print now into them
 #   make demo-table  run the demo and put its table into the README
+#   make bill     write build/bill-of-materials.json: what users install, with licences (CycloneDX)
+#   make audit    ask a vulnerability database about every pinned version; needs the network, and says so without it
+#   make test-oldest, make test-newest
+#                 the test-suite with the lowest versions that pyproject.toml allows, and with the newest there are
 #   make clean    remove what the targets above made
 
 VENV := .venv
@@ -19,7 +23,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check static format docs outputs demo-table clean
+.PHONY: demo test check static format docs outputs demo-table bill audit test-oldest test-newest clean
 .NOTPARALLEL:
 
 demo: $(VENV)/ready-to-run
@@ -36,6 +40,8 @@ static: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pip --disable-pip-version-check check
+	$(BIN)/python -m dependencies.bill_of_materials build/bill-of-materials.json
 
 format: $(VENV)/ready-to-test
 	$(BIN)/ruff format .
@@ -54,12 +60,29 @@ demo-table: $(VENV)/ready-to-run
 	COLUMNS=100 NO_COLOR=1 $(MAKE) --no-print-directory demo > $(VENV)/demo.txt
 	$(BIN)/python docs/making/demo_table.py < $(VENV)/demo.txt
 
-clean:
-	rm -rf $(VENV) .agentcache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+bill: $(VENV)/ready-to-test
+	$(BIN)/python -m dependencies.bill_of_materials build/bill-of-materials.json
 
-$(BIN)/pip:
+# Its tool is no tool of ours: it has an environment of its own, and is as new as can be.
+audit: .venv-audit/bin/pip
+	.venv-audit/bin/python -m pip install --quiet --quiet --disable-pip-version-check --upgrade pip-audit
+	.venv-audit/bin/python -m dependencies.audit constraints.txt
+
+# Resolved anew each time, since what is newest changes without us; nothing is written down.
+test-oldest: RESOLUTION = lowest-direct
+test-newest: RESOLUTION = highest
+test-oldest test-newest: test-%: .venv-%/bin/pip
+	.venv-$*/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv
+	.venv-$*/bin/uv pip install --quiet --python .venv-$* --resolution $(RESOLUTION) --upgrade --editable '.[dev]'
+	@test $* = newest || .venv-$*/bin/python -m dependencies.bounds
+	.venv-$*/bin/python -m pytest --numprocesses auto --dist loadfile -m 'not pinned'
+
+clean:
+	rm -rf $(VENV) .venv-oldest .venv-newest .venv-audit .agentcache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(BIN)/pip .venv-oldest/bin/pip .venv-newest/bin/pip .venv-audit/bin/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(@:/bin/pip=)
 
 # The build backend comes from the same pins as everything else, hence no build isolation.
 $(VENV)/ready-to-run: $(BIN)/pip pyproject.toml constraints.txt

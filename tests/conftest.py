@@ -3,6 +3,8 @@
 The environment loses its credentials and its server, so that no mistake in a test can cost money. With `--live`,
 tests marked `live` run too, and get them back by the fixture `real_credentials`; without it they are skipped.
 
+No file that a test makes, and no line that it prints or logs, may hold the key that its runtimes sign with.
+
 And whatever a test does, its ledgers must be what its emulators billed, call by call, unless it is marked with the
 reason why they cannot be.
 """
@@ -10,11 +12,13 @@ reason why they cannot be.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from agentcache.testing import LedgerGuard
+from tests import canary
 
 pytest_plugins = ["agentcache.testing.fixtures"]
 
@@ -25,6 +29,7 @@ NAMES = (
     "ANTHROPIC_CUSTOM_HEADERS",
     "ANTHROPIC_PROFILE",
 )
+SIGNING = canary.SigningWithIt()
 TAKEN = pytest.StashKey[dict[str, str]]()
 
 # Nothing here asserts time, and a busy machine is no fault of an example. CI tries the same examples every time, so
@@ -40,10 +45,35 @@ settings.load_profile("agentcache")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--live", action="store_true", help="also run the tests that call the real API and cost money")
+    parser.addoption("--long", action="store_true", help="also the long forms of what is proved by trying often")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TAKEN] = {name: value for name in NAMES if (value := os.environ.pop(name, None)) is not None}
+    if not config.getoption("--live"):
+        SIGNING.install()
+        os.environ["ANTHROPIC_CUSTOM_HEADERS"] = canary.HEADER
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    canary.CANARY.judge(report)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_file_holds_the_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    yield
+    found = [str(path) for path in canary.CANARY.files_with_it(tmp_path_factory.getbasetemp())]
+    assert found == [], "these files hold the key that the suite signed with"
+
+
+@pytest.fixture(autouse=True)
+def signing_with_the_canary(request: pytest.FixtureRequest) -> None:
+    SIGNING.active = request.node.get_closest_marker("own_keys") is None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

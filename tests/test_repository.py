@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -250,10 +251,24 @@ def _import_name(requirement: str) -> str:
     return "opentelemetry" if name.startswith("opentelemetry_") else IMPORTED_AS.get(name, name)
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(directory)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    [wheel] = tmp_path.glob("*.whl")
+    return directory
+
+
+def test_the_source_archive_holds_what_the_wheel_is_built_from_and_what_people_read(built: Path) -> None:
+    [archive] = built.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        tops = {name.split("/")[1] for name in files.getnames()}
+    read = {"docs", "CHANGELOG.md", "LICENSE", "README.md"}
+    assert tops == {"agentcache", "pyproject.toml", "PKG-INFO", ".gitignore"} | read
+
+
+def test_the_wheel_holds_the_package_its_licence_and_nothing_else(built: Path) -> None:
+    [wheel] = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
@@ -261,6 +276,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert {"agentcache/py.typed", "agentcache/prompt/model_facts.toml", "agentcache/report/page.html.jinja"} <= set(
         names
     )
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
 
 def _modules_after(statement: str, *arguments: str) -> set[str]:

@@ -15,7 +15,7 @@ from agentcache.accounting.explaining.logged_calls import LoggedCall
 from agentcache.accounting.explaining.suspects import Suspect
 from agentcache.accounting.explaining.text_changes import excerpt
 from agentcache.accounting.misses import Cause, Miss, misses
-from agentcache.accounting.mistakes import MISTAKES, Severity
+from agentcache.accounting.mistakes import MISTAKES
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.section_changes import section_change
 from agentcache.accounting.shortfall_findings import explain_recorded
@@ -49,9 +49,6 @@ _MOVED_FIXES: Mapping[str, str] = {
     HISTORY: "only append to a conversation; shorten it seldom, and a lot at once",
     TURN: "only append to a conversation",
 }
-
-_SEVERITIES: Mapping[Cause, Severity] = {Cause.EXPIRED: "info", Cause.BELOW_MINIMUM: "info"}
-"""Of causes without a code in the catalogue; the others are warnings."""
 
 _SESSION_MOVED = "PC057"
 
@@ -124,7 +121,7 @@ def finding(miss: Miss, kept: Kept = NOTHING_KEPT) -> JsonObject:
         "cause": miss.cause.value,
         "code": code,
         "name": known.name if known else miss.cause.value,
-        "severity": known.severity if known else _SEVERITIES.get(miss.cause, "warning"),
+        "severity": known.severity if known else "warning",
         "where": miss.span.where,
         "section": miss.span.section,
         "layer": miss.span.layer,

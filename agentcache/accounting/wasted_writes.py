@@ -233,7 +233,7 @@ def _read(touched: list[tuple[int, _Range]], upto: int) -> None:
     for depth, item in touched:
         if item.start >= upto:
             continue
-        item.used = max(item.used, min(upto, depth, item.end) - item.start)
+        item.used = max(item.used, min(upto, depth) - item.start)
         upto = item.start
 
 

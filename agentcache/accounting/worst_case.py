@@ -10,12 +10,11 @@ that it bills beside a call, a workspace whose inference stays in the US (a tent
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
-from agentcache.accounting.pricing import cost_usd
+from agentcache.accounting.pricing import cost_usd, utc_day
 from agentcache.accounting.usage import BilledPart, Usage
 from agentcache.accounting.weighing import weighted_tokens
 from agentcache.errors import WorstCase
@@ -70,7 +69,7 @@ def worst_case(usage: Usage, *, model: str, at_s: float) -> WorstCase:
 
 def usage_usd(usage: Usage, *, model: str, at_s: float) -> Decimal | None:
     """Return what `usage` of `model` costs on the UTC day of `at_s`; `None` for a model without prices."""
-    return cost_usd(BilledPart(model=model, usage=usage), on=datetime.fromtimestamp(at_s, UTC).date().isoformat())
+    return cost_usd(BilledPart(model=model, usage=usage), on=utc_day(at_s))
 
 
 def _with_margin(tokens: int) -> int:

@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from agentcache.cli.optional_script import OptionalScriptCommand
 from agentcache.cli.quick_command import QuickCommand, read_plainly
+from agentcache.cli.saying import say
 from agentcache.errors import AgentCacheError
 from agentcache.version import __version__
 
@@ -146,7 +147,7 @@ class CommandGroup(TyperGroup):
             if os.environ.get(TRACEBACK_SWITCH):
                 raise
             hint = "" if isinstance(error, AgentCacheError) else f" ({TRACEBACK_SWITCH}=1 shows the traceback)"
-            typer.echo(f"agentcache: {sentence(error)}{hint}", err=True)
+            say(f"agentcache: {sentence(error)}{hint}", err=True)
             raise typer.Exit(exit_code(error)) from error
 
 
@@ -157,7 +158,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"agentcache {__version__}")
+        say(f"agentcache {__version__}")
         raise typer.Exit
 
 

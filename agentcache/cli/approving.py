@@ -17,6 +17,7 @@ from functools import partial
 from agentcache.prompt.canonical import JsonValue, json_text
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.own_thread import in_own_thread
+from agentcache.visible import visible
 
 _LINE_BYTES = 4096
 """A terminal hands over one line at a time, and none longer than this."""
@@ -76,11 +77,6 @@ def question(request: ApprovalRequest) -> str:
     arguments = "".join(f"\n  {visible(name)} = {_value(value)}" for name, value in request.arguments.items())
     asked = f"{who} asks to run {visible(request.tool)}{arguments or ' (no arguments)'}"
     return f"\n{asked}\nApprove? [y/N, or why not] "
-
-
-def visible(text: str) -> str:
-    """Return `text` with every character escaped that a terminal would not print as itself."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _value(value: JsonValue) -> str:

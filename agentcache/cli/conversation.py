@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from agentcache.cli.printing import Format, as_json, console, write_file
+from agentcache.cli.printing import Format, console, hand_over_json, write_file
 from agentcache.cli.report import refuse_absent
+from agentcache.cli.saying import hand_over, say
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError
 
@@ -36,13 +36,13 @@ def list_(
     """List the conversations of a ledger."""
     found = _with_conversations(db, lambda kept: kept.all())
     if format_ is Format.JSON:
-        typer.echo(as_json({"conversations": found}))
+        hand_over_json({"conversations": found})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("conversation", "agent", "messages", "version", "head"):
         table.add_column(heading, justify="right" if heading in {"messages", "version"} else "left")
     for one in found:
-        names = (escape(one.conversation_id), escape(one.agent))
+        names = (one.conversation_id, one.agent)
         table.add_row(*names, f"{one.messages:,}", f"{one.version:,}", one.head)
     console().print(table)
 
@@ -59,10 +59,10 @@ def show(
     """Print a conversation's messages as JSON."""
     if earlier:
         histories = _with_conversations(db, lambda kept: kept.earlier(conversation_id))
-        typer.echo(as_json({"earlier": histories}))
+        hand_over_json({"earlier": histories})
         return
     messages = _with_conversations(db, lambda kept: kept.messages(conversation_id, head=head))
-    typer.echo(as_json({"id": conversation_id, "messages": messages}))
+    hand_over_json({"id": conversation_id, "messages": messages})
 
 
 @conversation.command()
@@ -70,7 +70,7 @@ def export(conversation_id: Id, output: ToFile = None, db: Db = None) -> None:
     """Print a conversation as JSON lines that `import` reads."""
     text = _with_conversations(db, lambda kept: kept.export(conversation_id))
     if output is None:
-        typer.echo(text, nl=False)
+        hand_over(text)
     else:
         write_file(output, text)
 
@@ -87,7 +87,7 @@ def import_(
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"{file} cannot be read: {error}") from error
     begun = _with_conversations(db, lambda kept: kept.import_lines(lines, conversation_id=as_), may_be_new=True)
-    typer.echo(f"conversation {begun.conversation_id}: {begun.messages} messages")
+    say(f"conversation {begun.conversation_id}: {begun.messages} messages")
 
 
 @conversation.command()
@@ -99,7 +99,7 @@ def fork(
 ) -> None:
     """Begin a conversation with what another one holds."""
     begun = _with_conversations(db, lambda kept: kept.fork(conversation_id, new_id, at=at))
-    typer.echo(f"conversation {begun.conversation_id}: {begun.messages} messages")
+    say(f"conversation {begun.conversation_id}: {begun.messages} messages")
 
 
 @conversation.command()

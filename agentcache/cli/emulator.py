@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentcache.cli.saying import say
+
 if TYPE_CHECKING:
     from agentcache.cli.target import Answering
     from agentcache.emulator.server import Emulator
@@ -32,6 +34,10 @@ def emulator(
         typer.Option(metavar="FAULTS", help="What goes wrong: 529@3 (the third call), reset%0.1 (one in ten)."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A host name that leads here, such as a container's; may be repeated."),
+    ] = None,
     exact_tokens: Annotated[
         bool, typer.Option("--exact-tokens", help="Count prompts instead of estimating them (extra `exact`).")
     ] = False,
@@ -46,7 +52,10 @@ def emulator(
 
     planned = read_faults(faults) if faults else NoFaults()
     answering = _answering(replies, strict=strict) if replies else None
-    asyncio.run(_until_stopped(serve(answering, host=host, port=port, faults=planned, exact_tokens=exact_tokens)))
+    server = serve(
+        answering, host=host, port=port, allow_hosts=allow_host or (), faults=planned, exact_tokens=exact_tokens
+    )
+    asyncio.run(_until_stopped(server))
 
 
 def _answering(replies: str, *, strict: bool) -> Answering:
@@ -64,12 +73,12 @@ async def _until_stopped(server: AbstractAsyncContextManager[Emulator]) -> None:
     async with server as running:
         _announce(running)
         await stopped.wait()
-    typer.echo("stopped", err=True)
+    say("stopped", err=True)
 
 
 def _announce(running: Emulator) -> None:
-    typer.echo(running.base_url)
-    typer.echo(f"Not Claude. Use it with ANTHROPIC_BASE_URL={running.base_url} and any key; Ctrl-C stops it.", err=True)
+    say(running.base_url)
+    say(f"Not Claude. Use it with ANTHROPIC_BASE_URL={running.base_url} and any key; Ctrl-C stops it.", err=True)
 
 
 def _asked_to_stop() -> asyncio.Event:

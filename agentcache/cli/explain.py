@@ -13,10 +13,12 @@ import typer
 
 from agentcache.accounting.pricing import plain_usd
 from agentcache.cli.explain_ledger import findings_text, ledger_findings
-from agentcache.cli.printing import as_json, console
+from agentcache.cli.printing import console, hand_over_json
+from agentcache.cli.saying import say
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject
+from agentcache.visible import visible
 
 if TYPE_CHECKING:
     from agentcache.accounting.explaining.suspects import Explanation
@@ -72,9 +74,9 @@ def _explain_log(log: Path, format_: ExplainFormat) -> bool:
     calls = logged_calls(log)
     findings = explain_calls(calls)
     if format_ is ExplainFormat.JSON:
-        typer.echo(as_json({"findings": [_finding(item, log) for item in findings], "calls": len(calls)}))
+        hand_over_json({"findings": [_finding(item, log) for item in findings], "calls": len(calls)})
     else:
-        typer.echo(_text(findings, len(calls)))
+        say(_text(findings, len(calls)), lines=True)
     return bool(findings)
 
 
@@ -83,7 +85,7 @@ def _explain_sessions(log: Path, format_: ExplainFormat) -> bool:
 
     told = recorded_findings(log)
     if format_ is ExplainFormat.JSON:
-        typer.echo(as_json(told.to_json()))
+        hand_over_json(told.to_json())
     else:
         console().print(findings_text(told.findings))
         if told.findings:
@@ -95,7 +97,7 @@ def _explain_ledger(run: str | None, call: str | None, db: str | None, format_: 
     url = read_settings(environment=os.environ, folder=Path.cwd()).overridden(db_url=db).db_url
     findings = asyncio.run(ledger_findings(url, run=run, call=call))
     if format_ is ExplainFormat.JSON:
-        typer.echo(as_json({"findings": findings}))
+        hand_over_json({"findings": findings})
     else:
         console().print(findings_text(findings))
     return bool(findings)
@@ -141,4 +143,4 @@ def _paragraph(item: Explanation) -> str:
         usd = "" if item.lost_usd is None else f", ${plain_usd(item.lost_usd)}"
         lines.append(f"  lost: {item.lost_tokens:,} tokens{usd}")
     lines.append(f"  fix: {item.fix}")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import agentcache
 from agentcache.errors import AgentCacheError, RunError, Unauthenticated, UnexpectedCall, UnusedReply
+from agentcache.visible import visible
 
 RUN_FAILED = 1
 """The run was started and ended without its result."""
@@ -30,7 +31,7 @@ def exit_code(error: Exception) -> int:
 
 def sentence(error: Exception) -> str:
     """Return one line that says what went wrong; for errors that nobody raised on purpose also where."""
-    message = " ".join(str(error).split())
+    message = visible(" ".join(str(error).split()))
     if isinstance(error, AgentCacheError):
         return message or type(error).__name__
     place = authors_place(error)

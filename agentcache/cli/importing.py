@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentcache.cli.saying import say
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError
 
@@ -180,13 +181,13 @@ def _tell(parts: Sequence[ImportedRows], added: int) -> None:
     found = [call for rows in parts for call in rows.calls]
     unknown = sum(call.usage is None for call in found)
     runs = sum(len(rows.runs) for rows in parts)
-    typer.echo(f"{len(found):,} calls in {runs:,} runs were read; {added:,} of them are new to the ledger.")
+    say(f"{len(found):,} calls in {runs:,} runs were read; {added:,} of them are new to the ledger.")
     if unknown:
-        typer.echo(f"{unknown:,} calls have no recorded usage; reports show them as unattributed.")
+        say(f"{unknown:,} calls have no recorded usage; reports show them as unattributed.")
 
 
 def tell_left_out(reading: ForeignLines) -> None:
     """Say on stderr how many lines could not be read, by reason, each with the first."""
     for what, count in reading.left_out.items():
         lines = "1 line" if count == 1 else f"{count:,} lines"
-        typer.echo(f"agentcache: {lines} left out: {what} (the first: {reading.first[what]})", err=True)
+        say(f"agentcache: {lines} left out: {what} (the first: {reading.first[what]})", err=True)

@@ -13,6 +13,7 @@ import typer
 from agentcache.cli.lint_fixing import mend
 from agentcache.cli.lint_run import LintRun, LintTask, lint_log, relative_to
 from agentcache.cli.lint_settings import LintFormat, SettingsAbove
+from agentcache.cli.saying import say, show
 from agentcache.cli.watching import changes
 from agentcache.errors import AgentCacheError, TargetError
 from agentcache.lint.baseline import baseline_of
@@ -101,12 +102,12 @@ def lint(
     else:
         result = run.result(run.agents)
     for unread in run.python.unread if run else ():
-        typer.echo(f"agentcache: {unread}", err=True)
+        say(f"agentcache: {unread}", err=True)
     if write_baseline is not None:
         _write_baseline(result, write_baseline)
         return
     if run and not result.agents:
-        typer.echo(f"agentcache: no prompt in {', '.join(places)}", err=True)
+        say(f"agentcache: no prompt in {', '.join(places)}", err=True)
     shown = format_ or SettingsAbove().of(_folder(log or Path(places[0]))).output_format or LintFormat.TEXT
     if not diff or shown is not LintFormat.TEXT:
         _tell(result, shown, output, statistics=statistics)
@@ -130,10 +131,10 @@ def _selectors(given: Selectors) -> tuple[str, ...]:
 def _tell(result: LintResult, format_: LintFormat, output: Path | None, *, statistics: bool) -> None:
     text = _written(result, format_, statistics=statistics, colour=output is None and _takes_colours())
     if output is None:
-        typer.echo(text, nl=False)
+        show(text)
         return
     _write(output, text)
-    typer.echo(summary(result), err=True)
+    say(summary(result), err=True)
 
 
 def _written(result: LintResult, format_: LintFormat, *, statistics: bool, colour: bool) -> str:
@@ -155,7 +156,7 @@ def _takes_colours() -> bool:
 def _write_baseline(result: LintResult, path: Path) -> None:
     names = {item.place.path: relative_to(item.place.path, path.parent) for item in result.findings}
     _write(path, baseline_of(result.findings, result.texts, names).to_json())
-    typer.echo(f"{path}: {counted(len(result.findings), 'finding')} known from now on", err=True)
+    say(f"{path}: {counted(len(result.findings), 'finding')} known from now on", err=True)
 
 
 def _folder(path: Path) -> Path:
@@ -174,12 +175,13 @@ def _watch(task: LintTask, *, statistics: bool) -> None:
     try:
         for changed in _rounds([Path(path.partition(":")[0]) for path in task.paths]):
             if changed:
-                typer.echo(f"\n--- {', '.join(changed[:3])}{' ...' if len(changed) > 3 else ''}")
+                say()
+                say(f"--- {', '.join(changed[:3])}{' ...' if len(changed) > 3 else ''}")
             try:
                 run = LintRun(task)
                 _tell(run.result(run.agents), LintFormat.TEXT, None, statistics=statistics)
             except AgentCacheError as error:
-                typer.echo(f"agentcache: {error}", err=True)
+                say(f"agentcache: {error}", err=True)
             sys.stdout.flush()
     except KeyboardInterrupt:
         return

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-
-import typer
 
 from agentcache.cli.lint_run import LintRun, files_of
 from agentcache.cli.lint_writing import write_texts
+from agentcache.cli.saying import hand_over, say
 from agentcache.lint.fixing import diff, mended
 from agentcache.lint.outputs.result import LintResult, counted
-from agentcache.lint.outputs.visible import visible
 from agentcache.lint.words import prompt_words
 
 
@@ -27,10 +24,10 @@ def mend(run: LintRun, *, unsafe: bool, write: bool) -> LintResult:
     if write:
         write_texts(before, outcome.texts)
         told = f"{counted(len(outcome.fixed), 'finding')} fixed in {counted(len(outcome.texts), 'file')}"
-        typer.echo(told, err=True)
+        say(told, err=True)
     else:
         shown = diff(before, outcome.texts)
-        typer.echo(visible(shown, keep_lines=True) if sys.stdout.isatty() else shown, nl=False)
+        hand_over(shown)
     first = run.result(run.agents)
     elsewhere = [item for item in first.findings if item not in run.in_templates(run.agents)]
     remaining = sorted([*outcome.remaining, *elsewhere], key=lambda item: (item.place.path, item.place.line or 0))

@@ -23,6 +23,7 @@ from agentcache.lint.python_literals import PythonText
 from agentcache.lint.python_sources import sources_of
 from agentcache.lint.reading import read_agent
 
+_PROJECT_MARKS = (".git", "pyproject.toml", "setup.py")
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 _NEEDED = re.compile(rb"\bagentcache\b")
 _MADE = re.compile(rb"\bAgent\b|\.agent\(")
@@ -181,6 +182,7 @@ class _Files:
 
     def __init__(self, path: Path) -> None:
         self._folders = [Path(), *path.parents, *Path(os.path.abspath(path)).parents]
+        self._roots = (Path.cwd().resolve(), _project_of(path))
         self.used: set[str] = set()
 
     def directory(self, path: str) -> AgentSources | None:
@@ -192,12 +194,24 @@ class _Files:
         return read_agent(found)
 
     def text(self, path: str) -> SourceFile | None:
-        """Return a text file."""
-        found = next((folder / path for folder in self._folders if (folder / path).is_file()), None)
+        """Return a text file of the project. What a stranger's code names elsewhere is not read: it would be shown."""
+        named = (folder / path for folder in self._folders)
+        found = next((file for file in named if file.is_file() and self._is_ours(file)), None)
         try:
             return None if found is None else _text(found)
         except (OSError, UnicodeDecodeError) as error:
             raise TargetError(f"cannot read {found}: {error}") from error
+
+    def _is_ours(self, file: Path) -> bool:
+        real = file.resolve()
+        return any(real.is_relative_to(root) for root in self._roots)
+
+
+def _project_of(path: Path) -> Path:
+    """Return the nearest directory around a file that begins a project, else the file's own."""
+    folder = path.resolve().parent
+    around = (folder, *folder.parents)
+    return next((each for each in around if any((each / name).exists() for name in _PROJECT_MARKS)), folder)
 
 
 def _text_of(path: str) -> str:

@@ -15,8 +15,9 @@ import typer
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
 from agentcache.cli.arguments import moment
 from agentcache.cli.memo_tables import entries_json, entries_table, kept_json, kept_table
-from agentcache.cli.printing import as_json, console, table_width
+from agentcache.cli.printing import console, hand_over_json, table_width
 from agentcache.cli.report import refuse_absent
+from agentcache.cli.saying import say
 from agentcache.cli.settings import Settings, read_settings
 from agentcache.errors import SettingsError, StoreError, TargetError
 from agentcache.report.tool_tables import to_tool_table
@@ -58,7 +59,7 @@ def stats(
     calls = None if outlives and db is None and not _is_there(settings.db_url) else _calls(settings.db_url, start)
     if json:
         kept = None if entries is None else kept_json(entries, now)
-        typer.echo(as_json({"calls": None if calls is None else calls.to_json(), "kept": kept}))
+        hand_over_json({"calls": None if calls is None else calls.to_json(), "kept": kept})
         return
     if calls is not None:
         console().print(to_tool_table(calls, width=table_width()))
@@ -72,7 +73,7 @@ def list_(tool: Tool = None, tag: Tags = None, memo_url: MemoUrl = None, json: J
     entries = _with_store(_settings(memo_url=memo_url), lambda store: store.entries(_selection(tool, tag)))
     now = time.time()
     if json:
-        typer.echo(as_json({"entries": entries_json(entries, now)}))
+        hand_over_json({"entries": entries_json(entries, now)})
     else:
         console().print(entries_table(entries, now, width=table_width()), width=table_width())
 
@@ -86,7 +87,7 @@ def clear(
     if not yes and _on_a_terminal():
         kept = len(_with_store(settings, lambda store: store.entries()))
         typer.confirm(f"Forget {_results(kept)}?", abort=True, err=True)
-    typer.echo(f"forgot {_results(_forgotten(settings, _selection(None, None)))}")
+    say(f"forgot {_results(_forgotten(settings, _selection(None, None)))}")
 
 
 @memo.command()
@@ -94,7 +95,7 @@ def invalidate(tag: Tags = None, tool: Tool = None, memo_url: MemoUrl = None) ->
     """Forget the results under a tag (any of several), of a tool, or of a tool under a tag."""
     if not tag and tool is None:
         raise TargetError("say what to forget with --tag or --tool; `agentcache memo clear` forgets everything")
-    typer.echo(f"forgot {_results(_forgotten(_settings(memo_url=memo_url), _selection(tool, tag)))}")
+    say(f"forgot {_results(_forgotten(_settings(memo_url=memo_url), _selection(tool, tag)))}")
 
 
 _IN_PROCESS = (None, "memory:")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agentcache.cli.printing import Format, as_json, console
+from agentcache.cli.printing import Format, console, hand_over_json
 from agentcache.prompt.model_facts import ModelFacts, all_facts
 
 _FEATURES = {
@@ -28,7 +28,7 @@ def models(format_: Annotated[Format, typer.Option("--format", help="How to prin
     """
     facts = all_facts()
     if format_ is Format.JSON:
-        typer.echo(as_json(facts))
+        hand_over_json(facts)
     else:
         console().print(_table(facts))
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
+from typing import IO
 
 from pydantic import TypeAdapter
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
+from agentcache.cli.saying import hand_over
 from agentcache.errors import TargetError
+from agentcache.visible import visible, visible_json
 
 WIDE = 200
 """Columns of a table that goes to a file or a pipe, where there is no terminal edge to wrap at."""
@@ -27,10 +32,27 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def console(*, stderr: bool = False) -> Console:
+class Screen(Console):
+    """A console on which no text is markup, and none steers the terminal: whatever is drawn passes through `render`."""
+
+    def __init__(
+        self, *, stderr: bool = False, file: IO[str] | None = None, width: int | None = None, plain: bool = False
+    ) -> None:
+        colours = None if plain else "auto"
+        super().__init__(
+            stderr=stderr, file=file, width=width, color_system=colours, highlight=False, markup=False, emoji=False
+        )
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Give the segments of what is drawn, with unprintable characters written out."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, keep_lines=True))
+
+
+def console(*, stderr: bool = False) -> Screen:
     """Return a console for stdout or stderr: as wide as the terminal, or `WIDE` when there is none."""
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+    found = Screen(stderr=stderr)
+    return found if found.is_terminal else Screen(stderr=stderr, width=WIDE)
 
 
 def table_width() -> int:
@@ -42,16 +64,23 @@ def table_width() -> int:
 def text_of(shown: RenderableType) -> str:
     """Return what `console` would print to a file, without colours and trailing blanks."""
     page = StringIO()
-    Console(file=page, width=WIDE, color_system=None).print(shown)
+    Screen(file=page, width=WIDE, plain=True).print(shown)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
 def as_json(value: object) -> str:
-    """Return `value` as indented JSON; decimals become strings, dataclasses and pydantic models objects.
+    r"""Return `value` as indented JSON; decimals become strings, dataclasses and pydantic models objects.
+
+    Characters that show nothing are `\u` escapes, so that JSON drives no terminal either.
 
     Raises `PydanticSerializationError` for a value that has no JSON form.
     """
-    return _ANYTHING.dump_json(value, indent=2).decode()
+    return visible_json(_ANYTHING.dump_json(value, indent=2).decode())
+
+
+def hand_over_json(value: object) -> None:
+    """Write `value` to stdout as `as_json` does, and a line end."""
+    hand_over(f"{as_json(value)}\n")
 
 
 def write_file(path: Path, text: str) -> None:

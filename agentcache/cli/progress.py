@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.cli.printing import Screen
 from agentcache.runtime.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -29,6 +28,7 @@ from agentcache.runtime.events import (
     RunStarted,
     ToolFinished,
 )
+from agentcache.visible import visible
 
 OUTSIDE = "(no agent)"
 
@@ -84,12 +84,12 @@ class Tally:
             table.add_column(name, justify="right")
         for name, agent in self.agents.items():
             numbers = (agent.running, agent.calls, agent.tool_calls)
-            table.add_row(escape(name), *map(str, numbers), *_usage_cells(agent.usage), _dollars(agent.cost_usd))
+            table.add_row(visible(name), *map(str, numbers), *_usage_cells(agent.usage), _dollars(agent.cost_usd))
         return table
 
 
 @contextmanager
-def progress(target: Console, tally: Tally) -> Iterator[EventSink]:
+def progress(target: Screen, tally: Tally) -> Iterator[EventSink]:
     """Show what happens on `target` while the block runs. The value takes the events and counts them in `tally`."""
     if target.is_terminal:
         with _live(target, tally) as sink:
@@ -99,14 +99,14 @@ def progress(target: Console, tally: Tally) -> Iterator[EventSink]:
 
 
 @contextmanager
-def _live(target: Console, tally: Tally) -> Iterator[EventSink]:
+def _live(target: Screen, tally: Tally) -> Iterator[EventSink]:
     with Live(console=target, get_renderable=tally.table, refresh_per_second=8, transient=True) as live:
         waiting: set[str] = set()
 
         def take(event: Event) -> None:
             tally.take(event)
             if isinstance(event, CallRetried | Notice):
-                live.console.print(line_of(event), markup=False, style="yellow")
+                live.console.print(line_of(event), style="yellow")
             elif isinstance(event, ApprovalRequested):
                 live.stop()  # the question has the terminal for itself
                 waiting.add(event.tool_call_id)
@@ -118,18 +118,23 @@ def _live(target: Console, tally: Tally) -> Iterator[EventSink]:
         yield take
 
 
-def _plain(target: Console, tally: Tally) -> EventSink:
+def _plain(target: Screen, tally: Tally) -> EventSink:
     def take(event: Event) -> None:
         tally.take(event)
         line = line_of(event)
         if line is not None:
-            target.print(line, markup=False, soft_wrap=True)
+            target.print(line, soft_wrap=True)
 
     return take
 
 
 def line_of(event: Event) -> str | None:
-    """Return an event as one line; `None` for events that are too small to be told one by one."""
+    """Return an event as one line that drives no terminal; `None` for events too small to be told one by one."""
+    told = _told(event)
+    return None if told is None else visible(told)
+
+
+def _told(event: Event) -> str | None:
     who = event.agent or OUTSIDE
     match event:
         case RunStarted(agent=None):

@@ -12,6 +12,7 @@ import typer
 
 from agentcache.cli.arguments import moment
 from agentcache.cli.report import refuse_absent
+from agentcache.cli.saying import say
 from agentcache.cli.settings import read_settings
 from agentcache.errors import SettingsError, TargetError
 
@@ -48,16 +49,16 @@ def prune(
     now = time.time()
     end = moment(before, now=now, option="--before")
     if durable:
-        typer.echo(_durable_pruned(url, durable_url, before=end, now=now, dry_run=dry_run))
+        say(_durable_pruned(url, durable_url, before=end, now=now, dry_run=dry_run))
         return
     refuse_absent(url)
     pruned, messages = asyncio.run(_pruned(url, end, dry_run=dry_run))
     runs, calls = _counted(pruned.runs, "run"), _counted(pruned.calls, "call")
     counts = f"{runs}, {calls} and {_counted(pruned.tool_calls, 'tool call')}"
     if messages is None:
-        typer.echo(f"would remove {counts}; messages are counted when they go")
+        say(f"would remove {counts}; messages are counted when they go")
     else:
-        typer.echo(f"removed {counts}, and {_counted(messages, 'message')} that no conversation needs")
+        say(f"removed {counts}, and {_counted(messages, 'message')} that no conversation needs")
 
 
 def _durable_pruned(url: str | None, durable_url: str | None, *, before: float, now: float, dry_run: bool) -> str:

@@ -29,6 +29,7 @@ from agentcache.cli.arguments import moment
 from agentcache.cli.page_content import ledger_content, with_provenance
 from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
 from agentcache.cli.reprice import repricing_json, repricing_text
+from agentcache.cli.saying import hand_over, say
 from agentcache.cli.settings import read_settings, read_thresholds
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.delimited import to_csv, to_markdown
@@ -36,6 +37,7 @@ from agentcache.report.formats import to_json
 from agentcache.report.layer_tables import to_layer_table
 from agentcache.report.tables import to_table
 from agentcache.report.tool_tables import to_tool_table
+from agentcache.visible import visible
 
 if TYPE_CHECKING:
     from agentcache.stores.protocols import Ledger
@@ -151,8 +153,8 @@ def _check(rollup: Rollup, thresholds: Thresholds, only: Selection, output: Path
     by_agent, agents = summary_of(rollup), _days_of(rollup, thresholds.agents, only)
     broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=summary_of(rollup, by="day"), agents=agents)
     for sentence in unchecked_agents(agents, {row.agent for row in by_agent.rows if row.agent}):
-        typer.echo(f"warning: {sentence}", err=True)
-    _put("".join(f"{sentence}\n" for sentence in broken), output)
+        say(f"warning: {sentence}", err=True)
+    _put("".join(f"{visible(sentence)}\n" for sentence in broken), output)
     if broken:
         raise typer.Exit(BROKEN)
 
@@ -190,7 +192,7 @@ def _put(text: str, output: Path | None) -> None:
     if output is not None:
         write_file(output, text)
     else:
-        typer.echo(text, nl=False)
+        hand_over(text)
 
 
 def _text(summary: _Summed, format_: ReportFormat, width: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.repricing import RepricedRow, Repricing
 from agentcache.cli.printing import as_json, text_of
+from agentcache.visible import visible
 
 
 def _signed(row: RepricedRow) -> str:
@@ -39,8 +39,8 @@ def repricing_text(repricing: Repricing, written: int | None) -> str:
     for heading, cell in _NUMBERS:
         table.add_column(heading, footer=cell(repricing.total), justify="right", no_wrap=True)
     for row in repricing.rows:
-        table.add_row(escape(row.model or ""), *(cell(row) for _, cell in _NUMBERS))
-    told = "".join(f"{sentence}\n" for sentence in _sentences(repricing, written))
+        table.add_row(visible(row.model or ""), *(cell(row) for _, cell in _NUMBERS))
+    told = "".join(f"{visible(sentence)}\n" for sentence in _sentences(repricing, written))
     return f"{text_of(table)}{told}"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agentcache.cli.saying import show
 from agentcache.errors import TargetError
 from agentcache.lint.codes import CODE_BY_NAME
 from agentcache.lint.outputs.rule_pages import rule_json, rule_markdown, rule_text, rules_markdown, rules_text
@@ -34,18 +35,18 @@ def rule(
     """Explain one rule of the linter: what, why, a bad and a good example."""
     found = _rule_called(code)
     if format_ is RuleFormat.JSON:
-        typer.echo(json.dumps(rule_json(found), indent=2))
+        show(f"{json.dumps(rule_json(found), indent=2)}\n")
     else:
-        typer.echo(rule_text(found) if format_ is RuleFormat.TEXT else rule_markdown(found), nl=False)
+        show(rule_text(found) if format_ is RuleFormat.TEXT else rule_markdown(found))
 
 
 def rules(format_: Format = RuleFormat.TEXT) -> None:
     """List the rules of the linter."""
     every = tuple(RULES.values())
     if format_ is RuleFormat.JSON:
-        typer.echo(json.dumps({"rules": [rule_json(item) for item in every]}, indent=2))
+        show(f"{json.dumps({'rules': [rule_json(item) for item in every]}, indent=2)}\n")
     else:
-        typer.echo(rules_text(every) if format_ is RuleFormat.TEXT else rules_markdown(every), nl=False)
+        show(rules_text(every) if format_ is RuleFormat.TEXT else rules_markdown(every))
 
 
 def _rule_called(word: str) -> Rule:

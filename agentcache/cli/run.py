@@ -17,7 +17,8 @@ from pydantic_core import PydanticSerializationError
 from agentcache.cli.approving import Approving, approver_for
 from agentcache.cli.arguments import pairs
 from agentcache.cli.failures import sentence
-from agentcache.cli.printing import as_json, console, table_width
+from agentcache.cli.printing import as_json, console, hand_over_json, table_width
+from agentcache.cli.saying import hand_over, say
 from agentcache.cli.settings import read_settings
 from agentcache.errors import RunError
 from agentcache.report.tables import to_table
@@ -101,7 +102,7 @@ def run(
         approver=approver_for(
             approve,
             interactive=sys.stdin.isatty(),
-            show=partial(typer.echo, nl=False, err=True),
+            show=partial(say, lines=True, nl=False, err=True),
             stdin=_STDIN,
         ),
     )
@@ -122,7 +123,7 @@ def _perform(what: Order) -> Performed:
 
     stderr, tally = console(stderr=True), Tally()
     if what.answered_by is not None:
-        stderr.print(f"Not Claude: {what.answered_by} answers, on a loopback emulator.", markup=False, soft_wrap=True)
+        stderr.print(f"Not Claude: {what.answered_by} answers, on a loopback emulator.", soft_wrap=True)
     with progress(stderr, tally) as emit:
         return asyncio.run(perform(what, emit, tally))
 
@@ -130,12 +131,11 @@ def _perform(what: Order) -> Performed:
 def _print(performed: Performed, *, as_object: bool) -> None:
     table = to_table(performed.report, width=table_width())
     if as_object:
-        typer.echo(as_json(_as_object(performed)))
+        hand_over_json(_as_object(performed))
         console(stderr=True).print(table)
         return
     if performed.output is not None:
-        typer.echo(_as_text(performed.output))
-        typer.echo()
+        hand_over(f"{_as_text(performed.output)}\n\n", prose=True)
     console().print(table)
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from agentcache.cli.arguments import pairs
-from agentcache.cli.printing import Format, as_json, console
+from agentcache.cli.printing import Format, console, hand_over_json
+from agentcache.cli.saying import say
 
 if TYPE_CHECKING:
     from agentcache.cli.layout_view import LayoutView, TeamView
@@ -51,11 +51,11 @@ def show(
     team = found.value.name if isinstance(found.value, Team) else None
     shown = asyncio.run(view_all(agents_of(found), team=team, **given))
     if format_ is Format.JSON:
-        typer.echo(as_json(shown.to_json()))
+        hand_over_json(shown.to_json())
         return
     for number, picture in enumerate(_pictures(shown)):
         if number:
-            typer.echo()
+            say()
         console().print(picture)
 
 
@@ -112,11 +112,11 @@ def _blocks(shown: LayoutView, blocks: Sequence[Block]) -> Table:
         table.add_row(
             block.where,
             Text(block.stability.value, style=_COLOURS[block.stability.value]),
-            escape(block.section or block.kind),
+            block.section or block.kind,
             f"{block.tokens:,}",
             f"{block.prefix_tokens:,}",
             Text(_bar(block, longest), style=_COLOURS[block.stability.value]),
-            escape(marks),
+            marks,
         )
     return table
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from agentcache.cli.printing import Format, as_json, console
+from agentcache.cli.printing import Format, console, hand_over_json
 from agentcache.errors import SettingsError, TargetError
 from agentcache.prompt.model_facts import facts_for
 
@@ -99,10 +99,10 @@ def simulate(
         _run(simulation, reader.cases(calls), calls, dump, notices)
     if simulation.unpriced_models:
         models = ", ".join(sorted(simulation.unpriced_models))
-        notices.print(f"no price is known for {models}: costs and the bound are left out", markup=False)
+        notices.print(f"no price is known for {models}: costs and the bound are left out")
     outcome = simulation.outcome()
     if format_ is Format.JSON:
-        typer.echo(as_json(outcome.to_json(per_call=per_call)))
+        hand_over_json(outcome.to_json(per_call=per_call))
     else:
         console().print(_table(outcome))
 
@@ -112,13 +112,13 @@ def _tell_what_is_missing(calls: Sequence[TrafficCall], totals: Totals, notices:
     bare = len({(call.run, call.agent) for call in calls if call.lacks_prompt})
     if bare:
         whose = "1 agent's" if bare == 1 else f"{bare} agents'"
-        notices.print(f"{whose} system prompt and tools were not recorded; --prefix FILE adds them", markup=False)
+        notices.print(f"{whose} system prompt and tools were not recorded; --prefix FILE adds them")
     unmeasured = sum(call.recorded_prompt_tokens is None for call in calls) if totals is Totals.RECORDED else 0
     if unmeasured == len(calls):
         raise TargetError("no call of this traffic has a recorded usage, which --totals recorded needs")
     if unmeasured:
         which = "1 call has" if unmeasured == 1 else f"{unmeasured} calls have"
-        notices.print(f"{which} no recorded usage, so the length of the prompt is estimated", markup=False)
+        notices.print(f"{which} no recorded usage, so the length of the prompt is estimated")
 
 
 def _run(

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from agentcache.cli.arguments import pairs
-from agentcache.cli.printing import as_json, console
+from agentcache.cli.printing import console, hand_over_json
 from agentcache.cli.settings import Settings, read_settings
 from agentcache.errors import DeclarationError
 
@@ -57,11 +56,11 @@ def warm(
         raise refused[0][1]
     if json_:
         reasons = [{"agent": name, "reason": str(error)} for name, error in refused]
-        typer.echo(as_json({"warmed": [_as_object(each) for each in warmed], "refused": reasons}))
+        hand_over_json({"warmed": [_as_object(each) for each in warmed], "refused": reasons})
         return
     console().print(_table(warmed))
     for _, error in refused:
-        console(stderr=True).print(str(error), markup=False, soft_wrap=True)
+        console(stderr=True).print(str(error), soft_wrap=True)
 
 
 async def _warm(
@@ -120,5 +119,5 @@ def _table(warmed: Sequence[Warmed]) -> Table:
         usage = each.usage
         counts = (usage.cache_write_5m_tokens, usage.cache_write_1h_tokens, usage.cache_read_tokens)
         cost = "?" if each.cost_usd is None else f"{each.cost_usd:.6f}"
-        table.add_row(escape(each.agent), each.model, *(f"{count:,}" for count in counts), cost)
+        table.add_row(each.agent, each.model, *(f"{count:,}" for count in counts), cost)
     return table

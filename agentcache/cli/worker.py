@@ -56,5 +56,5 @@ async def _serve(agents: Sequence[Agent[object]], settings: Settings, concurrenc
     durable = Durable(serves=tuple(agents), concurrency=concurrency)
     async with Runtime(settings.db_url, durable=durable, keep_text=settings.keep_text, memo=settings.memo_url):
         names = ", ".join(agent.name for agent in agents)
-        console(stderr=True).print(f"Serving {names}. Ctrl-C ends it.", markup=False, soft_wrap=True)
+        console(stderr=True).print(f"Serving {names}. Ctrl-C ends it.", soft_wrap=True)
         await ended.wait()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 
+from agentcache.emulator.callers import why_foreign
 from agentcache.emulator.clock import Clock, VirtualClock
 from agentcache.emulator.faults import Fault, Faults
 from agentcache.emulator.json_values import JsonObject, JsonValue, UnreadableJson, compact, read_json
@@ -28,6 +29,10 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 Reset = Callable[[object], None]
 """Cuts the connection of one client, named by the address that its ASGI scope gives."""
 
+BODY_S = 60.0
+"""How long the body of a request may take to come, in seconds of the real clock."""
+
+_CLOSE = (("connection", "close"),)
 _JSON = (("content-type", "application/json"),)
 _STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
 _NO_RETRY = (("x-should-retry", "false"),)
@@ -49,8 +54,12 @@ class EmulatorApp:
         latency: Latency,
         faults: Faults,
         keep_requests: int,
+        names: Collection[str] = (),
     ) -> None:
-        """Answer with `replies`; `keep_requests` is how many of the newest accepted bodies are kept for tests."""
+        """Answer with `replies`; `keep_requests` is how many of the newest accepted bodies are kept for tests.
+
+        names: hosts that lead here, beside addresses and `localhost` (callers.py); in lower case.
+        """
         self.api = api
         self.clock = clock
         self.requests: deque[JsonObject] = deque(maxlen=keep_requests)
@@ -59,6 +68,7 @@ class EmulatorApp:
         self._replies = replies
         self._latency = latency
         self._faults = faults
+        self._names = names
         self.reset_connection: Reset = _cannot_reset
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -66,7 +76,9 @@ class EmulatorApp:
         if scope["type"] != "http":
             raise EmulatorError(f"the emulator speaks HTTP, not {scope['type']!r}")
         arrived = self.api.moment(self.clock.now())
-        call = await _read_call(scope, receive)
+        call = await self._admitted(scope, receive, send)
+        if call is None:
+            return
         if call.path.startswith("/emulator/"):
             await _send_json(send, await self._control(call))
             return
@@ -84,6 +96,22 @@ class EmulatorApp:
             await _while_connected(self._answer(begun, fault, arrived, send), receive)
         except _ConnectionEnded:
             await self._end_connection(scope, receive)
+
+    async def _admitted(self, scope: AsgiScope, receive: Receive, send: Send) -> HttpCall | None:
+        """Return the call, read; `None` when it was refused, whose connection then ends."""
+        headers = _headers(scope)
+        refusal = ApiError(f"{OWN_WORDS}the body did not come within {BODY_S:.0f} seconds", status=408)
+        if (why := why_foreign(headers, self._names)) is not None:
+            refusal = ApiError(f"{OWN_WORDS}{why}", kind="permission_error")
+        else:
+            try:
+                async with asyncio.timeout(BODY_S):
+                    return await _read_call(scope, headers, receive)
+            except TimeoutError:
+                pass  # told below
+        answer = self.api.refuse(refusal, self.clock.now())
+        await _send_json(send, HttpAnswer(status=answer.status, headers=answer.headers + _CLOSE, body=answer.body))
+        return None
 
     async def _end_connection(self, scope: AsgiScope, receive: Receive) -> None:
         """Reset the connection, and return when the server knows it: it complains about an answer left unsaid."""
@@ -164,7 +192,7 @@ def _asks_model(call: HttpCall) -> bool:
     return call.method == "POST" and call.path == "/v1/messages"
 
 
-async def _read_call(scope: AsgiScope, receive: Receive) -> HttpCall:
+async def _read_call(scope: AsgiScope, headers: Mapping[str, str], receive: Receive) -> HttpCall:
     body = bytearray()
     more = True
     while more and len(body) <= MAX_BODY_BYTES:
@@ -177,7 +205,7 @@ async def _read_call(scope: AsgiScope, receive: Receive) -> HttpCall:
         method=str(scope["method"]),
         path=str(scope["path"]),
         query=query.decode("latin-1") if isinstance(query, bytes) else "",
-        headers=_headers(scope),
+        headers=headers,
         body=bytes(body),
     )
 

@@ -10,9 +10,10 @@ import contextlib
 import secrets
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agentcache.emulator.clock import Clock, RealClock, VirtualClock
 from agentcache.emulator.faults import Faults, NoFaults
@@ -26,6 +27,9 @@ from agentcache.emulator.statement import Statement
 from agentcache.errors import EmulatorError, SettingsError
 from agentcache.prompt import token_estimate
 from agentcache.prompt.exact_tokens import ExactTokens
+
+HEAD_S = 20.0
+"""How long the head of a request may take to come, in seconds; then its connection ends."""
 
 
 class Emulator:
@@ -77,6 +81,7 @@ async def serve(
     *,
     port: int = 0,
     host: str = "127.0.0.1",
+    allow_hosts: Collection[str] = (),
     api: MessagesApi | None = None,
     clock: Clock | None = None,
     latency: Latency | None = None,
@@ -87,7 +92,9 @@ async def serve(
     """Run an emulator in this event loop until the block ends.
 
     `replies` is a script function, a list of replies (strict: a call too many and a reply too many are errors), an
-    object with `reply`, or `None` for an echo. `port` 0 takes a free one. `api` defaults to a fresh account that
+    object with `reply`, or `None` for an echo. `port` 0 takes a free one. `host` is the address to listen on; requests
+    whose `Host` is a name other than it, `localhost` or one of `allow_hosts` are refused, as are those of other sites'
+    pages: a browser on this machine asks whatever a page tells it to. `api` defaults to a fresh account that
     accepts any key, `clock` to the real one, `latency` and `faults` to none. With `exact_tokens` the fresh account
     counts prompts with Claude's vocabularies (`prompt.exact_tokens`) instead of estimating them.
 
@@ -103,6 +110,7 @@ async def serve(
         latency=latency or Latency(),
         faults=faults or NoFaults(),
         keep_requests=keep_requests,
+        names=frozenset(name.lower() for name in (host, *allow_hosts)),
     )
     listener = _bind(host, port)
     server = _LoopServer(app)
@@ -132,6 +140,35 @@ def _account(given: MessagesApi | None, *, exact_tokens: bool) -> MessagesApi:
     return given
 
 
+class _Connection(H11Protocol):
+    """uvicorn's, with a bound on how long the head of a request may take: it has none of its own."""
+
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_expecting()
+        elif self._due is None:
+            self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_expecting()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        self._due = self.loop.call_later(HEAD_S, self.transport.abort)
+
+    def _stop_expecting(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+
 class _LoopServer(uvicorn.Server):
     """uvicorn without signal handlers and without its polling: it stops when `stop` is set."""
 
@@ -140,7 +177,7 @@ class _LoopServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 lifespan="off",
-                http="h11",
+                http=_Connection,
                 ws="none",
                 log_config=None,
                 access_log=False,

@@ -1,16 +1,15 @@
-"""Which lines of a prompt come out otherwise when one thing is otherwise: another session, call, locale, process.
+"""Which lines of a prompt come out otherwise when one variable has another value.
 
-What no rule about names or types foresees shows here, since the text itself is compared. Only a variation that a
-section can notice is rendered: one of variables that it reads.
+What no rule about names or types foresees shows here, since the text itself is compared. Only variables that a
+section reads are varied.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal, TypeAlias
 
 from jinja2 import nodes
 
@@ -18,13 +17,9 @@ from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
 from agentcache.lint.meanings import variable_meaning
 from agentcache.lint.origins import Origin, OriginKind, Print
-from agentcache.lint.renders import RenderedLayer, Variation, render_section
+from agentcache.lint.renders import RenderedLayer, render_section
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.prompt.sections import Stability
-
-Cause: TypeAlias = Literal["semi_static", "session", "turn", "order", "locale"]
-
-_SETTLED_BY_FILTERS: frozenset[Cause] = frozenset({"order", "locale"})
 
 _MOST_LINES = 300
 """Changed stretches longer than this are told by their first line: aligning them would take long."""
@@ -34,13 +29,13 @@ _MOST_LINES = 300
 class Difference:
     """A line that another value of one variable changes.
 
-    cause: what the variable changes with. variable: its name. place: the line's place in a template.
+    cause: the layer of the variable. variable: its name. place: the line's place in a template.
     before, after: the line in both renders, `None` where there is none.
     """
 
     layer: Stability
     section: str
-    cause: Cause
+    cause: Stability
     variable: str
     place: Place
     before: str | None
@@ -53,7 +48,7 @@ def differing_places(
     layers: Sequence[RenderedLayer],
     known: Container[tuple[str, str]] = (),
 ) -> tuple[Difference, ...]:
-    """Return the lines of the prefix that vary within the life of their layer, by section, cause and variable.
+    """Return the lines of the prefix that vary within the life of their layer, by section and variable.
 
     layers: the plain renders (`renders.render_layers`). A render that ended early is compared as far as both go.
     known: pairs of section and variable that need no look.
@@ -77,8 +72,8 @@ def overlooked(
     """Return a print for each variable that changes a section's text though no print says so, at its first line.
 
     A line that a print is about is told of once, whatever else is in it, and a loop or a condition that one is about
-    with all that is in it. Orders and locales are left to the flow: a
-    filter that settles them cannot be run here when it is the author's own.
+    with all that is in it. Orders and locales are left to the flow: a filter that settles them cannot be run here when
+    it is the author's own.
     """
     prints = tuple(prints)
     known = {(found.section, root_of(origin.name)) for found in prints for origin in found.origins}
@@ -86,8 +81,7 @@ def overlooked(
     told |= {line for template in parsed.values() for line in _within_told(template, told)}
     first: dict[tuple[str, str], Difference] = {}
     for difference in differing_places(sources, parsed, layers, known):
-        if difference.cause not in _SETTLED_BY_FILTERS:
-            first.setdefault((difference.section, difference.variable), difference)
+        first.setdefault((difference.section, difference.variable), difference)
     return tuple(
         _print(difference)
         for difference in first.values()
@@ -129,8 +123,8 @@ def root_of(name: str) -> str:
 
 def _print(difference: Difference) -> Print:
     meaning = variable_meaning((difference.variable,))
-    layer = Stability(difference.cause)
-    kind = OriginKind.SEMI_STATIC if layer is Stability.SEMI_STATIC else meaning or OriginKind(difference.cause)
+    layer = difference.cause
+    kind = OriginKind.SEMI_STATIC if layer is Stability.SEMI_STATIC else meaning or OriginKind(layer)
     origin = Origin(kind=kind, name=difference.variable, place=difference.place, stability=layer)
     return Print(
         place=difference.place,
@@ -142,35 +136,23 @@ def _print(difference: Difference) -> Print:
     )
 
 
-_UNORDERED = frozenset({"set", "frozenset", "dict:unordered", "object", "list[object]"})
-
-
-def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Cause, str]]:
-    """Yield the variables that a section reads and that vary more often than it may, or have no one text."""
-    less_stable: tuple[tuple[Stability, Cause], ...] = (
-        (Stability.SEMI_STATIC, "semi_static"),
-        (Stability.SESSION, "session"),
-        (Stability.TURN, "turn"),
-    )
-    for layer, cause in less_stable:
+def _noticed(plain: RenderedLayer, sources: AgentSources) -> Iterator[tuple[Stability, str]]:
+    """Yield the variables that a section reads and that vary more often than it may, each with its layer."""
+    for layer in (Stability.SEMI_STATIC, Stability.SESSION, Stability.TURN):
         if layer.rank > plain.layer.rank:
             for name in sources.variables.get(layer, {}):
                 if name in plain.read:
-                    yield cause, name
-    for name, kind in sources.types.items():
-        if name in plain.read and (kind == "datetime" or kind in _UNORDERED):
-            yield ("locale" if kind == "datetime" else "order"), name
+                    yield layer, name
 
 
 def _compared(
     plain: RenderedLayer,
-    cause: Cause,
+    cause: Stability,
     variable: str,
     sources: AgentSources,
     parsed: Mapping[str, ParsedTemplate],
 ) -> Iterator[Difference]:
-    variation = replace(_VARIATIONS[cause], only=frozenset({variable}))
-    other = render_section(plain.layer, plain.section, sources, parsed, variation)
+    other = render_section(plain.layer, plain.section, sources, parsed, other=variable)
     if other.text == plain.text:
         return
     for before, after in _changed(plain.text.split("\n"), other.text.split("\n")):
@@ -183,15 +165,6 @@ def _compared(
             before=None if before is None else plain.text.split("\n")[before],
             after=None if after is None else other.text.split("\n")[after],
         )
-
-
-_VARIATIONS: dict[Cause, Variation] = {
-    "semi_static": Variation(semi_static=1),
-    "session": Variation(session=1),
-    "turn": Variation(turn=1),
-    "order": Variation(order=1),
-    "locale": Variation(locale=1),
-}
 
 
 def _changed(before: list[str], after: list[str]) -> Iterator[tuple[int | None, int | None]]:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from agentcache.errors import TargetError
 from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
 from agentcache.lint.agent_toml import Declaration, read_declaration
+from agentcache.prompt.directory import stray_link
 from agentcache.prompt.sections import Stability
 
 _PathLike: TypeAlias = str | os.PathLike[str]
@@ -170,6 +171,8 @@ def _file(root: Path, name: str) -> SourceFile:
     path = root / name
     if not path.is_file():
         raise TargetError(f"cannot read {path}: it is no file, or a link that leads nowhere")
+    if (stray := stray_link(path)) is not None:
+        raise TargetError(f"cannot read {path}: {stray}")
     try:
         text = path.read_bytes().decode("utf-8-sig")  # some editors write a byte order mark, which is no text
     except OSError as error:

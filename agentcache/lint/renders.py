@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
-from agentcache.lint.sandbox.example_values import PLAIN, Examples, StandIns, Variation, plain_globals
+from agentcache.lint.sandbox.example_values import Examples, StandIns, plain_globals
 from agentcache.lint.sandbox.expressions import Expressions
 from agentcache.lint.sandbox.meter import Exhausted, Meter
 from agentcache.lint.sandbox.scopes import Scope
@@ -18,8 +18,6 @@ from agentcache.lint.sandbox.statements import Interpreter, Output, Tree
 from agentcache.lint.sandbox.values import Expected
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.prompt.sections import Stability
-
-__all__ = ["PLAIN", "RenderedLayer", "Variation", "render_layers", "render_section"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +40,7 @@ class RenderedLayer:
     steps: int = 0
 
 
-def render_layers(
-    sources: AgentSources, parsed: Mapping[str, ParsedTemplate], variation: Variation = PLAIN
-) -> tuple[RenderedLayer, ...]:
+def render_layers(sources: AgentSources, parsed: Mapping[str, ParsedTemplate]) -> tuple[RenderedLayer, ...]:
     """Return every section rendered, in order; one whose template does not parse is left out.
 
     Never fails: what is not there is stood in for by the words that ask for it, and a template that does too much
@@ -52,7 +48,7 @@ def render_layers(
     """
     trees = _trees(parsed)
     return tuple(
-        _rendered(file.layer, file.name, trees, sources, variation) for file in sources.layers if file.name in trees
+        _rendered(file.layer, file.name, trees, sources, other=None) for file in sources.layers if file.name in trees
     )
 
 
@@ -61,10 +57,14 @@ def render_section(
     name: str,
     sources: AgentSources,
     parsed: Mapping[str, ParsedTemplate],
-    variation: Variation = PLAIN,
+    *,
+    other: str,
 ) -> RenderedLayer:
-    """Return one section rendered. Raises `KeyError` for a name whose template does not parse."""
-    return _rendered(layer, name, _trees(parsed), sources, variation)
+    """Return one section rendered with another value of the variable `other`.
+
+    Raises `KeyError` for a name whose template does not parse.
+    """
+    return _rendered(layer, name, _trees(parsed), sources, other=other)
 
 
 def _trees(parsed: Mapping[str, ParsedTemplate]) -> dict[str, Tree]:
@@ -76,11 +76,11 @@ def _trees(parsed: Mapping[str, ParsedTemplate]) -> dict[str, Tree]:
 
 
 def _rendered(
-    layer: Stability, name: str, trees: Mapping[str, Tree], sources: AgentSources, variation: Variation
+    layer: Stability, name: str, trees: Mapping[str, Tree], sources: AgentSources, *, other: str | None
 ) -> RenderedLayer:
     meter = Meter()
-    examples = Examples(sources.variables, sources.types, variation)
-    stand_ins = StandIns(meter, variation)
+    examples = Examples(sources.variables, sources.types, other)
+    stand_ins = StandIns(meter)
     outermost = Scope(names=plain_globals(meter), unknown=lambda asked: _unknown_name(asked, sources))
     interpreter = Interpreter(trees, Expressions(meter, stand_ins.called), outermost)
     output: Output = []

@@ -157,8 +157,6 @@ def _check_authors(layout: Layout, authors: Sequence[Breakpoint]) -> None:
 
 
 def _unmarkable(block: Block) -> str:
-    if block.level == "tools":
-        return "a tool with defer_loading"
     if block.kind == "text":
         return "a text that is empty or shown for one turn only"
     return f"a {block.kind} block"

@@ -1,7 +1,8 @@
 """Reads a prompt directory into a `Prompt`: the one file of this room that touches the world.
 
 Decides which files are sections, in which order, and what may be included. Reads agent.toml only for the variables
-that it declares, and nothing else of it; tools.json belongs to the linter. Symbolic links are followed like files.
+that it declares, and nothing else of it; tools.json belongs to the linter. Symbolic links are followed like
+files, but only to files of their own kind: a directory from a stranger would otherwise show or send any file there is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from agentcache.prompt.sections import Prompt, Section, Stability
 
 _SUFFIX = ".j2"
 _OTHER_SUFFIXES = (".jinja", ".jinja2")
+_TEMPLATES = (_SUFFIX, *_OTHER_SUFFIXES)
 _LAYERS = ", ".join(layer.value for layer in Stability)
 
 
@@ -97,7 +99,24 @@ def _templates(folder: Path, prefix: str = "", above: frozenset[Path] = frozense
             )
 
 
+def stray_link(path: Path) -> str | None:
+    """Return why a link is not followed, in words: it leads to a file of another kind. `None` for all that is read.
+
+    A template may be a link to another one (`.j2`), any other file one to a file of the same name.
+    """
+    if not path.is_symlink():
+        return None
+    name = os.path.basename(os.path.realpath(path))
+    if name == path.name or (path.name.endswith(_TEMPLATES) and name.endswith(_TEMPLATES)):
+        return None
+    return f"it is a link to a file of another kind, {name!r}; copy what is meant, or give both the same ending"
+
+
 def _text(path: Path) -> str:
+    if (stray := stray_link(path)) is not None:
+        raise TargetError(f"cannot read {path}: {stray}")
+    if path.exists() and not path.is_file():  # whoever opens a pipe waits for its other end
+        raise TargetError(f"cannot read {path}: it is no regular file")
     try:
         return path.read_bytes().decode("utf-8-sig")  # some editors write a byte order mark, which is no text
     except OSError as error:

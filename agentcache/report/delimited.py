@@ -2,12 +2,18 @@
 
 Decides what a table can hold of it: an object becomes a column for each of its fields (`hits.memory`), what is not
 known is an empty cell. CSV has no total, so that its columns add up to it; Markdown has, for people read it.
+
+Names were chosen by whoever wrote the log. What hides in one is written by its number in both, since a carriage return
+would end a row; in CSV one that begins as a formula does gets an apostrophe in front; in Markdown none can be markup.
+The JSON has them as they are.
 """
 
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +21,12 @@ from agentcache.accounting.layers import LayerSummary
 from agentcache.accounting.summary import Summary
 from agentcache.accounting.tool_summary import ToolSummary
 from agentcache.prompt.canonical import JsonObject
+from agentcache.visible import visible
+
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+"""How text begins that a spreadsheet computes; the wide forms count too where East Asian text is read."""
+_NUMBER = re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?", re.IGNORECASE)
+_MARKUP = re.compile(r"[\\|`*\[\]~]")
 
 UNATTRIBUTED = "(unattributed)"
 """Stands in the first name of the row for what belongs to no other."""
@@ -30,7 +42,7 @@ def to_csv(summary: Summary | ToolSummary | LayerSummary) -> str:
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
     writer.writerow(table.headings)
-    writer.writerows([row.get(name, "") for name in table.headings] for row in table.rows)
+    writer.writerows([_inert(row.get(name, "")) for name in table.headings] for row in table.rows)
     return page.getvalue()
 
 
@@ -87,6 +99,12 @@ def _flat(row: JsonObject, above: str = "") -> dict[str, str]:
     return found
 
 
+def _inert(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    text = visible(text)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
 def _cell(text: str) -> str:
-    """Return text that stays in its cell: a bar would end it, a line end the row."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
+    """Return text that stays in its cell, and is no markup there: a bar would end it, a line end the row."""
+    return _MARKUP.sub(r"\\\g<0>", html.escape(visible(" ".join(text.split())), quote=False))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.visible import visible
 
 WIDE, NARROW = 800, 300
 """Widths in CSS pixels, axes included: a column of text on a desk, and on a phone."""
@@ -42,7 +43,8 @@ class Bars:
     """Bars made of pieces that stand on each other.
 
     label: what a screen reader is told instead of the picture.
-    bars, series: names, in the order in which they are drawn; at most `COLOURS` series.
+    bars, series: names, in the order in which they are drawn; at most `COLOURS` series. What would hide in a name is
+    drawn by its number: no picture can hold a control character, and the drawer ends the process over one.
     axis: what amounts are; form: how they read, in d3's format language.
     upright: bars stand, in an order that means something (time), rather than lie below each other.
     """
@@ -78,7 +80,7 @@ def bar_spec(bars: Bars, width: int) -> JsonObject:
         "type": "nominal",
         "title": None,
         "sort": None,
-        "scale": {"domain": list(bars.bars), "padding": 0.25},
+        "scale": {"domain": [visible(name) for name in bars.bars], "padding": 0.25},
         "axis": {
             "labelAngle": 0,
             "labelOverlap": bars.upright,
@@ -116,7 +118,12 @@ def bar_spec(bars: Bars, width: int) -> JsonObject:
 def _values(bars: Bars) -> list[JsonValue]:
     places = {name: place for place, name in enumerate(bars.series)}
     return [
-        {"bar": piece.bar, "series": piece.series, "amount": piece.amount, "place": places[piece.series]}
+        {
+            "bar": visible(piece.bar),
+            "series": visible(piece.series),
+            "amount": piece.amount,
+            "place": places[piece.series],
+        }
         for piece in bars.pieces
     ]
 
@@ -137,7 +144,7 @@ def _colours(bars: Bars, width: int) -> JsonObject:
     return {
         "field": "series",
         "type": "nominal",
-        "scale": {"domain": list(bars.series), "range": colours},
+        "scale": {"domain": [visible(name) for name in bars.series], "range": colours},
         "legend": legend if len(bars.series) > 1 else None,
     }
 

@@ -13,6 +13,7 @@ from agentcache.accounting.pricing import plain_usd
 from agentcache.accounting.summary import Summary
 from agentcache.accounting.tool_summary import ToolSummary
 from agentcache.accounting.waiting import Waiting
+from agentcache.visible import visible_json
 
 _CENT, _TENTH_OF_A_MILL = Decimal("0.01"), Decimal("0.0001")
 _TOLD_FROM_S = 1.0
@@ -22,9 +23,10 @@ _TOLD_FROM_S = 1.0
 def to_json(summary: Summary | ToolSummary | LayerSummary) -> str:
     """Return the report JSON of docs/formats.md: indented by two, keys in a fixed order, no newline at the end.
 
-    By tool the rows have the fields of `ToolRow.to_json`, by layer those of `LayerRow.to_json`.
+    By tool the rows have the fields of `ToolRow.to_json`, by layer those of `LayerRow.to_json`. Characters that show
+    nothing are escapes, as `visible_json` writes them.
     """
-    return json.dumps(summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    return visible_json(json.dumps(summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def notes(summary: Summary) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agentcache.accounting.layers import LayerRow, LayerSummary
 from agentcache.report.tables import shortened, width_of
+from agentcache.visible import visible
 
 _Number: TypeAlias = tuple[str, Callable[[LayerRow], str]]
 
@@ -50,10 +51,12 @@ def _drawn(summary: LayerSummary, tokens: Callable[[int], str], gap: int) -> Tab
     for heading, cell in numbers:
         table.add_column(heading, footer=cell(summary.total), justify="right", no_wrap=True)
     for row in summary.rows:
-        table.add_row(Text(row.agent or ""), Text(row.layer or ""), *(cell(row) for _, cell in numbers))
+        table.add_row(
+            Text(visible(row.agent or "")), Text(visible(row.layer or "")), *(cell(row) for _, cell in numbers)
+        )
     if summary.unattributed.calls:
         table.add_row("(unattributed)", "", *(cell(summary.unattributed) for _, cell in numbers), style="dim")
-    table.caption, table.caption_justify = Text("\n".join(layer_notes(summary))), "left"
+    table.caption, table.caption_justify = Text("\n".join(map(visible, layer_notes(summary)))), "left"
     return table
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from agentcache.accounting.live import LiveRow, LiveSums, LiveView
 from agentcache.report.tables import shortened
+from agentcache.visible import visible
 
 _SPANS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"))
 _HEADINGS = (
@@ -46,17 +47,12 @@ def to_live_table(view: LiveView) -> Table:
     return table
 
 
-def printable(text: str) -> str:
-    """Return `text` with what would steer a terminal (or shows nothing) written as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
 def _name(row: LiveRow) -> Text:
     if row.runs > 1:
         count = f" ×{row.runs}" + (f" ({row.under_way} under way)" if row.under_way else "")
     else:
         count = "" if row.under_way else " (ended)"
-    return Text(f"{'  ' * row.depth}{printable(row.name)}{count}")
+    return Text(f"{'  ' * row.depth}{visible(row.name)}{count}")
 
 
 def _cells(sums: LiveSums, now: float) -> list[str]:

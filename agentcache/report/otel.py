@@ -12,10 +12,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeAlias
 
-from opentelemetry import metrics, trace
-from opentelemetry.context import Context
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
+except ModuleNotFoundError as error:
+    # Who imports this module has asked for the extra, so the error stays one of imports.
+    told = "spans and metrics need the package opentelemetry-api; install it (pip install 'agentcache-claude[otel]')"
+    raise ModuleNotFoundError(told, name=error.name) from error
 
 from agentcache.accounting.usage import SIDE_KINDS, CallRecord, RunStatus, Usage
 from agentcache.runtime.events import CallFinished, Event, RunFinished, RunStarted, ToolFinished, ToolStarted

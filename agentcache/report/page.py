@@ -27,6 +27,7 @@ from agentcache.report.formats import notes
 from agentcache.report.page_content import PageContent, PromptSums, content_of
 from agentcache.report.panels import Panel, dollars, percent
 from agentcache.report.usage_panels import usage_panels
+from agentcache.visible import visible, visible_json
 
 _RUNS_OF_TREE, _CALLS_OF_RUN, _DEPTH = 120, 20, 12
 """How many of the dearest are shown: runs of a top-level one, calls of each run; and how deep runs nest."""
@@ -166,7 +167,7 @@ def _at_least(priced: Decimal, row: SummaryRow | RunTree) -> str:
 
 def _embedded(told: JsonObject) -> str:
     """Return JSON that no text in it can end early: `<` is written as an escape, which JSON reads as `<`."""
-    return json.dumps(told, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    return visible_json(json.dumps(told, ensure_ascii=False, allow_nan=False)).replace("<", "\\u003c")
 
 
 def _span(span: tuple[float, float] | None) -> str:
@@ -177,10 +178,19 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _readable(value: object) -> object:
+    """Return a text with what would hide in it written out; what is marked as safe is ours."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("agentcache.report", ""), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("agentcache.report", ""),
+        autoescape=True,
+        finalize=_readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["time"] = _time
     environment.filters["tree_dollars"] = lambda tree: _at_least(tree.priced_usd, tree)

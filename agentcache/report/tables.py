@@ -21,6 +21,7 @@ from rich.text import Text
 
 from agentcache.accounting.summary import Summary, SummaryRow
 from agentcache.report.formats import notes
+from agentcache.visible import visible
 
 _Number: TypeAlias = tuple[str, Callable[[SummaryRow], str]]
 _UNITS = (("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000))
@@ -71,7 +72,7 @@ def _drawn(summary: Summary, layout: _Layout) -> Table:
         blank = [""] * (len(names) - 1)
         table.add_row("(unattributed)", *blank, *(cell(summary.unattributed) for _, cell in numbers), style="dim")
     if told := notes(summary):
-        table.caption, table.caption_justify = Text("\n".join(told)), "left"
+        table.caption, table.caption_justify = Text("\n".join(map(visible, told))), "left"
     return table
 
 
@@ -93,7 +94,7 @@ def _names(row: SummaryRow, summary: Summary, layout: _Layout) -> Sequence[Text]
         "run": (row.name, row.run),
         "day": (row.day,),
     }
-    first, *rest = (Text(name or "") for name in named[summary.by])
+    first, *rest = (Text(visible(name or "")) for name in named[summary.by])
     if not layout.stacked:
         return (first, *rest)
     return (Text("\n").join([first, *(Text(text.plain, style="dim") for text in rest)]),)

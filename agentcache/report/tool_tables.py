@@ -16,6 +16,7 @@ from rich.text import Text
 
 from agentcache.accounting.tool_summary import FAILED, TIERS, PartialSum, ToolRow, ToolSummary
 from agentcache.report.tables import shortened, width_of
+from agentcache.visible import visible
 
 _Number: TypeAlias = tuple[str, Callable[[ToolRow], str]]
 
@@ -89,12 +90,12 @@ def _drawn(summary: ToolSummary, layout: _Layout) -> Table:
         blank = [""] * (len(headings) - 1)
         table.add_row("(unattributed)", *blank, *(cell(summary.unattributed) for _, cell in numbers), style="dim")
     if told := tool_notes(summary):
-        table.caption, table.caption_justify = Text("\n".join(told)), "left"
+        table.caption, table.caption_justify = Text("\n".join(map(visible, told))), "left"
     return table
 
 
 def _names(row: ToolRow, layout: _Layout) -> Sequence[Text]:
-    tool, agent = Text(row.tool or ""), Text(row.agent or "")
+    tool, agent = Text(visible(row.tool or "")), Text(visible(row.agent or ""))
     return (Text("\n").join([tool, Text(agent.plain, style="dim")]),) if layout.stacked else (tool, agent)
 
 

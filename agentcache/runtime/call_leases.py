@@ -57,6 +57,10 @@ async def turn_among_processes(
     except StoreError as error:
         failed(error)
         found, held = None, False
+    except asyncio.CancelledError:
+        # It may have been granted, and the answer overtaken; others would wait for its end.
+        await despite_cancellation(_release(leases, key, token, failed))
+        raise
     if not held:
         yield Turn(found=found)
         return

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agentcache.accounting.logged_sections import LoggedSection, logged_sections
-from agentcache.accounting.pricing import price_record
+from agentcache.accounting.pricing import plain_usd, price_record
 from agentcache.accounting.reading import side_records
 from agentcache.accounting.usage import CallKind, CallRecord
 from agentcache.accounting.waiting import saved_by_waiting
+from agentcache.errors import StoreError
 from agentcache.prompt.blocks import Block
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout
@@ -25,7 +26,7 @@ from agentcache.runtime.admission import Admission, CallToSend, Gate
 from agentcache.runtime.call_watch import CallWatch
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.diagnostics import CacheDiagnostics
-from agentcache.runtime.events import CallFinished, CallStarted, EventSink
+from agentcache.runtime.events import CallFinished, CallStarted, EventSink, Notice
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.replies import CallObserver, Reply
 from agentcache.runtime.requests import PreparedCall
@@ -267,11 +268,22 @@ class Caller:
         for row in priced:
             context.charge(row)
         try:
-            await despite_cancellation(self._write(priced, context, prepared))
+            await despite_cancellation(self._written(priced, context, prepared))
         finally:
             for row in priced:
                 context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))
         return {row.call_id: row for row in priced}
+
+    async def _written(self, rows: Sequence[CallRecord], context: CallContext, prepared: PreparedCall) -> None:
+        """Write rows; where the ledger cannot, say what was paid for, in a notice too: it may be cancelled above."""
+        try:
+            await self._write(rows, context, prepared)
+        except StoreError as error:
+            told = f"{error}; not in the ledger: {'; '.join(map(_paid, rows))}"
+            context.emit(
+                Notice(run_id=context.run_id, agent=context.agent, at=self.clock(), code="row_lost", message=told)
+            )
+            raise StoreError(told) from error
 
     async def _write(self, rows: Sequence[CallRecord], context: CallContext, prepared: PreparedCall) -> None:
         new = self.sources.new_of(rows[0].prompt_spans or (), prepared.sources, at_s=rows[0].sent_at)
@@ -287,6 +299,11 @@ class Caller:
                 await self.ledger.add_call(row)
             elif row.error is not None:
                 await self.ledger.put_call(row)
+
+
+def _paid(row: CallRecord) -> str:
+    cost = "of unknown cost" if row.cost_usd is None else f"${plain_usd(row.cost_usd)}"
+    return f"call {row.call_id} of {row.agent}, message {row.message_id or 'unknown'}, {cost}"
 
 
 def _held(row: CallRecord, admission: Admission) -> CallRecord:

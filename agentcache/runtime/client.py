@@ -1,8 +1,9 @@
 """The one place that knows the Anthropic SDK: sends a request, reads its stream, says what every failure means.
 
-The SDK does authentication, headers, connections and event framing. Its typed models and its retries are not used:
-events pass through as plain JSON so that content survives byte for byte, and one loop (`retrying.py`) counts every
-request that may have been billed. Knows nothing of agents, prompts, plans or the ledger.
+The SDK does authentication, headers and connections, over its `aiohttp` transport. Its typed models, its reading of
+events and its retries are not used: events pass through as plain JSON so that content survives byte for byte, and one
+loop (`retrying.py`) counts every request that may have been billed. Knows nothing of agents, prompts, plans or the
+ledger.
 """
 
 from __future__ import annotations
@@ -10,28 +11,32 @@ from __future__ import annotations
 import asyncio
 import json
 import random as randomness
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TypeVar
 
+import aiohttp
 import anthropic
 import httpx2
 from anthropic import AsyncStream
 
 from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
-from agentcache.prompt.canonical import JsonObject, json_text
-from agentcache.runtime.connection_pools import ROOM, ConnectionPools
+from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.credentials import find_credentials
+from agentcache.runtime.event_stream import EventDecoder
 from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
+from agentcache.runtime.request_body import body_of, written
 from agentcache.runtime.retrying import (
     DEFAULT_WAITS,
     Failure,
     Waits,
+    excerpt,
     malformed,
     refused,
+    refused_in_stream,
     run_attempts,
     unanswered,
 )
@@ -42,6 +47,9 @@ CONNECT_TIMEOUT_S = 5.0
 """The SDK's own bounds (`_constants.py`): ten minutes of silence, five seconds to connect."""
 
 _PATH = "/v1/messages"
+_CONNECTIONS = httpx2.Limits(max_connections=0, keepalive_expiry=5.0)
+"""No bound (`aiohttp`'s zero): whoever wants fewer calls at once bounds them. Idle ones live 5 s, as the SDK has it."""
+
 _AnswerT = TypeVar("_AnswerT")
 
 
@@ -59,7 +67,6 @@ class _Attempt:
     """One request under way."""
 
     number: int
-    sdk: anthropic.AsyncAnthropic
     sent_at: float
     builder: ReplyBuilder = field(default_factory=ReplyBuilder)
     request_id: str | None = None
@@ -103,25 +110,17 @@ class MessagesClient:
         if max_attempts < 1:
             raise SettingsError(f"max_attempts is {max_attempts}, but a call takes at least one; 1 means no retry")
         credentials = find_credentials(api_key=api_key, base_url=base_url)
-        self._base_url = credentials.base_url
+        self._base_url, self._hidden_in = credentials.shown_url, credentials.hidden_in
         self._max_attempts, self._waits = max_attempts, waits
         self._sleep, self._random, self._clock = sleep, random, clock
         self._owns_connections = http_client is None
-        tls = httpx2.create_ssl_context()  # one for all pools: it reads the certificates, which takes 20 ms
-        sdk = anthropic.AsyncAnthropic(
+        self._sdk = anthropic.AsyncAnthropic(
             api_key=credentials.api_key,
             auth_token=credentials.auth_token,
             base_url=credentials.base_url,
-            http_client=http_client or anthropic.DefaultAsyncHttpxClient(verify=tls),
+            http_client=http_client or anthropic.DefaultAioHttpClient(limits=_CONNECTIONS),
             timeout=anthropic.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             max_retries=0,
-        )
-        self._pools = ConnectionPools(
-            sdk,
-            lambda: sdk.copy(http_client=anthropic.DefaultAsyncHttpxClient(verify=tls)),
-            lambda pool: pool.close(),
-            clock=clock,
-            room=ROOM if http_client is None else sys.maxsize,
         )
 
     async def __aenter__(self) -> MessagesClient:
@@ -135,7 +134,7 @@ class MessagesClient:
     async def aclose(self) -> None:
         """Close the connections that this client opened."""
         if self._owns_connections:
-            await self._pools.aclose()
+            await self._sdk.close()
 
     async def send(
         self, request: JsonObject, *, observer: CallObserver, extra_headers: Mapping[str, str] | None = None
@@ -149,14 +148,13 @@ class MessagesClient:
         request holds what JSON cannot say. Cancelled half-way, it tells the observer what is known and lets go.
         """
         streamed = request.get("max_tokens") != 0
-        sending = _Sending(content=_body(request, stream=streamed), headers=extra_headers or {}, observer=observer)
+        sending = _Sending(content=body_of(request, stream=streamed), headers=extra_headers or {}, observer=observer)
 
         async def attempt(number: int) -> Reply | Failure:
             if number > 1:
                 await observer.may_retry(number)
-            async with self._pools.taken() as sdk:
-                begun = _Attempt(number=number, sdk=sdk, sent_at=self._clock())
-                outcome = await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+            begun = _Attempt(number=number, sent_at=self._clock())
+            outcome = await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
             if isinstance(outcome, Failure) and outcome.status is not None:
                 observer.responded(outcome.status, outcome.headers)
             return outcome
@@ -182,23 +180,13 @@ class MessagesClient:
         return outcome
 
     async def _read_stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
-        opened = await self._guarded(
-            attempt.sdk.post(
-                _PATH,
-                cast_to=object,
-                content=sending.content,
-                options={"headers": {**sending.headers}},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            ),
-            attempt,
-        )
-        if isinstance(opened, Failure):
-            return opened
-        async with opened:
-            attempt.request_id = opened.response.headers.get("request-id")
-            sending.observer.responded(opened.response.status_code, opened.response.headers)
-            broken = self._not_events(opened.response, attempt) or await self._take_events(opened, sending, attempt)
+        response = await self._guarded(self._posted(sending, stream=True), attempt)
+        if isinstance(response, Failure):
+            return response
+        async with aclosing(response):
+            attempt.request_id = response.headers.get("request-id")
+            sending.observer.responded(response.status_code, response.headers)
+            broken = self._not_events(response, attempt) or await self._take_events(response, sending, attempt)
         if broken is not None:
             return broken
         try:
@@ -215,45 +203,70 @@ class MessagesClient:
         told = f"{self._base_url} answered a streamed request with {kind!r}; is it a Messages API server?"
         return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=False)
 
-    async def _take_events(self, events: AsyncStream[object], sending: _Sending, attempt: _Attempt) -> Failure | None:
+    async def _posted(self, sending: _Sending, *, stream: bool) -> httpx2.Response:
+        """Send the request and return what came back; with `stream` as soon as its headers are here."""
+        length, content = written(sending.content)
+        return await self._sdk.post(
+            _PATH,
+            cast_to=httpx2.Response,
+            content=content,
+            options={"headers": {**sending.headers, **length}},
+            stream=stream,
+            stream_cls=AsyncStream[object],
+        )
+
+    async def _take_events(self, response: httpx2.Response, sending: _Sending, attempt: _Attempt) -> Failure | None:
         """Take events to the end of the stream; return why the reply is not whole, or `None` when it is.
 
         Reading on after the last event returns the connection to the pool; a failure there takes nothing away.
         """
-        builder, observer = attempt.builder, sending.observer
-        while True:
-            event = await self._guarded(anext(events, None), attempt)
-            if event is None:
-                break
-            if isinstance(event, Failure):
-                return None if builder.stopped else event
-            try:
-                shown = builder.add(event)
-            except ReplyMalformed as error:
-                return malformed(str(error), attempts=attempt.number, request_id=attempt.request_id, retry=False)
-            if shown is not None:
-                (observer.text if shown[0] == "text" else observer.thinking)(shown[1])
-            elif builder.started and attempt.first_token_at is None:
-                attempt.first_token_at = self._clock()
-                observer.first_token(attempt.first_token_at)
-            elif builder.stopped and attempt.ended_at is None:
-                attempt.ended_at = self._clock()
+        builder, decoder = attempt.builder, EventDecoder()
+        async with aclosing(response.aiter_bytes()) as pieces:
+            while True:
+                piece = await self._guarded(anext(pieces, None), attempt)
+                if piece is None:
+                    break
+                if isinstance(piece, Failure):
+                    return None if builder.stopped else piece
+                for name, data in decoder.feed(piece):
+                    failure = self._take_event(name, data, response, sending.observer, attempt)
+                    if failure is not None:
+                        return None if builder.stopped else failure
         if builder.stopped:
             return None
         told = f"the stream from {self._base_url} ended without message_stop"
         return unanswered(told, attempts=attempt.number, request_id=attempt.request_id)
 
+    def _take_event(
+        self, name: bytes, data: bytes, response: httpx2.Response, observer: CallObserver, attempt: _Attempt
+    ) -> Failure | None:
+        """Take one event and tell what it shows; return why it cannot be taken."""
+        if name == b"ping" or not data:
+            return None
+        if name == b"error":
+            return refused_in_stream(data, response.headers, attempts=attempt.number, now=self._clock())
+        try:
+            event = json_object(json.loads(data.decode()), "an event")
+        except (ValueError, ReplyMalformed) as error:
+            told = f"the stream from {self._base_url} is damaged: {error}"
+            return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error)
+        builder = attempt.builder
+        try:
+            shown = builder.add(event)
+        except ReplyMalformed as error:
+            return malformed(str(error), attempts=attempt.number, request_id=attempt.request_id, retry=False)
+        if shown is not None:
+            (observer.text if shown[0] == "text" else observer.thinking)(shown[1])
+        elif builder.started and attempt.first_token_at is None:
+            attempt.first_token_at = self._clock()
+            observer.first_token(attempt.first_token_at)
+        elif builder.stopped and attempt.ended_at is None:
+            attempt.ended_at = self._clock()
+        return None
+
     async def _answer(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
         """Make one attempt that is answered in one piece; its beginning shows only when all of it is here."""
-        response = await self._guarded(
-            attempt.sdk.post(
-                _PATH,
-                cast_to=httpx2.Response,
-                content=sending.content,
-                options={"headers": {**sending.headers}},
-            ),
-            attempt,
-        )
+        response = await self._guarded(self._posted(sending, stream=False), attempt)
         if isinstance(response, Failure):
             return response
         attempt.request_id = response.headers.get("request-id")
@@ -283,7 +296,16 @@ class MessagesClient:
             )
             if failure is None:
                 raise
+            return self._without_key(failure)
+
+    def _without_key(self, failure: Failure) -> Failure:
+        """Return a failure that quotes no key: some gateways answer with the headers that they were sent."""
+        told = str(failure.error)
+        hidden = self._hidden_in(told)
+        if hidden == told:
             return failure
+        failure.error.args = (hidden,)
+        return replace(failure, cause=None)  # which quotes it too
 
     def _tell_interrupted(self, sending: _Sending, attempt: _Attempt, error: BaseException) -> None:
         if attempt.builder.started:
@@ -303,14 +325,11 @@ def failure_of(error: Exception, *, base_url: str, attempts: int, request_id: st
             return _refused(error, attempts=attempts, now=now)
         case anthropic.APIConnectionError():
             return _unanswered(error.__cause__ or error, base_url, attempts=attempts, request_id=request_id)
-        case anthropic.RetryableError() | httpx2.HTTPError() | httpx2.StreamError():
+        case anthropic.RetryableError() | httpx2.HTTPError() | httpx2.StreamError() | aiohttp.ClientError():
             return _unanswered(error, base_url, attempts=attempts, request_id=request_id)
         case anthropic.CredentialsError():
             message = f"no usable credentials: {error}; set ANTHROPIC_API_KEY"
             return Failure(error=Unauthenticated(message, attempts=attempts), retry=False, cause=error)
-        case json.JSONDecodeError() | UnicodeDecodeError():
-            told = f"the stream from {base_url} is damaged: {error}"
-            return malformed(told, attempts=attempts, request_id=request_id, retry=True, cause=error)
         case anthropic.AnthropicError():
             told = f"the SDK cannot read the answer of {base_url}: {error}"
             return malformed(told, attempts=attempts, request_id=request_id, retry=False, cause=error)
@@ -326,7 +345,7 @@ def _refused(error: anthropic.APIStatusError, *, attempts: int, now: float) -> F
     return refused(
         error.status_code,
         error_type=error.type,
-        told=error.api_message or _excerpt(error.body),
+        told=error.api_message or excerpt(error.body),
         headers=headers,
         attempts=attempts,
         now=now,
@@ -351,30 +370,13 @@ def _unanswered(cause: BaseException, base_url: str, *, attempts: int, request_i
 _WORTH_ANOTHER = (
     httpx2.TransportError,
     httpx2.DecodingError,
+    aiohttp.ClientError,
     anthropic.APIConnectionError,
     anthropic.RetryableError,
     OSError,
 )
-_WRONG_HERE = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+_WRONG_HERE = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, aiohttp.InvalidURL)
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
-def _excerpt(body: object, *, room: int = 200) -> str:
-    """Return an error body that is not the API's, such as a gateway's HTML page, in one short line."""
-    line = " ".join(str(body or "no explanation").split())
-    return line if len(line) <= room else f"{line[:room]}…"
-
-
-def _body(request: JsonObject, *, stream: bool) -> bytes:
-    body = {key: value for key, value in request.items() if key != "stream"}
-    if stream:
-        body["stream"] = True
-    try:
-        text = json_text(body)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"the request holds what JSON cannot say: {error}") from error
-    # Half of a surrogate pair has no UTF-8; escaped, it is what the model's own JSON said.
-    return text.encode(errors="backslashreplace")

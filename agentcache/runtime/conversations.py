@@ -15,6 +15,7 @@ from agentcache.errors import ConversationBusy, ConversationChanged, SettingsErr
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.conversation import Transcript, cut_state, stored_form, transcript_of
 from agentcache.runtime.conversation_file import from_lines, to_lines
+from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.stores.protocols import ConversationRecord, ConversationStore, EarlierHistory, StoredConversation
 
 AT_HAND = 256
@@ -63,7 +64,13 @@ class Conversations:
         yield current.draft()
 
     async def save(self, conversation_id: str, draft: Transcript, *, agent: str) -> None:
-        """Make a draft the conversation. Raises `ConversationChanged` when another process saved it meanwhile."""
+        """Make a draft the conversation. Raises `ConversationChanged` when another process saved it meanwhile.
+
+        Done to its end when it is cancelled, so that whoever is in the conversation next sees what became of it.
+        """
+        await despite_cancellation(self._save(conversation_id, draft, agent=agent))
+
+    async def _save(self, conversation_id: str, draft: Transcript, *, agent: str) -> None:
         stored = stored_form(conversation_id, draft, agent=agent)
         try:
             saved = await self.store.save_conversation(stored)

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from agentcache.errors import SettingsError, Unauthenticated
+from agentcache.shown_url import shown_url
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 PLACEHOLDER_KEY = "agentcache-no-key"
 """Sent where a server is named without credentials: the SDK sends nothing without any, a local server ignores it."""
+
+_SECRET_CHARS = 12
+"""A key of fewer characters is made up, for a server that wants none, and may be a word."""
 
 _NO_CREDENTIALS = (
     "no ANTHROPIC_API_KEY is set; export one, point ANTHROPIC_BASE_URL at a Messages API server, or run with --emulate "
@@ -30,7 +34,19 @@ class Credentials:
     base_url: str
 
     def __repr__(self) -> str:
-        return f"Credentials(base_url={self.base_url!r})"
+        return f"Credentials(base_url={self.shown_url!r})"
+
+    @property
+    def shown_url(self) -> str:
+        """The server as messages name it: a gateway's address may hold a password."""
+        return shown_url(self.base_url)
+
+    def hidden_in(self, text: str) -> str:
+        """Return a text of the server's, which may tell us our own headers, without the key."""
+        for secret in (self.api_key, self.auth_token):
+            if secret is not None and len(secret) >= _SECRET_CHARS:
+                text = text.replace(secret, "***")
+        return text
 
 
 def find_credentials(*, api_key: str | None = None, base_url: str | None = None) -> Credentials:
@@ -60,5 +76,5 @@ def _checked(url: str) -> str:
     except ValueError:
         named = False
     if not named:
-        raise SettingsError(f"the base URL {url!r} names no server; write http://HOST:PORT or https://HOST")
+        raise SettingsError(f"the base URL {shown_url(url)!r} names no server; write http://HOST:PORT or https://HOST")
     return url

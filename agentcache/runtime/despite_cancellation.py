@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Collection, Coroutine
 from typing import TypeVar
 
+from agentcache.stores.finishing import finished
+
 T = TypeVar("T")
 
 
@@ -14,18 +16,7 @@ async def despite_cancellation(work: Coroutine[object, object, None]) -> None:
 
     Raises what `work` raises; after a cancellation, that stands in the cancellation's context.
     """
-    task = asyncio.create_task(work)
-    cancellation: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])  # unlike awaiting the task, this leaves it alone when we are cancelled
-        except asyncio.CancelledError as error:
-            cancellation = error
-    try:
-        task.result()
-    finally:
-        if cancellation is not None:
-            raise cancellation
+    await finished(asyncio.create_task(work))
 
 
 async def ended(tasks: Collection[asyncio.Future[T]]) -> None:

@@ -30,6 +30,7 @@ from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.mcp_results import result_from
 from agentcache.runtime.tool_results import ToolResult
 from agentcache.runtime.toolsets import HttpTransport, McpServer, StdioTransport
+from agentcache.shown_url import shown_url
 
 if TYPE_CHECKING:  # names that the SDK keeps to itself, needed for types only
     from mcp.client._transport import ReadStream, TransportStreams
@@ -68,7 +69,7 @@ class McpConnection:
             except (MCPError, TimeoutError, ValidationError) as error:
                 if not isinstance(error, MCPError) or error.code == mcp_types.CONNECTION_CLOSED:
                     await self._broke(held)
-                raise ToolServerUnavailable(f"{self._name} does not list its tools: {_words(error)}") from error
+                raise ToolServerUnavailable(f"{self._name} does not list its tools: {self._words(error)}") from error
             self._failures = 0
             return [*tools, *held.unreadable]
 
@@ -89,7 +90,7 @@ class McpConnection:
                     f"{self._name} went away during the call of {tool!r}; nobody knows whether it took effect"
                 ) from error
             except (RuntimeError, ValidationError) as error:
-                raise ToolFailed(f"{self._name} gave an answer that does not fit: {_words(error)}") from error
+                raise ToolFailed(f"{self._name} gave an answer that does not fit: {self._words(error)}") from error
             self._failures = 0
             return result_from(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
 
@@ -107,6 +108,11 @@ class McpConnection:
         if held is not None:
             await held.aclose()
 
+    def _words(self, error: BaseException) -> str:
+        """Return an error in words. What HTTP clients say may quote the address, and a key stands in some."""
+        transport, told = self.server.transport, _words(error)
+        return told.replace(transport.url, shown_url(transport.url)) if isinstance(transport, HttpTransport) else told
+
     @property
     def _name(self) -> str:
         return f"the MCP server {self.server.name!r}"
@@ -123,7 +129,7 @@ class McpConnection:
                 await held.open()
             except Exception as error:
                 self._failed()
-                raise ToolServerUnavailable(f"{self._name} cannot be reached: {_words(error)}") from error
+                raise ToolServerUnavailable(f"{self._name} cannot be reached: {self._words(error)}") from error
             self._held = held
             return held
 

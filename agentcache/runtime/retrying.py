@@ -9,6 +9,7 @@ loop is switched off.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -141,7 +142,7 @@ def refused(
     headers: Mapping[str, str],
     attempts: int,
     now: float,
-    cause: BaseException,
+    cause: BaseException | None = None,
 ) -> Failure:
     """Return what an error answer means. `told` is the API's message, `now` Unix seconds, `headers` in lower case.
 
@@ -161,6 +162,25 @@ def refused(
         status=meaning,
         headers=headers,
         cause=cause,
+    )
+
+
+def refused_in_stream(data: bytes, headers: Mapping[str, str], *, attempts: int, now: float) -> Failure:
+    """Return what an error event inside a stream means; `data` is what it brings, which should be JSON."""
+    text = data.decode(errors="replace")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = text
+    error = told.get("error") if isinstance(told, dict) else None
+    error = error if isinstance(error, dict) else {}
+    return refused(
+        200,
+        error_type=error.get("type"),
+        told=error.get("message") or excerpt(told),
+        headers=headers,
+        attempts=attempts,
+        now=now,
     )
 
 
@@ -204,3 +224,9 @@ def _pause_s(failure: Failure, attempt: int, waits: Waits, chance: float) -> flo
 
 def _details(attempts: int, request_id: str | None) -> str:
     return f"attempt {attempts}" if request_id is None else f"attempt {attempts}, request {request_id}"
+
+
+def excerpt(body: object, *, room: int = 200) -> str:
+    """Return an error body that is not the API's, such as a gateway's HTML page, in one short line."""
+    line = " ".join(str(body or "no explanation").split())
+    return line if len(line) <= room else f"{line[:room]}…"

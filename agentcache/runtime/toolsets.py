@@ -22,6 +22,7 @@ from agentcache.runtime.durations import Duration, seconds
 from agentcache.runtime.tool_order import ordered_tools
 from agentcache.runtime.tool_results import MAX_RESULT_CHARS
 from agentcache.runtime.tools import Tool
+from agentcache.shown_url import shown_url
 
 Defer: TypeAlias = bool | Literal["auto"]
 """Whether tools are left out of the prompt until a tool search finds them; `auto` weighs their tokens."""
@@ -68,20 +69,21 @@ class Toolset:
 class StdioTransport:
     """A server that is started as a process and spoken to over its standard input and output.
 
-    env: variables beside the few that a process gets anyway (`PATH`, `HOME` and such).
+    env: variables beside the few that a process gets anyway (`PATH`, `HOME` and such). Neither they nor `args` are
+        shown: keys stand in them.
     """
 
     command: str
-    args: tuple[str, ...] = ()
+    args: tuple[str, ...] = field(default=(), repr=False)
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     cwd: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTransport:
-    """A server that is reached by streamable HTTP."""
+    """A server that is reached by streamable HTTP. Keys may stand in its address and headers, which are not shown."""
 
-    url: str
+    url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
@@ -182,7 +184,10 @@ class McpServer:
     ) -> McpServer:
         """Declare a server at `url` (streamable HTTP), asked with `headers`; options as for `stdio`."""
         if not url.startswith(("http://", "https://")):
-            raise DeclarationError(f"MCP server {name!r}: the address {url!r} begins with neither http:// nor https://")
+            shown = shown_url(url)
+            raise DeclarationError(
+                f"MCP server {name!r}: the address {shown!r} begins with neither http:// nor https://"
+            )
         transport = HttpTransport(url=url, headers=tuple(sorted((headers or {}).items())))
         return cls(name=name, transport=transport, **options)
 

@@ -13,10 +13,14 @@ first; without that, two processes that read and then write would fail instead o
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -94,16 +98,20 @@ class SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, url: URL) -> None:
-        self._reading = _sqlite_engine(url, begin="BEGIN")
+        self._reading = _sqlite_engine(_read_only_medium(url) or url, begin="BEGIN")
         self._writing = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="agentcache-ledger")
         self._connection: Connection | None = None
+        self._path = Path(url.database or "")
+        self._file: tuple[int, int] | None = None
+        """The file that the writer has open; what is written to one that was removed is gone with the process."""
+        self._readers = _Readers()
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` in any thread."""
 
         def transaction() -> _T:
-            with self._reading.begin() as connection:
+            with self._readers.one(), self._reading.begin() as connection:
                 return work(connection)
 
         return await asyncio.to_thread(transaction)
@@ -114,6 +122,9 @@ class SqliteDatabase:
         def transaction() -> _T:
             if self._connection is None:
                 self._connection = self._writing.connect()
+                self._file = _file_at(self._path)
+            elif self._file != _file_at(self._path):
+                raise OSError("its file was removed or replaced while it was open; end this program and start it anew")
             with _patience(self._connection, wait_s), self._connection.begin():
                 return work(self._connection)
 
@@ -136,6 +147,7 @@ class SqliteDatabase:
         """Close every connection and end the thread."""
 
         def let_go() -> None:
+            self._readers.gone()
             if self._connection is not None:
                 self._connection.close()
             self._writing.dispose()
@@ -143,6 +155,34 @@ class SqliteDatabase:
 
         await asyncio.get_running_loop().run_in_executor(self._thread, let_go)
         self._thread.shutdown(wait=False)
+
+
+class _Readers:
+    """Who reads now, in threads that go on when whoever waits for them is cancelled."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._now, self._closed = 0, False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Be one of them for the block. Raises `OSError` once the database is closed: nobody waits for what is read."""
+        with self._changed:
+            if self._closed:
+                raise OSError("the database is closed")
+            self._now += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._now -= 1
+                self._changed.notify_all()
+
+    def gone(self) -> None:
+        """Let no more of them in and wait until all have left: a connection in use cannot be closed."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._now)
 
 
 class PostgresDatabase:
@@ -202,11 +242,32 @@ def blocking_sqlite_engine(path: str) -> Engine:
     return engine
 
 
+def _read_only_medium(url: URL) -> URL | None:
+    """Return how to read a file in whose directory nothing can be made, `None` for any other.
+
+    Even readers of a write-ahead log make files beside the database. Where they cannot, and there is no log, nobody
+    writes, and SQLite can be told so.
+    """
+    path = Path(url.database or "")
+    if not path.exists() or os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists():
+        return None
+    return url.set(database=f"file:{quote(str(path))}").update_query_dict({"immutable": "1", "uri": "true"})
+
+
 def _sqlite_engine(url: URL, *, begin: str) -> Engine:
     engine = create_engine(url, connect_args={"isolation_level": None})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return which file is at a path, `None` for none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -7,12 +7,12 @@ opened is a `StoreError` in one sentence, with the path and what to do.
 from __future__ import annotations
 
 import asyncio
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentcache.errors import StoreError
+from agentcache.shown_url import shown_url
 from agentcache.stores.memory import MemoryLedger
 from agentcache.stores.protocols import Ledger
 
@@ -40,21 +40,25 @@ async def open_ledger(url: str | None = None) -> Ledger:
 
     `None` is the SQLite file `.agentcache/ledger.db` in the working directory. Otherwise a path that ends in `.db`
     (or `.sqlite`, `.sqlite3`), `sqlite:///PATH`, `postgresql://…`, or `memory:`, which keeps nothing. Close it when
-    done. Raises `StoreError` when the URL means nothing here or the database cannot be used, `SchemaTooNew` when a
-    newer agentcache wrote it.
+    done. Raises `StoreError` when the URL means nothing here or the database cannot be used (a SQLite file of another
+    program is not touched), `SchemaTooNew` when a newer agentcache wrote it.
     """
     if is_in_memory(url):
         return MemoryLedger()
     # Start-up time: SQLAlchemy takes a fifth of a second to import, and declaring agents never needs it.
+    from agentcache.stores.foreign_files import refuse_foreign_file
     from agentcache.stores.sql import open_sql_ledger
 
     normal = normal_url(url)
-    where = normal.render_as_string(hide_password=True)
+    where = normal.set(query={}).render_as_string(hide_password=True)  # a password may stand in an option
     if normal.get_backend_name() == "sqlite":
         where = normal.database or DEFAULT_PATH
         await asyncio.to_thread(_make_directory, Path(where))
+        await asyncio.to_thread(refuse_foreign_file, Path(where))
     elif find_spec("asyncpg") is None:
-        raise StoreError(f"{where}: PostgreSQL needs the package asyncpg; install it (pip install asyncpg)")
+        raise StoreError(
+            f"{where}: PostgreSQL needs the package asyncpg; install it (pip install 'agentcache-claude[postgres]')"
+        )
     return await open_sql_ledger(normal, where=where)
 
 
@@ -75,19 +79,19 @@ def normal_url(url: str | None) -> URL:
     text = DEFAULT_PATH if url is None else url
     if "://" not in text:
         if not text.endswith(_FILE_ENDINGS):
-            raise StoreError(f"{_shown(text)!r} names no database; give {_FORMS}")
+            raise StoreError(f"{shown_url(text)!r} names no database; give {_FORMS}")
         return URL.create("sqlite", database=_expanded(text))
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise StoreError(f"{_shown(text)!r} is no database URL; give {_FORMS}") from error
+        raise StoreError(f"{shown_url(text)!r} is no database URL; give {_FORMS}") from error
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None or not parsed.database:
         lack = "names no database" if driver else f"asks for {parsed.drivername!r}, which is not supported"
-        raise StoreError(f"{_shown(text)!r} {lack}; give {_FORMS}")
+        raise StoreError(f"{shown_url(text)!r} {lack}; give {_FORMS}")
     if parsed.query and driver == "sqlite":
         raise StoreError(
-            f"{_shown(text)!r} has options, and a SQLite ledger takes none; leave out what follows the '?'"
+            f"{shown_url(text)!r} has options, and a SQLite ledger takes none; leave out what follows the '?'"
         )
     database = _expanded(parsed.database) if driver == "sqlite" else parsed.database
     return parsed.set(drivername=driver, database=database)
@@ -108,8 +112,3 @@ def _make_directory(path: Path) -> None:
 
 def _expanded(path: str) -> str:
     return str(Path(path).expanduser()) if path.startswith("~") else path
-
-
-def _shown(text: str) -> str:
-    """Return a URL without its password, for messages."""
-    return re.sub(r"(?<=://).*(?=@)", "***", text)

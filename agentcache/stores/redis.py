@@ -10,6 +10,7 @@ does not serve; one server does, with or without replicas. How much it keeps, an
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -22,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from agentcache.errors import SettingsError, StoreError
+from agentcache.shown_url import shown_url
 from agentcache.stores.memo_entries import (
     EVERYTHING,
     TOTAL,
@@ -87,7 +89,11 @@ class RedisMemoStore:
                 retry=Retry(NoBackoff(), 1),  # a connection that the server closed while nobody used it
             )
         except (ValueError, TypeError) as error:
-            raise SettingsError(f"the memo's URL is none that Redis takes: {error}") from error
+            # Its own words may quote a part of the password.
+            raise SettingsError(
+                f"the memo's URL {shown_url(url)!r} is none that Redis takes; write "
+                "redis://USER:PASSWORD@HOST:PORT/NUMBER, a password's marks as %XX"
+            ) from error
         self._redis = Redis(connection_pool=pool)
         self.leases: Leases = _RedisLeases(self)
 
@@ -163,11 +169,19 @@ class RedisMemoStore:
 
     @asynccontextmanager
     async def told(self, doing: str) -> AsyncIterator[Redis]:
-        """Give the client out and turn what it raises into a `StoreError`."""
+        """Give the client out and turn what it raises into a `StoreError`; let no cancellation get lost.
+
+        The client sends within `asyncio.wait_for`, which on Python 3.11 takes a cancellation for a result that came at
+        the same moment (python/cpython#86296).
+        """
+        task = asyncio.current_task()
+        cancelled = 0 if task is None else task.cancelling()
         try:
             yield self._redis
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreError(f"the memo in Redis cannot {doing}: {error}") from error
+        if task is not None and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
 
     def lease(self, key: str) -> str:
         """Return the name of a call's lease."""

@@ -25,6 +25,7 @@ from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.provenance import Provenance
 from agentcache.stores import rows, schema, seals, sql_conversations, sql_explaining, sql_provenance, sql_upkeep
 from agentcache.stores.databases import Database, database_at, store_error
+from agentcache.stores.finishing import finished
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.protocols import (
     ConversationRecord,
@@ -273,7 +274,7 @@ class SqlLedger(SqlSums):
         """
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
-        await asyncio.shield(self._closing)
+        await finished(self._closing)
 
     async def _close(self) -> None:
         if self._writer is not None:

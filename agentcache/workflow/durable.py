@@ -135,8 +135,10 @@ class DbosEngine:
         try:
             await engine._liveness.hold(name)
             await engine._launch(dbos)
-        except Exception as error:
-            await engine.close()
+        except BaseException as error:
+            await despite_cancellation(engine.close())
+            if not isinstance(error, Exception):  # cancelled
+                raise
             raise StoreError(f"the database of durable runs cannot be opened: {_sentence(error)}") from error
         return engine
 

@@ -58,7 +58,7 @@ class Durable:
     Raises `SettingsError` for an interval or a concurrency that is not above zero.
     """
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     spread: bool = False
     poll_s: float = 0.1
     serves: tuple[Agent[object], ...] = ()

@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -25,7 +25,7 @@ from agentcache.runtime.budget import Budget
 from agentcache.runtime.calls import Caller, ModelClient
 from agentcache.runtime.compacting import Compactor
 from agentcache.runtime.conversations import Conversations
-from agentcache.runtime.despite_cancellation import ended
+from agentcache.runtime.despite_cancellation import despite_cancellation, ended
 from agentcache.runtime.diagnostics import CacheDiagnostics
 from agentcache.runtime.events import Event, EventSink, discard
 from agentcache.runtime.limits import Limits, Meter
@@ -42,7 +42,7 @@ from agentcache.stores.memo_opening import open_memo
 from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
-from agentcache.workflow.durable_runs import Durable, DurableRuns
+from agentcache.workflow.durable_runs import Durable, DurableRuns, Engine
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import Scheduler
@@ -127,20 +127,31 @@ class Runtime:
 
     async def __aenter__(self) -> Runtime:
         async with AsyncExitStack() as opening:
-            client = self._open_client()
-            opening.push_async_callback(client.aclose)
-            ledger = await open_ledger(self._store)
-            opening.push_async_callback(ledger.close)
-            opening.push_async_callback(self._scheduler.aclose)
-            toolsets = OpenToolsets(clock=self._clock, sleep=self._sleep)
-            opening.push_async_callback(toolsets.aclose)
-            shared = None if self._memo is None else open_memo(self._memo, clock=self._clock)
-            memo = ToolMemo(clock=self._clock, shared=shared, tenant=self._tenant)
-            opening.push_async_callback(memo.close)
-            recorder = None
-            if self._record_requests is not None:
-                recorder = opening.enter_context(RequestLog.appending(self._record_requests))
+            opening.callback(self._no_longer_open)
+            await self._open(opening)
             self._resources = opening.pop_all()
+        return self
+
+    async def _open(self, opening: AsyncExitStack) -> None:
+        """Open everything onto the stack, which lets go of it when that fails or is cancelled."""
+
+        def closed_by(close: Callable[[], Coroutine[object, object, None]]) -> None:
+            # To its end, however often whoever closes is cancelled: half-closed, a thread or a process would stay.
+            opening.push_async_callback(lambda: despite_cancellation(close()))
+
+        client = self._open_client()
+        closed_by(client.aclose)
+        ledger = await open_ledger(self._store)
+        closed_by(ledger.close)
+        opening.push_async_callback(self._scheduler.aclose)
+        toolsets = OpenToolsets(clock=self._clock, sleep=self._sleep)
+        closed_by(toolsets.aclose)
+        shared = None if self._memo is None else open_memo(self._memo, clock=self._clock)
+        memo = ToolMemo(clock=self._clock, shared=shared, tenant=self._tenant)
+        closed_by(memo.close)
+        recorder = None
+        if self._record_requests is not None:
+            recorder = opening.enter_context(RequestLog.appending(self._record_requests))
         history = ReuseHistory()
         history.learn(past_calls(await ledger.calls(since=self._clock() - REMEMBERED_S)))
         caller = Caller(
@@ -163,14 +174,9 @@ class Runtime:
                 clock=self._clock,
                 sleep=self._sleep,
             )
-            self._resources.push_async_callback(self._keep_warm.aclose)
-        calls = AgentCalls(
-            caller=caller,
-            history=history,
-            budget=budget,
-            clock=self._clock,
-            strict=self._strict,
-        )
+            # Not to its end: whoever is cancelled here waits for no reads, which are cancelled instead.
+            opening.push_async_callback(self._keep_warm.aclose)
+        calls = AgentCalls(caller=caller, history=history, budget=budget, clock=self._clock, strict=self._strict)
         conversations = Conversations(ledger if self._keep_text else MemoryConversations())
         self._runner = Runner(
             calls=calls,
@@ -185,14 +191,25 @@ class Runtime:
             prompts=StrictPrompts(strict=self._strict),
         )
         if self._durable is not None:
-            self._durable_runs = await self._open_durable(self._durable, ledger)
-        return self
+            engine = await self._open_engine(self._durable)
+            closed_by(engine.close)
+            self._durable_runs = DurableRuns(
+                engine=engine,
+                ledger=ledger,
+                settings=self._durable,
+                clock=self._clock,
+                new_id=new_id,
+                keeps_conversations=self._keep_text,
+            )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._runner = None
+        self._no_longer_open()
         await self._resources.aclose()
+
+    def _no_longer_open(self) -> None:
+        self._runner = None
 
     def _open_client(self) -> ModelClient:
         # Start-up time: the SDK takes half a second to import, and declaring agents, lint and reports never need it.
@@ -200,32 +217,18 @@ class Runtime:
 
         return MessagesClient(api_key=self._api_key, base_url=self._base_url, clock=self._clock, sleep=self._sleep)
 
-    async def _open_durable(self, settings: Durable, ledger: Ledger) -> DurableRuns:
+    async def _open_engine(self, settings: Durable) -> Engine:
         try:
             # An optional extra, and the only way to it.
             from agentcache.workflow.durable import DbosEngine
             from agentcache.workflow.durable_database import database_of
         except ModuleNotFoundError as error:
-            await self._resources.aclose()
             raise SettingsError(
                 f"durable runs need the package {error.name}; install it (pip install 'agentcache-claude[durable]')"
             ) from error
         serving = Serving(agents=settings.serves, top=lambda: self._top(self._emit))
-        try:
-            url = database_of(settings, self._store)
-            engine = await DbosEngine.open(settings, url=url, name=new_id("process"), serve=serving.body)
-        except BaseException:
-            await self._resources.aclose()
-            raise
-        self._resources.push_async_callback(engine.close)
-        return DurableRuns(
-            engine=engine,
-            ledger=ledger,
-            settings=settings,
-            clock=self._clock,
-            new_id=new_id,
-            keeps_conversations=self._keep_text,
-        )
+        url = database_of(settings, self._store)
+        return await DbosEngine.open(settings, url=url, name=new_id("process"), serve=serving.body)
 
     @property
     def ledger(self) -> Ledger:
@@ -356,9 +359,8 @@ class Runtime:
                 yield event
             await task
         finally:
-            if not task.done():
-                task.cancel()
-                await ended([task])
+            task.cancel()
+            await ended([task])  # one that failed is heard, too: who left the loop does not want to know why
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)

@@ -108,6 +108,13 @@ def test_calls_of_unknown_usage_have_a_bound():
     )
 
 
+def test_calls_and_bounds_are_counted_in_thousands():
+    calls = [{"usage": None}] * 1001
+    assert broken(Thresholds(unknown_usage_calls=1000), *calls) == (
+        "1,001 calls of unknown usage; unknown_usage_calls allows 1,000.",
+    )
+
+
 # --- of agents by their names -----------------------------------------------------------------------------------------
 
 EDITOR = {"agent": "editor", "usage": Usage(uncached_input_tokens=900, cache_read_tokens=100)}
@@ -199,6 +206,12 @@ def test_an_agent_like_no_other_is_told_with_those_that_there_are():
     (told,) = unchecked_agents(days_of(priced({}, EDITOR), "planner"), {"support", "editor"})
 
     assert told.endswith("so none was checked; there are: 'editor', 'support'")
+
+
+def test_where_no_agent_has_a_call_none_is_offered():
+    (told,) = unchecked_agents(days_of([], "planner"), set())
+
+    assert told.endswith("so none was checked; there are: none")
 
 
 def test_an_agent_whose_calls_are_all_of_unknown_usage_has_calls():

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +55,44 @@ def test_a_prompt_that_comes_back_within_five_minutes_is_written_once_and_read()
 
 def test_only_the_shared_beginning_is_worth_writing():
     assert input_bound_usd([call(0, "a", "b"), call(60, "a", "c")]) == Decimal("1.35") + 2
+
+
+def test_what_two_conversations_do_not_share_keeps_its_own_past():
+    # `a` is written once and read twice, `b` and `c` are written and read, and `d`, which comes once, is not.
+    calls = [call(0, "a", "b", "c"), call(60, "a", "d"), call(200, "a", "b", "c")]
+    assert input_bound_usd(calls) == Decimal("1.25") + 2 * Decimal("0.1") + 2 * Decimal("1.35") + 1
+    # Nobody used `b` in between, so it is kept alive once; `a` was read by the other one.
+    later = [*calls[:2], call(350, "a", "b", "c")]
+    assert input_bound_usd(later) == Decimal("1.25") + 2 * Decimal("0.1") + 2 * Decimal("1.45") + 1
+
+
+def test_what_stood_behind_a_part_that_is_cut_in_two_still_stands_there():
+    calls = [call(0, "a", "b", "c"), call(10, "a", "b", "d"), call(20, "a", "e"), call(30, "a", "b", "c")]
+    # a: written, read three times; b: written, read twice; c: written, read; d and e: plain.
+    assert input_bound_usd(calls) == Decimal("1.55") + Decimal("1.45") + Decimal("1.35") + 2
+
+
+@pytest.mark.parametrize("shared", range(8))
+def test_prompts_part_wherever_they_part(shared):
+    one, other = [[f"{name}{place}" if place >= shared else f"{place}" for place in range(7)] for name in "ab"]
+    alone = input_bound_usd([call(0, *one), call(60, *other)])
+    assert alone == shared * Decimal("1.35") + 2 * (7 - shared)
+    # The same behind a block that is a part of its own, since a call ended there.
+    behind = [call(0, "root"), call(60, "root", *one), call(120, "root", *other)]
+    assert input_bound_usd(behind) == Decimal("1.45") + shared * Decimal("1.35") + 2 * (7 - shared)
+
+
+@pytest.mark.parametrize("shared", range(1, 8))
+def test_a_prompt_may_be_the_beginning_of_an_earlier_one(shared):
+    blocks = [f"{place}" for place in range(7)]
+    calls = [call(0, "root"), call(60, "root", *blocks), call(120, "root", *blocks[:shared])]
+    assert input_bound_usd(calls) == Decimal("1.45") + shared * Decimal("1.35") + (7 - shared)
+
+
+def test_a_pause_that_ends_with_the_lifetime_takes_a_keep_alive_read_and_one_before_it_none():
+    assert input_bound_usd([call(0, "a"), call(299.5, "a")]) == Decimal("1.35")
+    assert input_bound_usd([call(0, "a"), call(300, "a")]) == Decimal("1.45")
+    assert input_bound_usd([call(0, "a"), call(300.5, "a")]) == Decimal("1.45")
 
 
 def test_a_pause_of_seven_minutes_is_bridged_by_one_keep_alive_read():

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcache.accounting.cost_over_time import cost_over_time
+from agentcache.accounting.billed_calls import billed_call
+from agentcache.accounting.call_sums import CallKey, CallSums, CallTable, take_call
+from agentcache.accounting.cost_over_time import cost_of_hours, cost_over_time
 from agentcache.accounting.usage import CallRecord, Usage
 
 MIDNIGHT = 1_790_035_200.0
@@ -41,6 +43,17 @@ def test_calls_of_one_agent_in_one_span_are_one_sum():
         "calls": 1,
         "cost_usd": "0.25",
     }
+
+
+def test_sums_by_hour_come_to_what_the_calls_come_to():
+    hours = [3_600.0 * hour for hour in (0, 1, 50, 100)]
+    calls = [*_at(*hours), *(replace(call, agent=None, cost_usd=None) for call in _at(3_600.0, 7_200.0))]
+    table: CallTable = {}
+    for call in calls:
+        take_call(table, billed_call(call))
+    table[CallKey(0, "", "idle", "m", True)] = CallSums()
+
+    assert cost_of_hours(table, MIDNIGHT, MIDNIGHT + hours[-1]) == cost_over_time(calls)
 
 
 def test_spans_without_calls_are_there_too():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcache.accounting.pricing import cost_usd, counterfactual_usd, plain_usd, price_record
+from agentcache.accounting.pricing import cost_usd, counterfactual_usd, plain_usd, price_record, token_prices, utc_day
 from agentcache.accounting.usage import BilledPart, CallKind, CallRecord, Usage
-from agentcache.prompt.model_facts import all_facts
+from agentcache.prompt.model_facts import Prices, all_facts
 
 NOVEMBER = "2026-11-20"
 MIX = Usage(
@@ -91,6 +92,38 @@ def test_web_searches_cost_a_cent_each_and_are_not_discounted():
     assert cost_usd(part) == Decimal("0.070")
 
 
+def test_a_token_of_each_bucket_has_its_price_with_what_modifies_it():
+    part = BilledPart(model="claude-opus-5-5", usage=MIX)
+    assert token_prices(part, on=NOVEMBER) == Prices(
+        input_usd=Decimal("0.000004"),
+        write_5m_usd=Decimal("0.000005"),
+        write_1h_usd=Decimal("0.000008"),
+        read_usd=Decimal("0.0000002"),
+        output_usd=Decimal("0.000020"),
+    )
+    batch = token_prices(replace(part, service_tier="batch"), on=NOVEMBER)
+    assert batch is not None
+    assert (batch.input_usd, batch.output_usd) == (Decimal("0.000002"), Decimal("0.000010"))
+    assert token_prices(BilledPart(model="claude-next-9", usage=MIX)) is None
+
+
+def test_a_token_has_the_price_of_the_day_and_of_the_prompts_length_and_of_fast_mode():
+    reads = BilledPart(model="claude-sonnet-5-5", usage=Usage(cache_read_tokens=1_000_000))
+    assert [_read_usd(reads, on=day) for day in ("2026-10-06", None)] == [Decimal("2E-7"), Decimal("1E-7")]
+    tiered = [
+        BilledPart(model="claude-haiku-5-5", usage=Usage(cache_read_tokens=tokens)) for tokens in (100_000, 100_001)
+    ]
+    assert [_read_usd(part) * 1_000_000 for part in tiered] == [Decimal("0.01"), Decimal("0.05")]
+    fast = BilledPart(model="claude-opus-5-5", usage=MIX, speed="fast")
+    assert _read_usd(fast) > _read_usd(replace(fast, speed=None))
+
+
+def _read_usd(part: BilledPart, *, on: str | None = None) -> Decimal:
+    prices = token_prices(part, on=on)
+    assert prices is not None
+    return prices.read_usd
+
+
 def test_an_unknown_model_has_no_price():
     part = BilledPart(model="acme-large-9", usage=MIX)
 
@@ -129,6 +162,17 @@ def test_a_record_is_priced_for_the_utc_day_on_which_it_was_sent():
     assert price_record(CALL).cost_usd == Decimal("0.10")
     assert price_record(replace(CALL, sent_at=CALL.sent_at - 1)).cost_usd == Decimal("0.20")
     assert price_record(CALL).counterfactual_usd == Decimal("2")
+
+
+@pytest.mark.parametrize("zone", ["UTC-14", "UTC+12"])
+def test_the_day_is_that_of_utc_wherever_the_machine_stands(zone: str, monkeypatch: pytest.MonkeyPatch):
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", zone)
+        time.tzset()
+        days = [utc_day(at_s) for at_s in (noon - 43_200, noon, noon + 43_199)]
+    time.tzset()
+    assert days == [NOVEMBER] * 3
 
 
 def test_a_record_costs_the_sum_of_its_own_parts():

@@ -48,6 +48,25 @@ def test_a_wrong_price_is_put_right_and_an_unpriced_call_gets_its_price():
     ]
 
 
+def test_the_whole_of_it_as_json():
+    unknown, unpriced = replace(CALL, usage=None), replace(CALL, model="acme-9")
+    corrected = [replace(WRONG, call_id=f"call_{number}") for number in range(2)]
+    found = reprice([unknown, unpriced, *corrected, replace(CALL, call_id="call_3")])
+
+    row = {
+        "calls": 3,
+        "newly_priced_calls": 1,
+        "before_usd": "0.012",
+        "after_usd": "0.015",
+        "difference_usd": "0.003",
+    }
+    assert found.to_json() == {
+        "rows": [{"model": "claude-opus-5", **row}],
+        "total": {"model": None, **row},
+        "unpriced_models": ["acme-9"],
+    }
+
+
 def test_a_counterfactual_alone_is_put_right_too():
     assert len(reprice([TODAY.with_costs(TODAY.cost_usd, None)]).calls) == 1
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcache.accounting.run_trees import run_trees
+from agentcache.accounting.run_trees import dearest_runs, run_trees
 from agentcache.accounting.usage import CallRecord, RunRecord, Usage
 
 CALL = CallRecord(
@@ -52,6 +52,21 @@ def test_a_cost_that_lacks_a_call_is_not_told():
     (top,) = run_trees([_run("top"), _run("below", "top")], [_call("top", "1"), _call("below", None)])
 
     assert (top.cost_usd, top.priced_usd, top.unpriced_calls) == (None, Decimal(1), 1)
+
+
+def test_the_dearest_top_level_runs_come_first_with_all_that_is_nested_in_them():
+    runs = [_run("top"), _run("middle", "top"), _run("deep", "middle"), _run("other"), _run("idle"), _run("lost", "no")]
+    spent = [("deep", Decimal(1)), ("other", Decimal("1.5")), ("top", Decimal(1)), ("deep", Decimal(1))]
+
+    found = dearest_runs(runs, [*spent, ("lost", Decimal(2)), ("unknown", Decimal(9))])
+
+    assert [run.run_id for run in found] == ["top", "lost", "other"]
+
+
+def test_of_runs_that_cost_the_same_the_earlier_comes_first():
+    runs = [replace(_run("b"), started_at=2.0), replace(_run("a"), started_at=2.0), replace(_run("c"), started_at=1.0)]
+
+    assert [run.run_id for run in dearest_runs(runs, [(name, Decimal(1)) for name in "bac"])] == ["c", "a", "b"]
 
 
 def test_runs_without_calls_are_left_out():

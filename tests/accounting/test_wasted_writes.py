@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentcache.accounting import wasted_writes
+from agentcache.accounting.billed_calls import BilledCall, billed_call
 from agentcache.accounting.usage import CallKind, CallRecord, Usage
-from agentcache.accounting.wasted_writes import wasted_write_tokens
+from agentcache.accounting.wasted_writes import Writes, WrittenRange, wasted_write_tokens
+from agentcache.prompt.canonical import JsonObject
 
 BASE = CallRecord(call_id="a", run_id="run_1", agent="support", model="claude-sonnet-5-5", sent_at=0.0, usage=None)
 
@@ -138,6 +141,148 @@ def test_unknown_usage_neither_writes_nor_reads():
     calls = [call("a", 0, write=5000, marks=("system",)), replace(BASE, call_id="b", prefix_digests=("system",))]
 
     assert wasted_write_tokens(calls) == {"a": 5000}
+
+
+def test_a_keep_alive_read_uses_nothing_and_keeps_what_it_touched_open():
+    kept_alive = replace(call("b", 3000, read=5000, marks=("system",)), kind=CallKind.KEEP_ALIVE)
+    calls = [call("a", 0, write=5000, marks=("system",)), kept_alive]
+
+    assert wasted_write_tokens(calls) == {"a": 5000}
+    assert wasted_write_tokens([*calls, call("c", 8000, read=5000, marks=("system",))]) == {"a": 0}
+
+
+@pytest.mark.parametrize(("later", "wasted"), [(5400, 0), (5401, 5000)])
+def test_a_write_is_open_for_an_hour_and_a_half(later, wasted):
+    calls = [call("a", 0, write=5000, marks=("system",)), call("b", later, read=5000, marks=("system",))]
+
+    assert wasted_write_tokens(calls) == {"a": wasted}
+
+
+@pytest.mark.parametrize(("later", "wasted"), [(5400, 0), (5401, 5000)])
+def test_a_write_without_digests_is_open_as_long(later, wasted):
+    assert wasted_write_tokens([call("a", 0, write=5000), call("b", later, read=5000)]) == {"a": wasted}
+
+
+def test_what_was_written_for_the_hour_can_be_wasted_as_well():
+    usage = Usage(cache_write_5m_tokens=300, cache_write_1h_tokens=5000)
+    calls = [replace(BASE, call_id="a", usage=usage, prefix_digests=("system",))]
+
+    assert wasted_write_tokens(calls) == {"a": 5300}
+
+
+def test_two_reads_of_one_range_use_as_much_as_the_longer_one():
+    written = call("a", 0, write=5000, marks=("system",))
+    reads = [call("b", 1, read=4000, marks=("system",)), call("c", 2, read=1000, marks=("system",))]
+
+    assert wasted_write_tokens([written, *reads]) == {"a": 1000}
+
+
+def test_a_read_uses_the_deepest_range_first_and_each_token_once():
+    calls = [
+        call("a", 0, write=2000, marks=("system",)),
+        call("b", 1, read=2000, write=3000, marks=("turn 1",), found=("system",)),
+        replace(call("c", 2, read=4000), found_digests=("system", "turn 1"), prefix_digests=("turn 2",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0, "b": 1000}
+
+
+def test_a_read_that_ends_before_the_deepest_range_uses_the_one_before_it():
+    calls = [
+        call("a", 0, write=2000, marks=("system",)),
+        call("b", 1, read=1000, write=3000, marks=("turn 1",)),
+        call("c", 2, read=900, found=("system", "turn 1"), marks=("turn 2",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 1100, "b": 3000}
+
+
+def test_of_ranges_that_end_equally_deep_one_is_read():
+    calls = [
+        call("a", 0, write=5000, marks=("one",)),
+        call("b", 1, write=5000, marks=("other",)),
+        call("c", 2, read=5000, found=("one", "other"), marks=("turn",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0, "b": 5000}
+
+
+def test_a_breakpoint_that_the_plan_says_nothing_of_is_taken_to_lie_at_the_end():
+    plan: JsonObject = {"kept": [{"digest": "system", "tokens": 4000}]}
+    calls = [
+        replace(call("a", 0, write=5000, marks=("system", "turn")), plan=plan),
+        call("b", 1, read=5000, found=("turn",), marks=("more",)),
+    ]
+
+    assert wasted_write_tokens(calls) == {"a": 0}
+
+
+# ------------------------------------------------------------------------------------------------- kept between sums
+
+
+def billed(record: CallRecord, *, conversation: str = "talk") -> BilledCall:
+    return billed_call(replace(record, conversation=conversation))
+
+
+WRITTEN = billed(planned(call("a", 10, read=1000, write=4000, marks=("system", "turn")), 2000, 6000))
+BY_PLACE = billed(call("b", 20, write=300))
+
+
+def test_open_writes_are_kept_by_their_digests_or_by_their_place():
+    writes = Writes()
+    writes.take(WRITTEN)
+    writes.take(BY_PLACE)
+    writes.take(billed_call(call("c", 30, write=200)))
+
+    assert writes.to_json() == {
+        "ranges": [
+            ["a", 10, "run_1", "support", "claude-sonnet-5-5", 1000, 5000, 0, 10],
+            ["b", 20, "run_1", "support", "claude-sonnet-5-5", 0, 300, 0, 20],
+            ["c", 30, "run_1", "support", "claude-sonnet-5-5", 0, 200, 0, 30],
+        ],
+        "digests": {"claude-sonnet-5-5": {"system": [1666, 0], "turn": [5000, 0]}},
+        "places": [
+            ["claude-sonnet-5-5", "support", "conversation", "talk", [[300, 1]]],
+            ["claude-sonnet-5-5", "support", "run", "run_1", [[200, 2]]],
+        ],
+    }
+
+
+def test_writes_that_were_kept_are_read_by_the_calls_that_come_after():
+    writes = Writes()
+    writes.take(WRITTEN)
+    writes.take(BY_PLACE)
+    restored = Writes.from_json(json.loads(json.dumps(writes.to_json())))
+    restored.take(billed(call("c", 30, read=1500, found=("system",), marks=("more",)), conversation="other talk"))
+    restored.take(billed(call("d", 40, read=200)))
+
+    assert {item.call_id: item.wasted_tokens for item in restored.open()} == {"a": 3500, "b": 100}
+    assert list(restored.closed()) == []
+
+
+def test_what_is_closed_is_final_and_no_longer_kept():
+    writes = Writes()
+    writes.take(WRITTEN)
+    writes.take(BY_PLACE)
+    writes.sweep(5410)
+    assert list(writes.closed()) == [], "5400 s have not passed since the last call of each"
+    writes.sweep(5411)
+    assert list(writes.closed()) == [WrittenRange("a", 10, "run_1", "support", "claude-sonnet-5-5", 4000)]
+    writes.sweep(5421)
+    assert [item.call_id for item in writes.closed()] == ["a", "b"]
+    assert writes.to_json() == {"ranges": [], "digests": {}, "places": []}
+
+
+def test_closed_writes_are_put_away_once_an_hour_as_calls_come():
+    writes = Writes()
+    writes.take(WRITTEN)
+    writes.take(billed(call("c", 3609, marks=("other",))))
+    writes.take(billed(call("d", 3610, marks=("other",))))
+    assert [item.call_id for item in writes.open()] == ["a"]
+    writes.take(billed(call("e", 7209, marks=("other",))))
+    assert [item.call_id for item in writes.open()] == ["a"], "closed by now, and looked at an hour after the last look"
+    writes.take(billed(call("f", 7210, marks=("other",))))
+    assert list(writes.open()) == []
 
 
 digests = st.lists(st.sampled_from("abcdef"), max_size=4, unique=True).map(tuple)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -90,6 +91,61 @@ def test_a_prompt_that_could_be_longer_than_a_price_tier_pays_the_higher_one():
 def test_a_model_without_prices_has_a_worst_case_in_tokens_alone():
     worst = worst_case(Usage(cache_write_5m_tokens=100, output_tokens=7), model="claude-next-9", at_s=0.0)
     assert (worst.tokens, worst.usd) == (Decimal(132), None)
+
+
+def test_a_worst_case_has_the_dollars_of_its_day():
+    reads = Usage(cache_read_tokens=1_000_000)
+    october, november = (
+        worst_case(reads, model="claude-sonnet-5-5", at_s=datetime(2026, month, 6, tzinfo=UTC).timestamp())
+        for month in (10, 11)
+    )
+    assert (october.usd, november.usd) == (Decimal("0.20"), Decimal("0.10"))
+
+
+def test_what_stands_beside_the_blocks_is_written_in_front_of_them_and_found_with_them():
+    layout, chosen = planned("claude-opus-5", ttls=("1h", "5m"))
+    first, last = layout.blocks[0].prefix_tokens, max(point.prefix_tokens for point in chosen.kept)
+    assert prompt_usage(layout, chosen, beside_tokens=300) == Usage(
+        cache_write_1h_tokens=first + 300,
+        cache_write_5m_tokens=last - first,
+        uncached_input_tokens=layout.total_tokens - last,
+    )
+    assert prompt_usage(layout, chosen, found_tokens=first, beside_tokens=300) == Usage(
+        cache_read_tokens=first + 300,
+        cache_write_5m_tokens=last - first,
+        uncached_input_tokens=layout.total_tokens - last,
+    )
+
+
+def test_nothing_stands_beside_the_blocks_unless_it_is_said():
+    layout, chosen = planned("claude-opus-5", ttls=("5m",))
+    assert prompt_usage(layout, chosen) == prompt_usage(layout, chosen, beside_tokens=0)
+    plain, beside = (worst_usage(layout, chosen, max_tokens=0, beside_tokens=tokens) for tokens in (0, 4))
+    assert worst_usage(layout, chosen, max_tokens=0) == plain
+    assert beside.input_tokens == plain.input_tokens + 5, "four, and a quarter more"
+
+
+def test_no_more_is_found_than_was_marked():
+    layout, chosen = planned("claude-opus-5", ttls=("5m",))
+    last = max(point.prefix_tokens for point in chosen.kept)
+    warm = prompt_usage(layout, chosen, found_tokens=last + 1000)
+    assert warm == Usage(cache_read_tokens=last, uncached_input_tokens=layout.total_tokens - last)
+
+
+def test_a_single_token_that_is_found_is_read():
+    layout, chosen = planned("claude-opus-5", ttls=("5m",))
+    assert prompt_usage(layout, chosen, found_tokens=1).cache_read_tokens == 1
+
+
+def test_the_margin_is_on_each_bucket_and_rounded_up():
+    layout, chosen = planned("claude-opus-5", ttls=("1h", "5m"))
+    cold = prompt_usage(layout, chosen, beside_tokens=7 + PROMPT_EXTRA_TOKENS)
+    assert worst_usage(layout, chosen, max_tokens=700, beside_tokens=7) == Usage(
+        cache_write_1h_tokens=-(-cold.cache_write_1h_tokens * 5 // 4),
+        cache_write_5m_tokens=-(-cold.cache_write_5m_tokens * 5 // 4),
+        uncached_input_tokens=-(-cold.uncached_input_tokens * 5 // 4),
+        output_tokens=700,
+    )
 
 
 @pytest.mark.skipif(not RECORDED.exists() and not os.environ.get("CI"), reason=f"no recordings at {RECORDED}")

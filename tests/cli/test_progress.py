@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from agentcache.accounting.usage import CallRecord, RunStatus, Usage
+from agentcache.cli.printing import Screen
 from agentcache.cli.progress import Tally, line_of, progress
 from agentcache.runtime.events import (
     CallFinished,
@@ -93,7 +93,7 @@ def test_an_unpriced_call_makes_the_cost_unknown_for_good() -> None:
 
 def test_markup_in_a_message_is_shown_as_it_is() -> None:
     page = io.StringIO()
-    with progress(Console(file=page, width=80), Tally()) as emit:
+    with progress(Screen(file=page, width=80), Tally()) as emit:
         emit(Notice(run_id="r", agent="a", at=0.0, code="x", message="see [bold]this[/bold]"))
 
     assert page.getvalue() == "a: see [bold]this[/bold]\n"

@@ -115,6 +115,7 @@ async def test_a_cancelled_run_leaves_nothing_running_in_ledger_or_record(store:
     assert states <= {"CANCELLED", "SUCCESS"}
 
 
+@pytest.mark.own_keys("the API forgets one of them")
 async def test_a_run_that_failed_goes_on_where_it_failed(store: str):
     @workflow
     async def two(run: Run) -> str:

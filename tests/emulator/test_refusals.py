@@ -43,6 +43,12 @@ def without(name: str) -> Body:
         (with_fields(service_tier="gold"), "service_tier: Input should be 'auto' or 'standard_only'"),
         (with_fields(metadata={"user": 1}), "metadata.user: Extra inputs are not permitted"),
         (with_fields(model=7), "model: Input should be a valid string"),
+        (with_fields(model=""), "model: String should have at least 1 character"),
+        (with_fields(messages=[]), "messages: at least one message is required"),
+        (
+            with_fields(messages=[{"role": "user", "content": "x", "clear_at": "never"}]),
+            "messages.0: clear_at is only permitted on role 'system' messages",
+        ),
         (with_fields(system=[{"type": "text"}]), "system.0.text: Field required"),
         (with_fields(system=7), "system: Input should be a valid list"),
         (with_fields(tools={}), "tools: Input should be a valid list"),

@@ -21,6 +21,26 @@ def message(reply: object, **fields: Any) -> dict[str, Any]:
     return answer.body
 
 
+def test_a_call_that_the_limit_cuts_off_has_no_input_and_what_fits_before_it_is_whole() -> None:
+    long = {"type": "tool_use", "name": "look", "input": {"words": "word " * 200}}
+    answered = message([{"type": "text", "text": "Look:"}, long], tools=[tool("look")], max_tokens=40)
+    assert answered["stop_reason"] == "max_tokens"
+    assert [block["type"] for block in answered["content"]] == ["text", "tool_use"]
+    assert (answered["content"][1]["input"], answered["usage"]["output_tokens"]) == ({}, 40)
+
+
+def test_a_text_that_the_limit_leaves_nothing_of_is_left_out() -> None:
+    first = {"type": "text", "text": "Look"}
+    length = message([first])["usage"]["output_tokens"]
+    answered = message([first, {"type": "text", "text": "word " * 200}], max_tokens=length)
+    assert [block["text"] for block in answered["content"]] == ["Look"]
+
+
+def test_thinking_that_the_limit_cuts_off_is_counted_as_far_as_it_came() -> None:
+    answered = message([{"type": "thinking", "thinking": "hm " * 200}], max_tokens=20)
+    assert answered["usage"]["output_tokens_details"]["thinking_tokens"] == 20
+
+
 def test_a_text_is_one_block_that_ends_the_turn() -> None:
     answered = message("Hi.")
     assert answered["content"] == [{"type": "text", "text": "Hi.", "citations": None}]

@@ -45,9 +45,37 @@ def test_the_tail_is_written_as_it_is_likely_to_be_read(seen, ttl):
     assert "expected to cost" in choice.reason
 
 
-def test_a_layer_lives_for_the_hour_where_long_silences_end():
-    assert layer_ttl(outlook(0.2, 0.7), USUAL) == "1h"
-    assert layer_ttl(outlook(0.9, 0.01), USUAL) == "5m"
+def test_a_tail_is_chosen_by_the_sum_of_each_choice_and_the_sums_are_told():
+    choice = choose_tail(new_tokens=2000, own_tokens=10_000, outlook=outlook(0.3, 0.2), rates=USUAL)
+    assert choice.ttl == "1h"
+    assert choice.reason == (
+        "expected to cost in tokens: no write 5,250, 5m 5,060, 1h 4,260 (next call within 5m 30%, within 1h 20%; test)"
+    )
+
+
+@pytest.mark.parametrize(("new_tokens", "ttl"), [(39, "5m"), (40, None)])
+def test_a_choice_that_saves_less_than_ten_tokens_is_noise(new_tokens, ttl):
+    # Nobody comes back: not to write saves the quarter that a write costs more.
+    assert choose_tail(new_tokens=new_tokens, own_tokens=0, outlook=outlook(0.0), rates=USUAL).ttl == ttl
+
+
+@pytest.mark.parametrize(("later", "ttl"), [(0.39, "5m"), (0.4, "1h")])
+def test_a_layer_lives_for_the_hour_where_long_silences_end(later, ttl):
+    # 1.15 for each silence that ends within the hour, 0.75 for each that does not: even at 0.395 of them.
+    assert layer_ttl(outlook(0.0, later), USUAL) == ttl
+
+
+def test_a_layer_that_is_always_asked_for_at_once_needs_no_hour():
+    assert layer_ttl(outlook(1.0), USUAL) == "5m"
+
+
+@pytest.mark.parametrize(("soon", "pays"), [(0.27, False), (0.28, True)])
+def test_a_layer_pays_by_itself_from_the_chance_of_a_read_on_that_earns_its_premium(soon, pays):
+    assert layer_pays(outlook(soon), USUAL) == pays
+
+
+def test_a_layer_that_saves_nothing_does_not_pay():
+    assert not layer_pays(outlook(0.0), Rates(write_5m=1.0))
 
 
 @given(soon=chances)
@@ -77,9 +105,52 @@ def test_a_read_now_can_pay_for_a_call_that_comes_two_lifetimes_later():
     assert choose_keep_alive(read_tokens=1000, own_tokens=1000, chances=[0.0, *[0.0] * 8, 0.9], rates=USUAL).reads == 0
 
 
-def test_a_chance_is_between_0_and_1():
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        choose_keep_alive(read_tokens=1, own_tokens=1, chances=[1.5], rates=USUAL)
+def test_reads_are_counted_from_the_last_lifetime_on_and_what_stands_behind_the_prefix_is_paid_with_each():
+    choice = choose_keep_alive(
+        read_tokens=10_000, own_tokens=10_000, uncached_tokens=500, chances=[0.5, 0.8], rates=USUAL
+    )
+    assert choice.reads == 2
+    assert choice.reason == (
+        "a read costs 1,500 tokens, a lost prefix 11,500; chance of a call per lifetime: 50%, 80%; "
+        "up to 2 reads should save 8,100"
+    )
+
+
+def test_what_does_not_pay_tells_the_first_chance_alone():
+    choice = choose_keep_alive(read_tokens=10_000, own_tokens=10_000, chances=[0.1, 0.05], rates=USUAL)
+    assert choice.reads == 0
+    assert choice.reason == (
+        "a read costs 1,000 tokens, a lost prefix 11,500; chance of a call per lifetime: 10%; a write later is cheaper"
+    )
+
+
+def test_nothing_is_kept_alive_for_calls_of_which_nothing_is_known():
+    choice = choose_keep_alive(read_tokens=100, own_tokens=100, chances=[], rates=USUAL)
+    assert choice.reads == 0
+    assert "chance of a call per lifetime: none; " in choice.reason
+
+
+def test_a_read_that_saves_no_more_than_its_margin_is_not_made():
+    assert choose_keep_alive(read_tokens=0, own_tokens=0, chances=[1.0], rates=USUAL).reads == 0
+    # 1.5 times its price of 1,000 tokens must be saved.
+    assert choose_keep_alive(read_tokens=10_000, own_tokens=1304, chances=[1.0], rates=USUAL).reads == 0
+    assert choose_keep_alive(read_tokens=10_000, own_tokens=1305, chances=[1.0], rates=USUAL).reads == 1
+
+
+def test_silences_that_never_end_are_worth_nothing_however_short_the_prefix():
+    choice = choose_keep_alive(read_tokens=1, own_tokens=1, chances=[0.0, 0.0], rates=USUAL)
+    assert choice.reads == 0
+
+
+def test_a_lost_prefix_costs_what_a_write_costs_more_than_a_read():
+    choice = choose_keep_alive(read_tokens=0, own_tokens=1000, chances=[0.0], rates=Rates(read=0.5))
+    assert choice.reason.startswith("a read costs 0 tokens, a lost prefix 750; ")
+
+
+@pytest.mark.parametrize("chance", [-0.1, 1.5])
+def test_a_chance_is_between_0_and_1(chance):
+    with pytest.raises(ValueError, match=rf"^chances lie between 0 and 1: \[{chance}\]$"):
+        choose_keep_alive(read_tokens=1, own_tokens=1, chances=[chance], rates=USUAL)
 
 
 @given(read=tokens, own=tokens, behind=tokens, lifetimes=st.integers(0, 11), paid=rates)

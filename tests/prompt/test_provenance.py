@@ -53,6 +53,40 @@ def test_a_set_is_followed_to_where_it_comes_from():
     assert told == (ChangeKind.VALUE, "static:2", ("user",), "static:2 prints {{ name }} (from `user`)")
 
 
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{% set x %}for {{ who }}{% endset %}\n[{{ x }}]", ("static:2", ("who",))),
+        ("{% with x = who %}\n{{ x }}{% endwith %}", ("static:2", ("who",))),
+        ("{% for one in [who] if one %}\n{{ one }}{% endfor %}", ("static:2", ("who",))),
+        ("{% set n = namespace(v='') %}{% set n.v = who %}\n{{ n.v }}", ("static:2", ("who",))),
+        ("{% macro hi(x) %}hi {{ x }}{% endmacro %}\n{{ hi(who) }}", ("static:1", ("who",))),
+        (
+            "{% macro box() %}[{{ caller() }}]{% endmacro %}\n{% call box() %}{{ who }}{% endcall %}",
+            ("static:2", ("who",)),
+        ),
+        ("{% if vip %}{% set x = who %}{% else %}{% set x = 'you' %}{% endif %}\n{{ x }}", ("static:2", ("who",))),
+        ("{% set x = [who]|join %}\n{{ x|upper }}", ("static:2", ("who",))),
+        ("\n{{ user.names[0] }} {{ who }}", ("static:2", ("who",))),
+        ("{{ 'to %s' % who }}", ("static:1", ("who",))),
+    ],
+)
+def test_a_value_is_followed_through_whatever_carries_it(template: str, told: tuple[str, tuple[str, ...]]):
+    user = {"user": {"names": ["A"]}, "vip": True}
+
+    kind, place, variables, _ = change(template, {"who": "Ana", **user}, {"who": "Bo", **user})
+
+    assert (kind, place) == (ChangeKind.VALUE, told[0])
+    assert isinstance(variables, tuple)
+    assert set(told[1]) <= set(variables)
+
+
+def test_a_place_in_a_macro_is_that_of_the_macro_and_its_variable_that_of_the_call():
+    template = "{% macro hi(x) %}\nhi {{ x }}\n{% endmacro %}\n{{ hi(first) }}{{ hi(second) }}"
+
+    assert change(template, {"first": "A", "second": "B"}, {"first": "A", "second": "C"})[2] == ("second",)
+
+
 def test_a_condition_is_named_where_it_decides():
     template = "one\n{% if vip %}\ntwo\n{% else %}\nthree\n{% endif %}"
 
@@ -75,6 +109,30 @@ def test_text_of_the_template_is_no_variables_fault():
     assert (found.kind, found.place, found.variables) == (ChangeKind.TEXT, "static:2", ())
 
 
+def test_a_loop_that_goes_on_longer_is_named_where_it_goes_on():
+    kind, place, variables, words = change("{% for x in xs %}\n- {{ x }}\n{% endfor %}", {"xs": [1]}, {"xs": [1, 2]})
+
+    assert (kind, place, variables) == (ChangeKind.BRANCH, "static:2", ("xs",))
+    assert words == "static:2 comes out otherwise, as `xs` decides"
+
+
+def test_line_ends_out_of_a_variable_are_counted_as_they_are_sent():
+    before, now = (made_of("{{ a }}\n{{ b }}", a="one\r\ntwo\r", b=b) for b in "xy")
+
+    assert [each.chars for each in before.segments] == [len("one\ntwo\n"), 1], (
+        "the template's line feed ends the last line"
+    )
+    changed = first_change(before, now)
+    assert changed is not None
+    assert changed.variables == ("b",)
+
+
+def test_what_came_out_comes_back_from_json():
+    made = made_of("Hi {% if vip %}{{ who }}{% endif %}!\n", who="Ana", vip=True)
+
+    assert provenance_from_json(made.to_json()) == made
+
+
 def test_a_section_of_very_many_pieces_keeps_its_beginning():
     found = made_of("{% for x in xs %}{{ x }},{% endfor %}", xs=list(range(3_000)))
 
@@ -83,7 +141,17 @@ def test_a_section_of_very_many_pieces_keeps_its_beginning():
 
 
 @pytest.mark.parametrize(
-    "told", [None, {}, {"digest": "p1:1", "templates": [], "sites": [[0, 1]], "segments": [0, 1, "a"]}]
+    "told",
+    [
+        None,
+        {},
+        {"digest": "p1:1", "templates": [], "sites": [[0, 1]], "segments": [0, 1, "a"]},
+        {"digest": "p1:1", "templates": ["a"], "sites": {}, "segments": []},
+        {"digest": "p1:1", "templates": ["a"], "sites": ["a"], "segments": []},
+        {"digest": "p1:1", "templates": ["a"], "sites": [[0, 1, "names"]], "segments": []},
+        {"digest": "p1:1", "templates": ["a"], "sites": [[0, 1]], "segments": [0, "1", "a"]},
+        {"digest": "p1:1", "templates": ["a"], "sites": [[0, 1]], "segments": [0, 1]},
+    ],
 )
 def test_what_is_no_provenance_is_refused(told: object):
     with pytest.raises(ValueError, match="no provenance"):

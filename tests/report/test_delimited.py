@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,38 @@ def test_a_bar_in_a_name_does_not_end_its_cell():
     odd = replace(CALL, agent="a|b\nc")
 
     assert "| a\\|b c | claude-opus-5 |" in to_markdown(summarise([odd]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", " =1", "\uff1d1", '=1",x'],
+)
+def test_no_name_is_a_formula_to_a_spreadsheet(name: str):
+    (row,) = read(to_csv(summarise([replace(CALL, agent=name, model=name)])))
+
+    assert row["agent"] == row["model"] == "'" + name.replace("\t", "    ")
+
+
+def test_no_name_ends_its_row():
+    (row,) = read(to_csv(summarise([replace(CALL, agent="a\r=1\nb\0c\u202e")])))
+
+    assert row["agent"] == r"a\x0d=1\x0ab\x00c\u202e"
+
+
+def test_a_number_below_zero_stays_a_number():
+    lost = price_record(replace(CALL, usage=Usage(cache_write_5m_tokens=10_000)))
+
+    (row,) = read(to_csv(summarise([lost])))
+
+    assert Decimal(row["saved_usd"]) < 0
+
+
+def test_no_name_is_markup_in_markdown():
+    name = "<img src=x onerror=alert(1)> [here](javascript:x) `a` **b** ~~c~~ &amp; \x1b[2J\u202e"
+    table = to_markdown(summarise([replace(CALL, agent=name)]))
+
+    assert "&lt;img src=x onerror=alert(1)&gt; \\[here\\](javascript:x)" in table
+    assert "\\`a\\` \\*\\*b\\*\\* \\~\\~c\\~\\~ &amp;amp; \\\\x1b\\[2J\\\\u202e" in table
 
 
 def test_an_empty_ledger_is_a_heading():

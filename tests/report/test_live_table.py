@@ -9,7 +9,7 @@ import pytest
 from agentcache.accounting.live import LiveRow, LiveSums, LiveView
 from agentcache.accounting.usage import Usage
 from agentcache.cli.printing import text_of
-from agentcache.report.live_table import printable, to_live_table
+from agentcache.report.live_table import to_live_table
 
 SUMS = LiveSums(
     calls=12,
@@ -55,13 +55,12 @@ def test_nothing_under_way_is_said():
     ("name", "seen"),
     [
         ("\x1b[2Jgone", r"\x1b[2Jgone"),
-        ("a\nb", r"a\nb"),
+        ("a\nb", r"a\x0ab"),
         ("\u202eevil", r"\u202eevil"),
         ("Ünïcode 日本", "Ünïcode 日本"),
     ],
 )
 def test_names_cannot_steer_the_terminal(name: str, seen: str):
-    assert printable(name) == seen
     assert seen in shown(row(name))
 
 

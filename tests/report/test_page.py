@@ -24,6 +24,7 @@ from agentcache.report.drawing import NARROW, WIDE, Bars, Piece, draw
 from agentcache.report.page import ShownRun, shown_run, to_html
 from agentcache.report.panels import Column, DataTable, Panel, name
 from tests.report.spending import NOON, Spending, team
+from tests.security.hostile import KEPT, driving
 
 TEAM = team(runs=2, calls_each=2)
 BARS = Bars(
@@ -86,13 +87,14 @@ def test_what_is_not_known_is_told_as_such():
 
 
 @settings(max_examples=30, deadline=None)  # a page each
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_no_name_ends_the_json_or_becomes_an_element(agent: str):
     hostile = f"</script><x>{agent}"
     page = _page(replace(TEAM, calls=[replace(TEAM.calls[0], agent=hostile)], tool_calls=[]))
 
     assert _embedded(page)["agent"]["rows"][0]["agent"] == hostile
     assert "<x>" not in page
+    assert not driving(page)
 
 
 def test_others_may_add_panels():
@@ -113,6 +115,15 @@ def test_a_drawing_escapes_the_names_in_it_and_refers_to_nothing():
         "http://www.w3.org/1999/xlink",
     }
     assert not re.search(r"\s(?:id|href|xlink:href)=", drawing)
+
+
+def test_a_drawing_shows_what_hides_in_a_name_and_the_drawer_lives():
+    name = KEPT.replace("\n", "")  # that one alone it takes
+    piece = Piece(bar=name, series=name, amount=1.0)
+    drawing = draw(Bars(label="Bars.", bars=(name,), series=(name, "other"), pieces=[piece], axis="things"), WIDE)
+
+    assert not driving(drawing)
+    assert "\\x1b[31mred" in drawing
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])

@@ -24,6 +24,7 @@ from tests.runtime.loopback import (
     LoopbackApi,
     answering,
     end,
+    refusing,
     start,
     streamed,
     text,
@@ -207,18 +208,39 @@ async def test_an_answer_that_is_no_stream_comes_from_no_messages_api(bench: Ben
     assert len(api.received) == 1
 
 
+async def test_a_request_of_megabytes_arrives_whole_and_with_its_length(bench: Bench) -> None:
+    request: JsonObject = {**REQUEST, "messages": [{"role": "user", "content": "é17 " * 400_000}]}
+    async with LoopbackApi(refusing(500), answering("hi")) as api, bench.client(api.base_url) as client:
+        await client.send(request, observer=bench.listener)
+    body = json_text({**request, "stream": True}).encode()
+    assert [(received.body == body, received.headers["content-length"]) for received in api.received] == [
+        (True, str(len(body)))
+    ] * 2
+
+
+class CountingApi(LoopbackApi):
+    """Counts its connections."""
+
+    connections = 0
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await super()._connected(reader, writer)
+
+
 async def test_connections_are_used_again(bench: Bench) -> None:
-    connections: list[object] = []
-
-    class Counting(LoopbackApi):
-        async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            connections.append(writer)
-            await super()._connected(reader, writer)
-
-    async with Counting(*[answering("hi")] * 3) as api, bench.client(api.base_url) as client:
+    async with CountingApi(*[answering("hi")] * 3) as api, bench.client(api.base_url) as client:
         for _ in range(3):
             await client.send(REQUEST, observer=bench.listener)
-    assert len(connections) == 1
+    assert api.connections == 1
+
+
+async def test_no_request_waits_for_the_connection_of_another(bench: Bench) -> None:
+    more_than_aiohttp_opens_unasked = 101
+    answers = [answering("hi")] * more_than_aiohttp_opens_unasked
+    async with CountingApi(*answers) as api, bench.client(api.base_url) as client:
+        await asyncio.gather(*(client.send(REQUEST, observer=bench.listener) for _ in answers))
+    assert api.connections == more_than_aiohttp_opens_unasked
 
 
 def transport(answer: Callable[[httpx2.Request], httpx2.Response]) -> httpx2.AsyncClient:

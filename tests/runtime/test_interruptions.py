@@ -69,7 +69,7 @@ async def test_every_broken_attempt_is_told_the_last_one_too(bench: Bench) -> No
         pytest.param(b"event: content_block_delta\ndata: \xff\xfe\n\n", ReplyMalformed, id="no UTF-8"),
         pytest.param(b"", ConnectionFailed, id="no message_stop"),
         pytest.param(sse({"type": "message_stop"}), ReplyMalformed, id="no stop reason"),
-        pytest.param(b"event: content_block_delta\ndata: null\n\n", ConnectionFailed, id="null"),
+        pytest.param(b"event: content_block_delta\ndata: null\n\n", ReplyMalformed, id="null"),
     ],
 )
 async def test_a_damaged_stream_is_asked_for_again(bench: Bench, damage: bytes, kind: type[CallError]) -> None:

@@ -159,3 +159,51 @@ async def test_a_newer_ledger_is_left_as_it_is(tmp_path: Path):
         await open_ledger(str(path))
 
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("table", ["notes (body TEXT)", "schema_migrations (version TEXT)", "runs (run_id TEXT)"])
+async def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path, journal: str, table: str):
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute(f"PRAGMA journal_mode = {journal}")
+        theirs.execute(f"CREATE TABLE {table}")
+        theirs.commit()
+    before = path.read_bytes()
+
+    with pytest.raises(StoreError, match=r"theirs\.db: is a database of another program .*name a file of its own"):
+        await open_ledger(str(path))
+
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["theirs.db"]
+
+
+async def test_a_database_that_another_program_has_open_is_left_as_it_is(tmp_path: Path):
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute("PRAGMA journal_mode = wal")
+        theirs.execute("CREATE TABLE notes (body TEXT)")
+        theirs.commit()
+        log = path.with_name("theirs.db-wal")
+        before = path.read_bytes(), log.read_bytes()
+        with pytest.raises(StoreError, match="is a database of another program"):
+            await open_ledger(str(path))
+        assert (path.read_bytes(), log.read_bytes()) == before
+
+
+@pytest.mark.parametrize("content", [b"Dear diary, today nothing happened.", b"SQLite", b"x" * 4096])
+async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, content: bytes):
+    path = tmp_path / "diary.db"
+    path.write_bytes(content)
+
+    with pytest.raises(StoreError, match=r"diary\.db: cannot open the ledger: it is no SQLite database; move it away"):
+        await open_ledger(str(path))
+
+    assert path.read_bytes() == content
+
+
+async def test_an_empty_file_becomes_a_ledger(tmp_path: Path):
+    path = tmp_path / "new.db"
+    path.touch()
+    await (await open_ledger(str(path))).close()
+    assert path.stat().st_size > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentcache.lint.finding import Finding
 from agentcache.lint.outputs.result import LintResult, whole_message
-from agentcache.lint.outputs.visible import visible
+from agentcache.visible import visible
 
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agentcache.lint.finding import Finding, Place
 from agentcache.lint.outputs.result import LintResult, counted
-from agentcache.lint.outputs.visible import columns, visible
 from agentcache.lint.text_lines import lines_of
+from agentcache.visible import columns, visible
 
 EXCERPT = 110
 """Characters of a line that are shown around what is meant; a paragraph of a prompt is often one line."""

@@ -1,13 +1,11 @@
 """The values that a template is rendered with: an author's examples, varied, and what stands in for all else.
 
-A variation changes every example value of a layer, the clock, the order in which a process holds sets, or the locale;
-whatever a text then shows otherwise depends on it.
+A varied example differs at every leaf; whatever a text then shows otherwise depends on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentcache.lint.sandbox.filters import Args
@@ -19,26 +17,7 @@ from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sections import Stability
 
 _DAY = datetime(2026, 3, 9, 14, 5, 7)  # an example; a zone would show in its text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variation:
-    """In what one render differs from the plain one; each is 0 or 1.
-
-    session, turn, semi_static: the values of that layer's variables.
-    order: in which a process holds sets and what came from outside, and where its objects lie. locale: the host's.
-    """
-
-    session: int = 0
-    turn: int = 0
-    semi_static: int = 0
-    order: int = 0
-    locale: int = 0
-    only: frozenset[str] = frozenset()
-    """The variables whose values, order or form differ; empty means all that the rest says."""
-
-
-PLAIN = Variation()
+_ADDRESS = "0x7f00"  # where an object might lie
 
 
 def varied(value: JsonValue, *, other: bool) -> object:
@@ -57,25 +36,22 @@ def varied(value: JsonValue, *, other: bool) -> object:
     return f"{value}~" if isinstance(value, str) else value
 
 
-def typed(name: str, kind: str | None, value: JsonValue, variation: Variation, *, other: bool) -> object:
+def typed(name: str, kind: str | None, value: JsonValue, *, other: bool) -> object:
     """Return the example value of a variable of a type (`[types]` of agent.toml); without one, what stands for it."""
-    address = f"0x7f{variation.order}0"
     if kind == "object":
-        return Expected(f"<{name} object at {address}>", name=name, fields=_fields(value, other=other))
+        return Expected(f"<{name} object at {_ADDRESS}>", name=name, fields=_fields(value, other=other))
     if kind == "list[object]":
         examples: list[JsonValue] = value if isinstance(value, list) and value else [None, None]
         return [
-            Expected(f"<{name} object at {address}{at}>", name=name, fields=_fields(one, other=other))
+            Expected(f"<{name} object at {_ADDRESS}{at}>", name=name, fields=_fields(one, other=other))
             for at, one in enumerate(examples)
         ]
     if kind == "datetime":
-        return Moment(_moment(value) + timedelta(days=1, hours=1, minutes=1, seconds=1) * other, variation.locale)
+        return Moment(_moment(value) + timedelta(days=1, hours=1, minutes=1, seconds=1) * other)
     found = Expected(f"{name}~" if other else name) if value is None else varied(value, other=other)
     if kind in {"set", "frozenset"}:
         items: list[object] = list(found) if isinstance(found, list | dict) else [found]
-        return Unordered(items[::-1] if variation.order else items)
-    if kind == "dict:unordered" and isinstance(found, dict) and variation.order:
-        return dict(reversed(found.items()))
+        return Unordered(items)
     return found
 
 
@@ -91,16 +67,22 @@ def _moment(value: JsonValue) -> datetime:
 
 
 class Examples(dict[str, object]):
-    """The example values of an agent's variables, each made when it is first read. read: which were."""
+    """The example values of an agent's variables, each made when it is first read.
+
+    other: the name of the variable that has another value than in the plain render.
+    """
 
     def __init__(
-        self, variables: Mapping[Stability, Mapping[str, JsonValue]], types: Mapping[str, str], variation: Variation
+        self,
+        variables: Mapping[Stability, Mapping[str, JsonValue]],
+        types: Mapping[str, str],
+        other: str | None,
     ) -> None:
         super().__init__()
         self._layers = {name: layer for layer, names in variables.items() for name in names}
         self._variables = variables
         self._types = types
-        self._variation = variation
+        self._other = other
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is a variable of this name."""
@@ -109,21 +91,9 @@ class Examples(dict[str, object]):
     def __missing__(self, name: str) -> object:
         layer = self._layers.get(name)
         example = None if layer is None else self._variables[layer][name]
-        variation = self._variation if self._concerns(name) else PLAIN
-        value = typed(name, self._types.get(name), example, variation, other=self._is_other(name, layer))
+        value = typed(name, self._types.get(name), example, other=name == self._other)
         self[name] = value
         return value
-
-    def _is_other(self, name: str, layer: Stability | None) -> bool:
-        varied_layers = {
-            Stability.SEMI_STATIC: self._variation.semi_static,
-            Stability.SESSION: self._variation.session,
-            Stability.TURN: self._variation.turn,
-        }
-        return layer is not None and bool(varied_layers.get(layer)) and self._concerns(name)
-
-    def _concerns(self, name: str) -> bool:
-        return not self._variation.only or name in self._variation.only
 
 
 def plain_globals(meter: Meter) -> dict[str, object]:
@@ -166,10 +136,9 @@ def plain_globals(meter: Meter) -> dict[str, object]:
 class StandIns:
     """Stands in for functions and filters that nobody here knows. names: which were called."""
 
-    def __init__(self, meter: Meter, variation: Variation) -> None:
+    def __init__(self, meter: Meter) -> None:
         self.names: set[str] = set()
         self._meter = meter
-        self._variation = variation
 
     def called(self, name: str, args: Args) -> Expected:
         """Return what an unknown function or filter gives: the words that call it, and another time in others.

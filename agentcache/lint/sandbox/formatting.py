@@ -13,15 +13,10 @@ from agentcache.lint.sandbox.values import Expected, Moment
 
 _WIDE = re.compile(r"\d{4}|\*")
 _DIRECTIVE = re.compile(r"%(?:\(([^()%]{0,200})\))?([-+ #0]{0,5}(?:\d{0,9}|\*)(?:\.(?:\d{0,9}|\*))?)([a-zA-Z%])")
-_DAYS = (
-    ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
-)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
-    ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-     "December"),
-    ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre",
-     "décembre"),
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
 )  # fmt: skip
 _SHORT = 3
 
@@ -93,19 +88,19 @@ def brace_format(
 
 
 def moment_text(moment: Moment, pattern: str, meter: Meter) -> str:
-    """Return `moment.strftime(pattern)` with the names of the moment's locale, whatever the process has."""
+    """Return `moment.strftime(pattern)` in English, whatever the locale of the process."""
     meter.room(len(pattern) * 12)
-    at, locale = moment.at, moment.locale
-    day, month = _DAYS[locale][at.weekday()], _MONTHS[locale][at.month - 1]
+    at = moment.at
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
     local = {
         "A": day,
         "a": day[:_SHORT],
         "B": month,
         "b": month[:_SHORT],
         "h": month[:_SHORT],
-        "p": ("AM" if at.hour < 12 else "PM", "")[locale],  # noon
+        "p": "AM" if at.hour < 12 else "PM",  # noon
         "c": f"{day[:_SHORT]} {month[:_SHORT]} {at.day:2} {at:%H:%M:%S} {at.year}",
-        "x": (f"{at:%m/%d/%y}", f"{at:%d/%m/%Y}")[locale],
+        "x": f"{at:%m/%d/%y}",
         "X": f"{at:%H:%M:%S}",
     }
     return re.sub(r"%([-#]?)([A-Za-z%])", lambda found: local.get(found[2]) or _digits(at, found[1], found[2]), pattern)

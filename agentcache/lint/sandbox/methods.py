@@ -26,14 +26,15 @@ _PLAIN: dict[str, Callable[[str], object]] = {
     "isdecimal": str.isdecimal,
     "isidentifier": str.isidentifier,
     "istitle": str.istitle,
-    "splitlines": str.splitlines,
 }
-_SEARCHING: dict[str, Callable[[str, str], object]] = {
+_SEARCHING: dict[str, Callable[[str, str, int | None, int | None], object]] = {
     "find": str.find,
     "rfind": str.rfind,
     "index": str.index,
     "rindex": str.rindex,
     "count": str.count,
+}
+_CUTTING: dict[str, Callable[[str, str], object]] = {
     "removeprefix": str.removeprefix,
     "removesuffix": str.removesuffix,
     "partition": str.partition,
@@ -60,18 +61,31 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 def _plain(name: str, text: str, args: tuple[object, ...], meter: Meter) -> object:
     meter.room(3 * len(text))
-    meter.step(len(text) if name == "splitlines" else 0)
     return _PLAIN[name](text)
+
+
+def _lines(name: str, text: str, args: tuple[object, ...], meter: Meter) -> object:
+    meter.room(3 * len(text))
+    meter.step(len(text))
+    return text.splitlines(bool(args and args[0]))
 
 
 def _searched(name: str, text: str, args: tuple[object, ...], meter: Meter) -> object:
     sought = text_of(args[0], meter)
     _charge_search(text, sought, meter)
-    bounds = [value for value in args[1:3] if isinstance(value, int)]
-    if not bounds:
-        return _SEARCHING[name](text, sought)
-    text = text[: bounds[1]] if len(bounds) > 1 else text
-    return _SEARCHING[name](text[bounds[0] :], sought)
+    return _SEARCHING[name](text, sought, *_bounds(args))
+
+
+def _bounds(args: tuple[object, ...]) -> tuple[int | None, int | None]:
+    """Return from where to where a method is to look, as far as that is said behind what it looks for."""
+    start, end = (*args[1:3], None, None)[:2]
+    return start if isinstance(start, int) else None, end if isinstance(end, int) else None
+
+
+def _cut(name: str, text: str, args: tuple[object, ...], meter: Meter) -> object:
+    sought = text_of(args[0], meter)
+    _charge_search(text, sought, meter)
+    return _CUTTING[name](text, sought)
 
 
 def _charge_search(text: str, sought: str, meter: Meter) -> None:
@@ -129,7 +143,8 @@ def _split(name: str, text: str, args: tuple[object, ...], meter: Meter) -> obje
 def _ends(name: str, text: str, args: tuple[object, ...], meter: Meter) -> object:
     sought = args[0] if isinstance(args[0], tuple) else (args[0],)
     texts = tuple(text_of(value, meter) for value in sought)
-    return text.startswith(texts) if name == "startswith" else text.endswith(texts)
+    bounds = _bounds(args)
+    return text.startswith(texts, *bounds) if name == "startswith" else text.endswith(texts, *bounds)
 
 
 def _joined(name: str, text: str, args: tuple[object, ...], meter: Meter) -> object:
@@ -152,11 +167,13 @@ _Method = Callable[[str, str, tuple[object, ...], Meter], object]
 _TEXT: dict[str, _Method] = {
     **dict.fromkeys(_PLAIN, _plain),
     **dict.fromkeys(_SEARCHING, _searched),
+    **dict.fromkeys(_CUTTING, _cut),
     **dict.fromkeys(_STRIPPING, _stripped),
     **dict.fromkeys(_FILLING, _filled),
     **dict.fromkeys(_SPLITTING, _split),
     **dict.fromkeys(("zfill", "expandtabs"), _zero_filled),
     **dict.fromkeys(("startswith", "endswith"), _ends),
+    "splitlines": _lines,
     "replace": _replaced,
     "join": _joined,
 }

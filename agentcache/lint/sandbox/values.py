@@ -42,10 +42,9 @@ class Group(tuple[object, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A date and time. locale: in which the names of days and months come."""
+    """A date and time."""
 
     at: datetime
-    locale: int = 0
 
 
 @dataclass(slots=True, eq=False)

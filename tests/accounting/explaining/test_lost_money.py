@@ -39,6 +39,20 @@ def test_what_was_written_again_cost_the_write_of_its_lifetime(usage: Usage, pai
     assert lost(usage) == paid - PRICES.read_usd
 
 
+def test_what_was_written_for_five_minutes_is_what_the_hour_left_over() -> None:
+    usage = Usage(cache_write_1h_tokens=700_000, cache_write_5m_tokens=500_000)
+    paid = PRICES.write_1h_usd * Decimal("0.7") + PRICES.write_5m_usd * Decimal("0.3")
+    assert lost(usage) == paid - PRICES.read_usd
+
+
+@pytest.mark.parametrize("at_s", [0.0, 20_000_000_000.0])
+def test_a_call_whose_seconds_are_no_dates_pays_the_newest_prices(at_s: float) -> None:
+    model, usage = "claude-sonnet-5-5", Usage(cache_write_5m_tokens=1_000_000)
+    newest = facts_for(model).prices_for()
+    assert newest is not None
+    assert lost(usage, at_s=at_s, model=model) == newest.write_5m_usd - newest.read_usd
+
+
 def test_a_batch_pays_half_and_fast_mode_its_own_price() -> None:
     usage = Usage(cache_write_5m_tokens=1_000_000)
     plain = lost(usage)

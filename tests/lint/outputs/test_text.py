@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from agentcache.lint.finding import Edit, Fix, Place
 from agentcache.lint.outputs.result import LintResult
 from agentcache.lint.outputs.text import EXCERPT, as_text
-from agentcache.lint.outputs.visible import columns, visible
+from agentcache.visible import columns, visible
 from tests.lint.findings import finding
 
 PATH = "p/static.j2"

@@ -1,0 +1,1 @@
+"""What agentcache brings along when it is installed: read from the metadata of this environment, offline."""

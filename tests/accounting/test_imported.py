@@ -1,0 +1,101 @@
+"""Which imported rows a ledger lacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agentcache.accounting.imported import ImportedRows, NamedRun, imported_rows, new_to
+from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord, Usage
+
+RUNS = {
+    run_id: NamedRun(run_id=run_id, parent_run_id=parent, name=run_id, agent="coder")
+    for run_id, parent in (("session", None), ("helper", "session"), ("idle", "session"))
+}
+CALL = CallRecord(
+    call_id="call_1",
+    run_id="helper",
+    agent="coder",
+    model="claude-opus-5",
+    message_id="msg_1",
+    sent_at=1000.0,
+    ended_at=1005.0,
+    usage=Usage(output_tokens=10),
+)
+LATER = replace(CALL, call_id="call_2", message_id="msg_2", run_id="session", sent_at=2000.0, ended_at=None)
+
+
+def tool_call(run_id: str) -> ToolCallRecord:
+    return ToolCallRecord(
+        tool_call_id=f"tool of {run_id}",
+        run_id=run_id,
+        agent="coder",
+        call_id="call_1",
+        tool="read",
+        started_at=1001.0,
+        ended_at=1002.0,
+        outcome="ok",
+    )
+
+
+def rows(*calls: CallRecord) -> ImportedRows:
+    return imported_rows(RUNS, calls, [tool_call(run_id) for run_id in RUNS])
+
+
+def names(found: ImportedRows) -> tuple[list[str], list[str], list[str]]:
+    return (
+        [run.run_id for run in found.runs],
+        [call.call_id for call in found.calls],
+        [call.run_id for call in found.tool_calls],
+    )
+
+
+def in_ledger(found: ImportedRows) -> dict[str, RunRecord]:
+    return {run.run_id: run for run in found.runs}
+
+
+def test_a_run_spans_its_calls_and_those_of_the_runs_nested_in_it() -> None:
+    found = rows(LATER, CALL)
+    assert [(run.run_id, run.started_at, run.ended_at) for run in found.runs] == [
+        ("session", 1000.0, 2000.0),
+        ("helper", 1000.0, 1005.0),
+    ]
+    assert [(call.call_id, call.turn) for call in found.calls] == [("call_1", 1), ("call_2", 1)]
+    assert [call.run_id for call in found.tool_calls] == ["session", "helper"], "runs without calls are left out"
+
+
+def test_an_empty_ledger_lacks_everything() -> None:
+    assert names(new_to(rows(CALL, LATER), runs={}, calls=[])) == (
+        ["session", "helper"],
+        ["call_1", "call_2"],
+        ["session", "helper"],
+    )
+
+
+def test_what_has_been_imported_is_lacking_no_more() -> None:
+    found = rows(CALL, LATER)
+    again = new_to(found, runs=in_ledger(found), calls=found.calls)
+    assert names(again) == ([], [], ["session", "helper"])
+
+
+def test_a_run_that_went_on_is_taken_anew_with_its_new_calls() -> None:
+    before, found = rows(CALL), rows(CALL, LATER)
+    assert names(new_to(found, runs=in_ledger(before), calls=before.calls))[:2] == (["session"], ["call_2"])
+
+
+def test_a_call_that_the_runtime_recorded_itself_stays_as_it_is() -> None:
+    own = replace(CALL, call_id="own id")
+    assert names(new_to(rows(CALL), runs={}, calls=[own])) == ([], [], [])
+
+
+def test_an_answer_that_has_grown_replaces_the_row_and_keeps_its_run() -> None:
+    there = replace(CALL, run_id="elsewhere", agent="old", conversation="c")
+    grown = replace(CALL, usage=Usage(output_tokens=11))
+    (found,) = new_to(rows(grown), runs={}, calls=[there]).calls
+    assert (found.usage, found.run_id, found.agent, found.conversation) == (grown.usage, "elsewhere", "old", "c")
+    for as_long in (CALL, replace(CALL, usage=None)):
+        assert new_to(rows(as_long), runs={}, calls=[there]).calls == []
+
+
+def test_a_call_whose_usage_was_unknown_is_replaced_where_it_is_known() -> None:
+    there = replace(CALL, usage=None, message_id=None)
+    assert len(new_to(rows(replace(CALL, usage=Usage())), runs={}, calls=[there]).calls) == 1

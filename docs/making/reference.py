@@ -93,7 +93,7 @@ def _class(found: griffe.Class) -> Iterator[str]:
     fields = _fields(found)
     bases = ", ".join(str(base) for base in found.bases if str(base).split("[")[0] not in {"Generic", "object"})
     parameters = parameters_of(found)
-    yield _code(f"class {_call(found.name, parameters)}{f'  # a {bases}' if bases else ''}")
+    yield _code(f"class {_call(found.name, parameters)}{f'  # base: {bases}' if bases else ''}")
     known = [parameter.name for parameter in parameters]
     yield from _prose(found, [*known, *fields])
     told = found.docstring.value if found.docstring else ""

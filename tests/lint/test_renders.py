@@ -179,6 +179,8 @@ STATEMENTS = {
     "call": "{% macro m() %}[{{ caller(3) }}]{% endmacro %}{% call(n) m() %}{{ n }}{{ name }}{% endcall %}",
     "include": "a{% include 'part.j2' %}b{% include ['no.j2', 'part.j2'] %}{% include 'no.j2' ignore missing %}",
     "include without context": "{% include 'part.j2' without context %}",
+    "macro that is printed": "{% macro m(a) %}{{ a }}{% endmacro %}{{ m }}{{ m.name }}{{ m.arguments }}{{ [m] }}",
+    "call that is printed": "{% macro m() %}{{ caller }}{% endmacro %}{% call m() %}text{% endcall %}",
     "import": "{% import 'macros.j2' as m %}{{ m.hello(name) }}{{ m.LIMIT }}",
     "from import": "{% from 'macros.j2' import hello as h, LIMIT with context %}{{ h('x') }}{{ LIMIT }}",
     "extends": "{% extends 'base.j2' %}lost{% set title = 'T' %}{% block body %}b {{ super() }}{{ name }}{% endblock %}",

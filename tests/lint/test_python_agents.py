@@ -108,10 +108,13 @@ def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
         '"".join(["Rules. ", BRIEF])',
         'f"Rules. {BRIEF}"',
         'textwrap.dedent("""\\\n    Rules. Be brief.\n    """).strip()',
+        'inspect.cleandoc("  Rules. Be brief.")',
+        '"".join(["Rules. "] + [BRIEF])',
+        '"--Rules. Be brief.--".strip("-")',
     ],
 )
 def test_texts_that_the_file_itself_tells(expression: str):
-    constants = 'import textwrap\nBRIEF = "Be brief."\nRULES = "Rules. " + BRIEF\n'
+    constants = 'import inspect, textwrap\nBRIEF = "Be brief."\nRULES = "Rules. " + BRIEF\n'
     text = PythonText(f"{HEAD}{constants}x = Agent(prompt=Prompt(static={expression}))", "app.py")
     (agent,) = declared_agents(text)
     found = sources_of(agent, path="app.py", files=Shelf())

@@ -102,5 +102,12 @@ def test_a_declared_parting_stands_for_the_end_of_the_tools(tools: tuple[JsonObj
     assert shared_ends(layout) == {"shared sections": len(tools), "static": len(tools) + 1}
 
 
+def test_tools_that_a_team_shares_end_where_it_says() -> None:
+    tools = [{**TOOL, "name": name} for name in ("one", "two", "own")]
+    system = [section("rules")]
+    layout = lay_out(facts=facts_for("claude-opus-5-5"), tools=tools, system=system, messages=[], shared_tools=2)
+    assert shared_ends(layout) == {"shared tools": 1, "static": 3}
+
+
 def test_what_is_said_in_the_messages_is_shared_by_nobody() -> None:
     assert shared_ends(laid_out(3)) == {}

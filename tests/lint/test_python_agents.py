@@ -285,6 +285,35 @@ def test_a_template_from_a_file_is_found_in_that_file():
     assert [(layer.path, layer.text) for layer in agent.layers] == [("rules.md", "Rules.\n")]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        'Path(os.path.join(os.path.dirname(__file__), "rules.md"))',
+        'Path(__file__).parent.joinpath("rules.md")',
+        'Path(str(HERE / "rules.md"))',
+        'Path(os.path.abspath("rules.md"))',
+        "(Path(os.fspath(HERE)) / RULES)",
+    ],
+)
+def test_the_path_of_a_file_is_followed_however_it_is_put_together(path: str):
+    agent = one(
+        'import os\nfrom pathlib import Path\nHERE = Path(__file__).resolve().parent\nRULES = "rules.md"\n'
+        f'a = Agent(name="a", model="m", prompt=Prompt(static={path}.read_text()))',
+        Shelf(texts={"rules.md": "Rules.\n"}),
+    )
+    assert [(layer.path, layer.text) for layer in agent.layers] == [("rules.md", "Rules.\n")]
+
+
+@pytest.mark.parametrize("path", ["os.path.join(*parts)", "os.path.join(given, 'rules.md')", "given.read()"])
+def test_a_path_that_is_not_known_is_no_file(path: str):
+    agent = one(
+        "import os\nfrom pathlib import Path\n"
+        f'a = Agent(name="a", model="m", prompt=Prompt(static=Path({path}).read_text()))',
+        Shelf(texts={"rules.md": "Rules.\n"}),
+    )
+    assert [layer.path.partition(":")[0] for layer in agent.layers] == ["app.py"]
+
+
 def test_a_size_that_is_not_known_is_not_judged():
     short = 'prompt=Prompt(static="Short.")'
     assert one(f'a = Agent(name="a", model="claude-sonnet-5-5", {short})').model == "claude-sonnet-5-5"

@@ -148,6 +148,7 @@ EXPRESSIONS = [
     "10000000|filesizeformat, 10000000000000000000000000000|filesizeformat",
     "'ab' * 2, [1] * 2, (1,) * 2, (1,) + (2,), 'a' in ('a', 'b'), 'a' in limits, 1 in [1]",
     "words[0:2], 'abcdef'[1:5:2], (1, 2, 3)[:-1]",
+    "'a\nb'|indent('> '), none|int(3), words|map(attribute='a', default='z')|list",
     "true and [], not {}, 0.0 or (), none or ''",
     "name.nothing",
 ]
@@ -234,6 +235,57 @@ def test_what_is_not_there_is_said_in_the_words_that_ask_for_it() -> None:
     layer = rendered("{{ clock.now('UTC').day }} {{ name|shout }} {% weather 'Oslo' %}", complete=False)
 
     assert layer.text == "clock.now(UTC).day shout(Ana) weather(Oslo)"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ nobody|length }} {{ nobody|float }} {{ nobody|int }}", "nobody|length nobody nobody"),
+        ("{% if 'x' in nobody %}y{% endif %}{{ nobody in 'abc' }}{{ 'a' == nobody }}", "yFalseFalse"),
+        (
+            "{% for k, v in nobody|items %}{{ k }}={{ v }} {% endfor %}",
+            "nobody[0]=nobody[nobody[0]] nobody[1]=nobody[nobody[1]] ",
+        ),
+        ("{{ ', '.join(nobody) }} {{ [nobody] }} {{ nobody.field.x }}", "nobody [nobody] nobody.field.x"),
+    ],
+)
+def test_what_is_made_of_a_value_that_is_not_there_is_said_in_words_too(template: str, text: str) -> None:
+    assert rendered(template, complete=False).text == text
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["'a'.center('b')", "'a'.zfill('b')", "'a' * 'b'", "1 in 5", "5[1:2]", "'a'.join(5)", "5|length", "5|round('a')"],
+)
+def test_what_fails_in_jinja_is_unknown_and_ends_nothing(expression: str) -> None:
+    layer = rendered("{{ " + expression + " }}, and on")
+
+    assert layer.ended is None
+    assert layer.text.endswith(", and on")
+
+
+def test_values_of_declared_types_go_through_filters_and_methods() -> None:
+    declared = {
+        "variables": {Stability.STATIC: {"tags": ["b", "a"], "at": "2026-11-20T10:00:00"}},
+        "types": {"tags": "set", "at": "datetime"},
+    }
+    asked = {
+        "{{ tags|length }} {{ 'a' in tags }} {{ ', '.join(tags) }}": "2 True b, a",
+        "{{ [tags] }} {{ [range] }} {{ ['a'.upper] }}": "[{'b', 'a'}] [<function range>] [upper]",
+        "{{ at }} {{ [at] }}": "2026-11-20 10:00:00 [datetime.datetime(2026, 11, 20, 10, 0)]",
+        "{{ '{}'.format(at) }} {{ '{:%d}'.format(at) }} {{ at.year }}": "2026-11-20 10:00:00 20 2026",
+        "{{ at.strftime('%Q %d') }} {{ at == 'x' }} {{ 'x' == at }}": "%Q 20 False False",
+    }
+    assert {template: rendered(template, **declared).text for template in asked} == asked
+
+
+def test_what_no_template_shows_on_purpose_has_a_name() -> None:
+    asked = {
+        "{% for i in [1] %}{{ [loop] }}{% endfor %}": "[<LoopContext 1/1>]",
+        "{% import 'macros.j2' as m %}{{ [m] }}": "[<TemplateModule 'macros.j2'>]",
+        "{{ [cycler('a')] }}{{ [joiner()] }}{{ cycler().next() }}": "[<Cycler>][<Joiner>]",
+    }
+    assert {template: rendered(template, INCLUDES).text for template in asked} == asked
 
 
 def test_a_name_that_no_complete_declaration_knows_is_empty() -> None:

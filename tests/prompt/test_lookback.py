@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.lookback import deepest_written, furthest_in_reach, in_reach, layer_ends, shared_ends
 from agentcache.prompt.model_facts import facts_for
@@ -28,8 +28,8 @@ def laid_out(
     answer: tuple[JsonObject, ...] = (),
 ) -> Layout:
     """Return a layout of one user message of `blocks` texts, and an answer if one is given."""
-    texts = [{"type": "text", "text": f"text {place}"} for place in range(blocks)]
-    messages = [{"role": "user", "content": texts}, {"role": "assistant", "content": list(answer)}]
+    texts: list[JsonValue] = [{"type": "text", "text": f"text {place}"} for place in range(blocks)]
+    messages: list[JsonObject] = [{"role": "user", "content": texts}, {"role": "assistant", "content": list(answer)}]
     return lay_out(
         facts=facts_for("claude-opus-5-5"), tools=tools, system=system, messages=messages[: 1 + bool(answer)]
     )

@@ -35,7 +35,7 @@ def texts(count: int) -> list[JsonObject]:
 
 def laid_out(*blocks: JsonObject, system: list[RenderedSection], answer: tuple[JsonObject, ...] = ()) -> Layout:
     """Return a layout of a system prompt, one message of the user, and an answer with one more text behind it."""
-    messages = [{"role": "user", "content": list(blocks)}]
+    messages: list[JsonObject] = [{"role": "user", "content": list(blocks)}]
     if answer:
         messages += [{"role": "assistant", "content": list(answer)}, {"role": "user", "content": texts(1)}]
     return lay_out(facts=FACTS, tools=[], system=system, messages=messages)

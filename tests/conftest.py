@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from agentcache.testing import LedgerGuard
 
-pytest_plugins = ["agentcache.testing.fixtures"]
+pytest_plugins = ["agentcache.testing.fixtures", "tests.postgresql"]
 
 NAMES = (
     "ANTHROPIC_API_KEY",

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from agentcache.testing import LedgerGuard
 from tests import canary
 
-pytest_plugins = ["agentcache.testing.fixtures"]
+pytest_plugins = ["agentcache.testing.fixtures", "tests.postgresql"]
 
 NAMES = (
     "ANTHROPIC_API_KEY",

@@ -23,6 +23,7 @@ from anthropic import AsyncStream
 
 from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
 from agentcache.prompt.canonical import JsonObject, json_text
+from agentcache.prompt.strict_json import parsed_json
 from agentcache.runtime.connection_pools import ROOM, ConnectionPools
 from agentcache.runtime.credentials import find_credentials
 from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
@@ -260,7 +261,7 @@ class MessagesClient:
         sending.observer.responded(response.status_code, response.headers)
         attempt.first_token_at = self._clock()
         try:
-            message = json_object(json.loads(response.content), "the answer")
+            message = json_object(parsed_json(response.content), "the answer")
             reply = attempt.reply(message, ended_at=attempt.first_token_at)
         except (ReplyMalformed, ValueError) as error:
             damaged = isinstance(error, ValueError)

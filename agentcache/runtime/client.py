@@ -9,7 +9,6 @@ ledger.
 from __future__ import annotations
 
 import asyncio
-import json
 import random as randomness
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +24,7 @@ from anthropic import AsyncStream
 
 from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.strict_json import parsed_json
 from agentcache.runtime.credentials import find_credentials
 from agentcache.runtime.event_stream import EventDecoder
 from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
@@ -246,7 +246,7 @@ class MessagesClient:
         if name == b"error":
             return refused_in_stream(data, response.headers, attempts=attempt.number, now=self._clock())
         try:
-            event = json_object(json.loads(data.decode()), "an event")
+            event = json_object(parsed_json(data), "an event")
         except (ValueError, ReplyMalformed) as error:
             told = f"the stream from {self._base_url} is damaged: {error}"
             return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error)
@@ -273,7 +273,7 @@ class MessagesClient:
         sending.observer.responded(response.status_code, response.headers)
         attempt.first_token_at = self._clock()
         try:
-            message = json_object(json.loads(response.content), "the answer")
+            message = json_object(parsed_json(response.content), "the answer")
             reply = attempt.reply(message, ended_at=attempt.first_token_at)
         except (ReplyMalformed, ValueError) as error:
             damaged = isinstance(error, ValueError)

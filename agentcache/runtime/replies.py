@@ -10,7 +10,6 @@ the SDK for `compaction_delta` and `fallback` blocks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -18,6 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 from agentcache.accounting.reading import merge_stream_usage
 from agentcache.errors import ReplyMalformed
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.strict_json import parsed_json
 
 Shown: TypeAlias = tuple[Literal["text", "thinking"], str]
 """A piece of the answer or of the thinking, as it came."""
@@ -138,12 +138,11 @@ class _GrowingBlock:
 
     def _arguments(self, text: str, may_be_cut: bool) -> JsonValue:
         try:
-            arguments: JsonValue = json.loads(text, parse_constant=_refuse_constant) if text else self.block["input"]
+            return parsed_json(text) if text else self.block["input"]
         except ValueError as error:
             if may_be_cut:
                 return self.block["input"]
             raise ReplyMalformed(f"the arguments of tool {self.block.get('name')!r} are no JSON: {error}") from error
-        return arguments
 
 
 class ReplyBuilder:
@@ -270,7 +269,3 @@ def _text(fields: JsonObject, key: str) -> str:
     if not isinstance(value, str):
         raise ReplyMalformed(f"the reply has no {key!r}")
     return value
-
-
-def _refuse_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is no JSON value")

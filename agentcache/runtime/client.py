@@ -63,10 +63,12 @@ class _Attempt:
     sent_at: float
     builder: ReplyBuilder = field(default_factory=ReplyBuilder)
     request_id: str | None = None
+    accepted: bool = False
+    """Whether the server answered with a stream, so that it may bill whatever becomes of it."""
     first_token_at: float | None = None
     ended_at: float | None = None
 
-    def reply(self, message: JsonObject, *, ended_at: float) -> Reply:
+    def reply(self, message: JsonObject, *, ended_at: float, usage_told: bool = True) -> Reply:
         return reply_of(
             message,
             request_id=self.request_id,
@@ -74,6 +76,7 @@ class _Attempt:
             sent_at=self.sent_at,
             first_token_at=self.first_token_at,
             ended_at=ended_at,
+            usage_told=usage_told,
         )
 
 
@@ -171,7 +174,7 @@ class MessagesClient:
         )
 
     async def _stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
-        """Make one streamed attempt; whatever ends a reply that had begun, the observer hears what is known of it."""
+        """Make one streamed attempt; whatever ends one that was accepted, the observer hears what is known of it."""
         try:
             outcome = await self._read_stream(sending, attempt)
         except BaseException as error:
@@ -202,7 +205,8 @@ class MessagesClient:
         if broken is not None:
             return broken
         try:
-            return attempt.reply(attempt.builder.message(), ended_at=attempt.ended_at or self._clock())
+            ended_at = attempt.ended_at or self._clock()
+            return attempt.reply(attempt.builder.message(), ended_at=ended_at, usage_told=attempt.builder.usage_told)
         except ReplyMalformed as error:
             return malformed(
                 str(error), attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error.__cause__
@@ -211,6 +215,7 @@ class MessagesClient:
     def _not_events(self, response: httpx2.Response, attempt: _Attempt) -> Failure | None:
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.startswith("text/event-stream"):
+            attempt.accepted = True
             return None
         told = f"{self._base_url} answered a streamed request with {kind!r}; is it a Messages API server?"
         return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=False)
@@ -286,10 +291,14 @@ class MessagesClient:
             return failure
 
     def _tell_interrupted(self, sending: _Sending, attempt: _Attempt, error: BaseException) -> None:
+        if not attempt.accepted:
+            return
+        told = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
+        partial = None
         if attempt.builder.started:
-            told = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
-            partial = attempt.reply(attempt.builder.partial(), ended_at=attempt.ended_at or self._clock())
-            sending.observer.interrupted(partial, told)
+            ended_at = attempt.ended_at or self._clock()
+            partial = attempt.reply(attempt.builder.partial(), ended_at=ended_at, usage_told=False)
+        sending.observer.interrupted(partial, told)
 
 
 def failure_of(error: Exception, *, base_url: str, attempts: int, request_id: str | None, now: float) -> Failure | None:

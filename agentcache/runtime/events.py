@@ -73,12 +73,13 @@ class ThinkingDelta(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRetried(RunEvent):
-    """An attempt failed and another follows after `wait_s` seconds."""
+    """An attempt failed and another follows after `wait_s` seconds; `may_be_billed` if the server had accepted it."""
 
     call_id: str
     attempt: int
     wait_s: float
     reason: str
+    may_be_billed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

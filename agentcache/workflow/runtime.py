@@ -354,6 +354,8 @@ class Runtime:
             if not task.done():
                 task.cancel()
                 await ended([task])
+            elif not task.cancelled():
+                task.exception()  # asked for, so that asyncio does not complain when the stream was left before its end
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)

@@ -2,6 +2,7 @@
 #
 #   make demo     a team of agents reviews this package against the loopback emulator; needs no key
 #   make test     the test-suite
+#   make chaos    10,000 runs while a fifth of all calls go wrong; SEED=7 for another storm
 #   make check    format, lint, types, import contracts, then the test-suite; warnings are errors
 #   make format   rewrite the files as `make check` wants them
 #   make docs     write docs/rules.md from the rules
@@ -10,6 +11,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DB := .agentcache/demo.db
+SEED := 1
+ERRANDS := 5000
 
 # The first Python that is new enough; `make PYTHON=/path/to/python test` names another.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -17,7 +20,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check static format docs clean
+.PHONY: demo test chaos check static format docs clean
 .NOTPARALLEL:
 
 demo: $(VENV)/ready-to-run
@@ -26,6 +29,9 @@ demo: $(VENV)/ready-to-run
 
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+chaos: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest tests/chaos -k long --numprocesses 0 --chaos-errands $(ERRANDS) --chaos-seed $(SEED)
 
 check: static test
 

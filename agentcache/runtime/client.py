@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import anthropic
 import httpx2
@@ -64,7 +64,7 @@ class _Attempt:
     builder: ReplyBuilder = field(default_factory=ReplyBuilder)
     request_id: str | None = None
     accepted: bool = False
-    """Whether the server answered with a stream, so that it may bill whatever becomes of it."""
+    """Whether the server began to answer, so that it may bill whatever becomes of it."""
     first_token_at: float | None = None
     ended_at: float | None = None
 
@@ -78,6 +78,9 @@ class _Attempt:
             ended_at=ended_at,
             usage_told=usage_told,
         )
+
+
+_Read: TypeAlias = Callable[[_Sending, _Attempt], Awaitable[Reply | Failure]]
 
 
 class MessagesClient:
@@ -159,7 +162,7 @@ class MessagesClient:
                 await observer.may_retry(number)
             async with self._pools.taken() as sdk:
                 begun = _Attempt(number=number, sdk=sdk, sent_at=self._clock())
-                outcome = await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+                outcome = await self._made(sending, begun, self._read_stream if streamed else self._answer)
             if isinstance(outcome, Failure) and outcome.status is not None:
                 observer.responded(outcome.status, outcome.headers)
             return outcome
@@ -173,10 +176,10 @@ class MessagesClient:
             on_retry=observer.retrying,
         )
 
-    async def _stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
-        """Make one streamed attempt; whatever ends one that was accepted, the observer hears what is known of it."""
+    async def _made(self, sending: _Sending, attempt: _Attempt, read: _Read) -> Reply | Failure:
+        """Make one attempt; whatever ends one that was accepted, the observer hears what is known of it."""
         try:
-            outcome = await self._read_stream(sending, attempt)
+            outcome = await read(sending, attempt)
         except BaseException as error:
             self._tell_interrupted(sending, attempt, error)
             raise
@@ -261,6 +264,7 @@ class MessagesClient:
         )
         if isinstance(response, Failure):
             return response
+        attempt.accepted = True
         attempt.request_id = response.headers.get("request-id")
         sending.observer.responded(response.status_code, response.headers)
         attempt.first_token_at = self._clock()

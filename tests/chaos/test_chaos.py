@@ -10,7 +10,7 @@ from tests.chaos.storm import Storm, run_storm, table
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="memory and handles are read in /proc")
 
-SHORT = 120
+SHORT = 90
 FAULT_RATE = 0.2
 BOUND_MIB = 24.0
 

@@ -51,8 +51,6 @@ class Done:
                 self.roots.append(event.run_id)
             case CallStarted():
                 self.begun_calls += 1
-                if self.cancelled:
-                    self.problems.append("cancelled in vain: a call began after the run had been cancelled")
             case CallRetried():
                 self.retries += 1
         if self.fate == "cancel" and self.events >= self.after and not self.cancelled and self.victim is not None:
@@ -100,6 +98,8 @@ async def _attempt(step: _Step, runtime: Runtime, done: Done) -> Attempt:
         attempt.error = None if done.cancelled else asyncio.CancelledError("nobody cancelled this run")
     elif (error := task.exception()) is not None:
         attempt.error, attempt.ending = error, type(error).__name__
+    elif done.cancelled:
+        done.problems.append("cancelled in vain: the run was cancelled while it was under way and ended in a result")
     return attempt
 
 

@@ -53,6 +53,8 @@ class Reply:
     stop_details: JsonValue
     usage: JsonObject
     """The API's `usage` object, start and end of the stream merged."""
+    usage_told: bool = True
+    """Whether the end of the reply told its usage; otherwise `usage` is that of its start, which knows the prompt."""
     request_id: str | None
     attempts: int
     """Requests sent for this reply, this one included."""
@@ -66,7 +68,7 @@ class Reply:
 class CallObserver(Protocol):
     """Hears what happens while a request is under way.
 
-    Each failed attempt that had begun to answer is told as `interrupted`; what was shown of it is void. Whatever an
+    Each failed attempt that the server had accepted is told as `interrupted`; what was shown of it is void. Whatever an
     observer raises ends the call and reaches the caller as it is.
     """
 
@@ -91,8 +93,11 @@ class CallObserver(Protocol):
     async def may_retry(self, attempt: int) -> None:
         """Wait until attempt number `attempt` may go out; comes after the pause that `retrying` told."""
 
-    def interrupted(self, partial: Reply, error: str) -> None:
-        """Take what is known of an attempt whose reply began and did not end: its tokens may have been billed."""
+    def interrupted(self, partial: Reply | None, error: str) -> None:
+        """Take what is known of an attempt that the server accepted and whose reply did not end: it may be billed.
+
+        `None`: the reply never began, so nobody knows how much.
+        """
 
 
 @dataclass(slots=True)
@@ -148,12 +153,14 @@ class _GrowingBlock:
 class ReplyBuilder:
     """Joins the events of one stream, in the order they came.
 
-    `started` tells whether the reply began (`message_start`), `stopped` whether it came to its end (`message_stop`).
+    `started` tells whether the reply began (`message_start`), `stopped` whether it came to its end (`message_stop`),
+    `usage_told` whether a `message_delta` told how much it wrote.
     """
 
     def __init__(self) -> None:
         self.started = False
         self.stopped = False
+        self.usage_told = False
         self._message: JsonObject = {}
         self._blocks: list[_GrowingBlock] = []
 
@@ -224,6 +231,7 @@ class ReplyBuilder:
         ended = {**json_object(event.get("delta"), "message_delta.delta"), **event}
         # What the end leaves out, or has as null, keeps the value that the start gave.
         self._message.update({key: ended[key] for key in ended.keys() - _NOT_ENDED if ended[key] is not None})
+        self.usage_told = self.usage_told or usage.get("output_tokens") is not None
         self._message["usage"] = merge_stream_usage(json_object(self._message["usage"], "usage"), usage)
 
 
@@ -235,6 +243,7 @@ def reply_of(
     sent_at: float,
     first_token_at: float | None,
     ended_at: float,
+    usage_told: bool = True,
 ) -> Reply:
     """Return the reply that a whole or partial message is; raises `ReplyMalformed` when it is no Messages reply."""
     content = message.get("content")
@@ -248,6 +257,7 @@ def reply_of(
         stop_reason=None if reason is None else str(reason),
         stop_details=message.get("stop_details"),
         usage=json_object(message.get("usage"), "usage"),
+        usage_told=usage_told,
         request_id=request_id,
         attempts=attempts,
         sent_at=sent_at,

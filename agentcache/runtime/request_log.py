@@ -52,7 +52,7 @@ class RequestLog:
             "id": reply.message_id,
             "content": list(reply.content),
             "stop_reason": reply.stop_reason,
-            "usage": reply.usage,
+            "usage": reply.usage if reply.usage_told else None,
         }
         first = None if reply.first_token_at is None else round(reply.first_token_at - reply.sent_at, 6)
         line: JsonObject = {

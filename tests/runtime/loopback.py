@@ -112,7 +112,7 @@ class Listener:
         self.heard: list[tuple[object, ...]] = []
         self.responses: list[tuple[int, Mapping[str, str]]] = []
         self.readmitted: list[int] = []
-        self.broken: list[tuple[Reply, str]] = []
+        self.broken: list[tuple[Reply | None, str]] = []
         self.began = asyncio.Event()
 
     def first_token(self, at: float) -> None:
@@ -134,7 +134,7 @@ class Listener:
     async def may_retry(self, attempt: int) -> None:
         self.readmitted.append(attempt)
 
-    def interrupted(self, partial: Reply, error: str) -> None:
+    def interrupted(self, partial: Reply | None, error: str) -> None:
         self.heard.append(("interrupted",))
         self.broken.append((partial, error))
 

@@ -309,7 +309,8 @@ def _paid(row: CallRecord) -> str:
 
 def _held(row: CallRecord, admission: Admission) -> CallRecord:
     """Return a call's row with how long it was held back, and what that saved if it was answered."""
-    saved = saved_by_waiting(price_record(row), admission.awaited)
+    awaited = admission.awaited
+    saved = saved_by_waiting(row if awaited is None else price_record(row), awaited)
     return replace(row, held_s=dict(admission.held_s), held_saved_usd=saved)
 
 

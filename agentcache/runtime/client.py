@@ -214,14 +214,17 @@ class MessagesClient:
     async def _posted(self, sending: _Sending, *, stream: bool) -> httpx2.Response:
         """Send the request and return what came back; with `stream` as soon as its headers are here."""
         length, content = written(sending.content)
-        return await self._sdk.post(
+        response = await self._sdk.post(
             _PATH,
             cast_to=httpx2.Response,
             content=content,
             options={"headers": {**sending.headers, **length}},
             stream=stream,
-            stream_cls=AsyncStream[object],
+            stream_cls=AsyncStream[object],  # it is asked for, and given only to who wants no response
         )
+        if not isinstance(response, httpx2.Response):
+            raise TypeError(f"the SDK gave a {type(response).__name__} where a response was asked for")
+        return response
 
     async def _take_events(self, response: httpx2.Response, sending: _Sending, attempt: _Attempt) -> Failure | None:
         """Take events to the end of the stream; return why the reply is not whole, or `None` when it is.

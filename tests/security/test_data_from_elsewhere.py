@@ -84,7 +84,7 @@ BOMBS = {
 def test_a_json_bomb_is_refused_when_it_is_read(bomb):
     with pytest.raises(ValueError):  # noqa: PT011 - its words are Python's
         parsed_json(BOMBS[bomb])
-    with pytest.raises(TargetError, match="log.jsonl, line 7"):
+    with pytest.raises(TargetError, match=r"log\.jsonl, line 7"):
         json_object(BOMBS[bomb], where="log.jsonl, line 7")
     with pytest.raises(TargetError):
         from_lines([BOMBS[bomb], BOMBS[bomb]])

@@ -193,7 +193,7 @@ async def test_no_server_is_a_connection_that_failed(bench: Bench) -> None:
 
 async def test_silence_has_a_bound(bench: Bench) -> None:
     answer = streamed(start(), end="silence")
-    async with LoopbackApi(answer) as api, bench.client(api.base_url, timeout_s=0.05, max_attempts=1) as client:
+    async with LoopbackApi(answer) as api, bench.client(api.base_url, timeout_s=0.5, max_attempts=1) as client:
         with pytest.raises(ConnectionFailed, match="ReadTimeout"):
             await client.send(REQUEST, observer=bench.listener)
     assert len(bench.listener.broken) == 1

@@ -3,6 +3,8 @@
 #   make demo     a team of agents reviews this package against the loopback emulator; needs no key
 #   make test     the test-suite
 #   make check    format, lint, types, import contracts, dependencies, then the test-suite; warnings are errors
+#   make cancellation    the long form of two proofs: runs cancelled at every suspension, SQLite under stress
+#   make chaos    10,000 runs while a fifth of all calls go wrong; SEED=7 for another storm
 #   make format   rewrite the files as `make check` wants them
 #   make docs     write what docs/ has from the code: rules, command line, reference, the picture of a layout
 #   make outputs  write what the commands of README and docs print now into them
@@ -16,6 +18,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DB := .agentcache/demo.db
+SEED := 1
+ERRANDS := 5000
 
 # The first Python that is new enough; `make PYTHON=/path/to/python test` names another.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -23,7 +27,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check static format docs outputs demo-table bill audit test-oldest test-newest clean
+.PHONY: demo test check static format docs outputs demo-table bill audit test-oldest test-newest cancellation chaos clean
 .NOTPARALLEL:
 
 demo: $(VENV)/ready-to-run
@@ -32,6 +36,13 @@ demo: $(VENV)/ready-to-run
 
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+cancellation: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --long tests/cancellation tests/stores/test_processes.py \
+		tests/toolsets/test_cancelled_servers.py
+
+chaos: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest tests/chaos -k long --numprocesses 0 --chaos-errands $(ERRANDS) --chaos-seed $(SEED)
 
 check: static test
 

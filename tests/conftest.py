@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from agentcache.testing import LedgerGuard
 from tests import canary
 
-pytest_plugins = ["agentcache.testing.fixtures"]
+pytest_plugins = ["agentcache.testing.fixtures", "tests.postgresql"]
 
 NAMES = (
     "ANTHROPIC_API_KEY",
@@ -46,6 +46,10 @@ settings.load_profile("agentcache")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--live", action="store_true", help="also run the tests that call the real API and cost money")
     parser.addoption("--long", action="store_true", help="also the long forms of what is proved by trying often")
+    chaos = parser.getgroup("chaos", "runs on an account where much goes wrong (docs/faults.md)")
+    chaos.addoption("--chaos-seed", default="1", help="what decides all that happens there [1]")
+    chaos.addoption("--chaos-errands", type=int, help="also have so many errands done, 200 at once")
+    chaos.addoption("--chaos-run", type=int, help="have this errand alone done")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,6 +16,7 @@ from agentcache.cli.report import refuse_absent
 from agentcache.cli.saying import hand_over, say
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError
+from agentcache.stores.private_files import make_private
 
 if TYPE_CHECKING:
     from agentcache.runtime.conversations import Conversations
@@ -72,6 +73,7 @@ def export(conversation_id: Id, output: ToFile = None, db: Db = None) -> None:
     if output is None:
         hand_over(text)
     else:
+        make_private(output)
         write_file(output, text)
 
 

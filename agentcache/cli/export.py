@@ -17,6 +17,7 @@ from agentcache.cli.arguments import moment
 from agentcache.cli.report import refuse_absent
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError
+from agentcache.stores.private_files import make_private
 
 
 def export(
@@ -69,6 +70,7 @@ def _opened(path: Path | None) -> Iterator[IO[str]]:
     if path is None:
         yield sys.stdout
         return
+    make_private(path)
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:

@@ -19,7 +19,7 @@ from agentcache.emulator.latency import Latency
 from agentcache.emulator.messages_api import MAX_BODY_BYTES, HttpAnswer, HttpCall, MessagesApi, Moment, PendingCall
 from agentcache.emulator.refusals import OWN_WORDS, ApiError
 from agentcache.emulator.replies import Replies
-from agentcache.emulator.stream_events import sse
+from agentcache.emulator.stream_faults import play
 from agentcache.errors import EmulatorError
 
 AsgiScope = MutableMapping[str, object]
@@ -28,6 +28,8 @@ Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 Reset = Callable[[object], None]
 """Cuts the connection of one client, named by the address that its ASGI scope gives."""
+Refuse = Callable[[float], None]
+"""Refuses new connections for so many seconds."""
 
 BODY_S = 60.0
 """How long the body of a request may take to come, in seconds of the real clock."""
@@ -36,6 +38,7 @@ _CLOSE = (("connection", "close"),)
 _JSON = (("content-type", "application/json"),)
 _STREAM = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
 _NO_RETRY = (("x-should-retry", "false"),)
+_PAGE = b"<html><body><h1>Please log in to the network</h1></body></html>"
 
 
 class _ConnectionEnded(Exception):
@@ -70,6 +73,7 @@ class EmulatorApp:
         self._faults = faults
         self._names = names
         self.reset_connection: Reset = _cannot_reset
+        self.refuse_connections: Refuse = _cannot_refuse
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -82,9 +86,14 @@ class EmulatorApp:
         if call.path.startswith("/emulator/"):
             await _send_json(send, await self._control(call))
             return
-        fault = self._faults.next_fault() if _asks_model(call) else None
-        if fault is not None and fault.kind == "reset":
+        fault = self._faults.next_fault(call.body) if _asks_model(call) else None
+        if fault is not None and fault.kind in {"reset", "down"}:
+            if fault.kind == "down":
+                self.refuse_connections(fault.delay_s)
             await self._end_connection(scope, receive)
+            return
+        if fault is not None and fault.kind == "no_stream":
+            await _send_page(send)
             return
         refusal = fault.refusal() if fault is not None else None
         begun = self.api.refuse(refusal, arrived.at) if refusal is not None else self.api.begin(call, arrived)
@@ -130,12 +139,15 @@ class EmulatorApp:
         due += fault.delay_s if fault is not None and fault.kind == "slow" else 0.0
         await self.clock.sleep(max(0.0, due - self.clock.now()))
         http = self.api.begin_answer(pending, answer, self.api.moment(self.clock.now()))
+        if fault is not None and fault.kind == "no_usage":
+            self.api.statement.mark_untold(pending.message_id)
+        lasts_s = self._latency.output_s(answer.output_tokens)
         if http.events is not None:
-            await self._send_events(send, http, fault, self._latency.output_s(answer.output_tokens))
+            whole = await self._send_events(send, http, fault, lasts_s)
         else:
-            await self.clock.sleep(self._latency.output_s(answer.output_tokens))
-            await _send_json(send, http, fault)
-        self.api.statement.mark_complete(pending.message_id)
+            whole = await self._send_body(send, http, fault, lasts_s)
+        if whole:
+            self.api.statement.mark_complete(pending.message_id)
 
     def _failed(self, error: Exception, pending: PendingCall) -> HttpAnswer:
         self.failures.append(error)
@@ -143,21 +155,27 @@ class EmulatorApp:
         answer = self.api.refuse(refusal, self.clock.now(), request_id=pending.request_id)
         return HttpAnswer(status=answer.status, headers=answer.headers + _NO_RETRY, body=answer.body)
 
-    async def _send_events(self, send: Send, http: HttpAnswer, fault: Fault | None, lasts_s: float) -> None:
-        events = http.events or ()
-        pause_s = lasts_s / max(1, len(events) - 1)
+    async def _send_events(self, send: Send, http: HttpAnswer, fault: Fault | None, lasts_s: float) -> bool:
+        """Send a stream; return whether all of it was sent."""
+        played = play(http.events or (), fault)
+        pause_s = lasts_s / max(1, len(played.pieces) - 1)
         await _send_start(send, http.status, http.headers + _STREAM)
-        for index, event in enumerate(events):
+        for index, piece in enumerate(played.pieces):
             if index:
                 await self.clock.sleep(pause_s)
-            data = sse(event)
-            if fault is not None and index == len(events) // 2:
-                if fault.kind == "cut":
-                    raise _ConnectionEnded
-                if fault.kind == "malformed":
-                    data = data[: len(data) // 2] + b"\n\n"
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+            if fault is not None and index == played.pauses_at:
+                await self.clock.sleep(fault.delay_s)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if played.ending == "cut":
+            raise _ConnectionEnded
         await send({"type": "http.response.body", "body": b""})
+        return played.ending == "whole"
+
+    async def _send_body(self, send: Send, http: HttpAnswer, fault: Fault | None, lasts_s: float) -> bool:
+        """Send an answer in one piece; return whether all of it was sent."""
+        await self.clock.sleep(lasts_s + (fault.delay_s if fault is not None and fault.kind == "stalled" else 0.0))
+        await _send_json(send, http, fault)
+        return fault is None or fault.kind in _HARMLESS_TO_A_BODY
 
     async def _control(self, call: HttpCall) -> HttpAnswer:
         if (call.method, call.path) == ("GET", "/emulator/statement"):
@@ -186,6 +204,10 @@ class EmulatorApp:
 
 def _cannot_reset(client: object) -> None:
     raise EmulatorError(f"connection faults need serve(); nobody can cut the connection of {client!r} here")
+
+
+def _cannot_refuse(seconds: float) -> None:
+    raise EmulatorError(f"connection faults need serve(); nobody can refuse connections for {seconds:g} s here")
 
 
 def _asks_model(call: HttpCall) -> bool:
@@ -244,12 +266,23 @@ async def _send_start(send: Send, status: int, headers: Iterable[tuple[str, str]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
 
 
+async def _send_page(send: Send) -> None:
+    await _send_start(send, 200, (("content-type", "text/html"), ("content-length", str(len(_PAGE)))))
+    await send({"type": "http.response.body", "body": _PAGE})
+
+
+_HARMLESS_TO_A_BODY = frozenset({"slow", "stalled"})
+
+
 async def _send_json(send: Send, http: HttpAnswer, fault: Fault | None = None) -> None:
+    kind = None if fault is None else fault.kind
     value: JsonValue = http.body
+    if kind == "no_usage" and isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key != "usage"}
     body = compact(value).encode()
-    if fault is not None and fault.kind == "malformed":
+    if kind in {"malformed", "misplaced", "ended", "error"}:
         body = body[: len(body) // 2]
-    cut = fault is not None and fault.kind == "cut"
+    cut = kind == "cut"
     await _send_start(send, http.status, (*http.headers, *_JSON, ("content-length", str(len(body)))))
     await send({"type": "http.response.body", "body": body[: len(body) // 2] if cut else body, "more_body": cut})
     if cut:

@@ -115,6 +115,7 @@ async def serve(
     listener = _bind(host, port)
     server = _LoopServer(app)
     app.reset_connection = server.reset_connection
+    app.refuse_connections = server.refuse_connections
     running = asyncio.create_task(server.run_on(listener))
     try:
         await server.ready.wait()
@@ -188,6 +189,8 @@ class _LoopServer(uvicorn.Server):
         )
         self.stop = asyncio.Event()
         self.ready = asyncio.Event()
+        self._clock = app.clock
+        self._reopening: asyncio.Task[None] | None = None
 
     async def run_on(self, listener: socket.socket) -> None:
         self.config.load()
@@ -195,6 +198,9 @@ class _LoopServer(uvicorn.Server):
         await self.startup(sockets=[listener])
         self.ready.set()
         await self.stop.wait()
+        if self._reopening is not None:
+            self._reopening.cancel()
+            await asyncio.gather(self._reopening, return_exceptions=True)
         for server in self.servers:
             server.close()
         # Calls that still run see their clients go away, and end as they would then.
@@ -214,6 +220,29 @@ class _LoopServer(uvicorn.Server):
                 raw = connection.transport.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.transport.abort()
+
+    def refuse_connections(self, seconds: float) -> None:
+        """Refuse whoever connects within the next `seconds`; open connections are served on."""
+        if self._reopening is not None and not self._reopening.done():
+            return
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        for server in self.servers:
+            server.close()
+        self._reopening = asyncio.get_running_loop().create_task(self._reopen(host, port, seconds))
+
+    async def _reopen(self, host: str, port: int, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        # Somebody who was refused may have come to sit on the port itself: it is one of those given out.
+        while (listener := _bound_again(host, port)) is None:  # noqa: ASYNC110  # no event tells when it is free
+            await asyncio.sleep(0.01)
+        await self.startup(sockets=[listener])
+
+
+def _bound_again(host: str, port: int) -> socket.socket | None:
+    try:
+        return _bind(host, port)
+    except EmulatorError:
+        return None
 
 
 def _bind(host: str, port: int) -> socket.socket:

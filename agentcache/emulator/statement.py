@@ -25,6 +25,8 @@ class StatementLine:
     output_tokens: int
     complete: bool
     """Whether the client was sent the whole answer."""
+    usage_told: bool = True
+    """Whether the answer says what was charged; a fault can leave it out."""
 
     def to_json(self) -> JsonObject:
         """Return the line under the names of the Messages API's usage."""
@@ -42,6 +44,7 @@ class StatementLine:
             "ephemeral_1h_input_tokens": self.charge.write_1h_tokens,
             "output_tokens": self.output_tokens,
             "complete": self.complete,
+            "usage_told": self.usage_told,
         }
 
 
@@ -64,6 +67,10 @@ class Statement:
     def mark_complete(self, message_id: str) -> None:
         """Note that the whole answer was sent."""
         self._lines[message_id] = replace(self._lines[message_id], complete=True)
+
+    def mark_untold(self, message_id: str) -> None:
+        """Note that the answer leaves its usage out."""
+        self._lines[message_id] = replace(self._lines[message_id], usage_told=False)
 
     def clear(self) -> None:
         """Forget every line."""

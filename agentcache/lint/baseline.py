@@ -16,6 +16,7 @@ from typing import NamedTuple
 from agentcache.errors import SettingsError
 from agentcache.lint.finding import Finding, Place
 from agentcache.lint.text_lines import lines_of
+from agentcache.prompt.strict_json import parsed_json
 
 _FORMAT = 1
 
@@ -84,7 +85,7 @@ def read_baseline(text: str, path: str) -> Baseline:
     Raises `SettingsError` when it is none.
     """
     try:
-        document = json.loads(text)
+        document = parsed_json(text)
     except ValueError as error:
         raise SettingsError(f"{path} is no baseline: {error}; write it anew with --write-baseline") from error
     if not isinstance(document, dict) or document.get("version") != _FORMAT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from agentcache.accounting.usage import CallKind, CallRecord
@@ -20,6 +20,7 @@ from agentcache.runtime.calls import Answer, CallContext, Caller
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript
 from agentcache.runtime.prefix_guard import Cause, find_move, loss
+from agentcache.runtime.prompt_heads import PromptHeads
 from agentcache.runtime.recorded_steps import RecordedStep, recorded_call
 from agentcache.runtime.requests import PreparedCall, level_salts, prepare
 from agentcache.runtime.sent_prefix import SentPrefix, marks_after
@@ -37,6 +38,7 @@ class AgentCalls:
     budget: Budget
     clock: Callable[[], float]
     strict: bool = False
+    heads: PromptHeads = field(default_factory=PromptHeads)
 
     def planned(self, run: AgentRun, transcript: Transcript, going: GoingOn, settings: CallSettings) -> PreparedCall:
         """Return the call that sends what the transcript holds.
@@ -51,7 +53,9 @@ class AgentCalls:
             settings=settings,
             expect=lambda layout: self._expected(run, transcript, layout, now),
             previous=transcript.layout,
+            alike=self.heads.of(run.agent.name),
         )
+        self.heads.keep(run.agent.name, prepared.layout)
         return replace(prepared, notes=self._guarded(run, transcript, going, prepared, now))
 
     async def sent(

@@ -18,7 +18,7 @@ from agentcache.accounting.worst_case import worst_case, worst_usage
 from agentcache.errors import SettingsError, WorstCase
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.token_estimate import settings_tokens
-from agentcache.runtime.events import CallRetried, Event, EventSink, FirstToken
+from agentcache.runtime.events import CallRetried, Event, EventSink
 from agentcache.runtime.limits import NO_CALL, Meter
 from agentcache.runtime.requests import PreparedCall
 
@@ -32,7 +32,6 @@ class Reservation:
     agent: str
     clock: Callable[[], float]
     attempts: int = 0
-    reply_began: bool = False
 
     def hold(self) -> None:
         """Hold the worst case of one attempt (more)."""
@@ -50,17 +49,14 @@ class Reservation:
         self.meter.add(record, worst=self.need)
 
     def watching(self, emit: EventSink) -> EventSink:
-        """Return a sink that passes events on and holds one attempt more when a reply that had begun is tried again.
+        """Return a sink that passes events on and holds one attempt more when one that may be billed is tried again.
 
         The server may bill both. The sink raises `LimitReached` where there is no room for another attempt. Once the
         reservation is released, it only passes on.
         """
 
         def sink(event: Event) -> None:
-            if isinstance(event, FirstToken):
-                self.reply_began = True
-            elif isinstance(event, CallRetried) and self.reply_began and self.attempts:
-                self.reply_began = False
+            if isinstance(event, CallRetried) and event.may_be_billed and self.attempts:
                 self._hold_one_more()
             emit(event)
 

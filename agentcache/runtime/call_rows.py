@@ -15,7 +15,12 @@ from agentcache.runtime.replies import Reply
 
 
 def answered(row: CallRecord, reply: Reply, *, keep_text: bool) -> CallRecord:
-    """Return the row of a call that was answered to the end."""
+    """Return the row of a call that was answered to the end; what it was billed is unknown if the end did not tell."""
+    told = _told(row, reply, keep_text=keep_text)
+    return told if reply.usage_told else replace(told, usage=None, parts=())
+
+
+def _told(row: CallRecord, reply: Reply, *, keep_text: bool) -> CallRecord:
     usage, parts = usage_of(reply.usage, model=reply.model or row.model)
     return replace(
         row,
@@ -34,7 +39,12 @@ def answered(row: CallRecord, reply: Reply, *, keep_text: bool) -> CallRecord:
 
 def broken_off(row: CallRecord, partial: Reply, error: str, *, keep_text: bool) -> CallRecord:
     """Return the row of an attempt whose reply began and did not end: billed, as far as the server had said."""
-    return replace(answered(row, partial, keep_text=keep_text), error=error)
+    return replace(_told(row, partial, keep_text=keep_text), error=error)
+
+
+def never_begun(row: CallRecord, error: str, *, at: float) -> CallRecord:
+    """Return the row of an attempt that the server accepted and whose reply never began: nobody knows its bill."""
+    return replace(row, ended_at=at, error=error)
 
 
 def unanswered(row: CallRecord, error: BaseException, *, reason: str, at: float) -> CallRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypedDict
 
 from agentcache.accounting.usage import CallRecord
@@ -20,17 +21,26 @@ class Whose(TypedDict):
     call_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenAttempt:
+    """An attempt that the server accepted and whose reply did not end. `partial` is `None` if it never began."""
+
+    partial: Reply | None
+    error: str
+    at: float
+    """When it broke, in Unix seconds."""
+
+
 class CallWatch:
     """The observer of one call.
 
-    `broken` holds every attempt whose reply began and did not end, with the reason; `reply_began` tells whether the
-    newest attempt is one that began.
+    `broken` holds every attempt that was accepted and did not end; `newest_broke` tells whether the newest one did.
     """
 
     def __init__(self, emit: EventSink, row: CallRecord, *, clock: Callable[[], float], admission: Admission) -> None:
         self._emit, self._row, self._clock, self._admission = emit, row, clock, admission
-        self.broken: list[tuple[Reply, str]] = []
-        self.reply_began = False
+        self.broken: list[BrokenAttempt] = []
+        self.newest_broke = False
 
     def whose(self, at: float, call_id: str | None = None) -> Whose:
         """Return the fields that every event of this call has."""
@@ -48,7 +58,6 @@ class CallWatch:
 
     def first_token(self, at: float) -> None:
         """Note that the reply began: what the call wrote to the cache can be read from now on."""
-        self.reply_began = True
         self._admission.began()
         self._emit(FirstToken(**self.whose(at)))
 
@@ -64,8 +73,15 @@ class CallWatch:
         """Note that attempt number `attempt` failed and that another follows in `wait_s` seconds."""
         self._admission.failed()
         # Told before it counts as over: a listener that ends the call here leaves what broke off as its last attempt.
-        self._emit(CallRetried(**self.whose(self._clock()), attempt=attempt, wait_s=wait_s, reason=reason))
-        self.reply_began = False
+        told = CallRetried(
+            **self.whose(self._clock()),
+            attempt=attempt,
+            wait_s=wait_s,
+            reason=reason,
+            may_be_billed=self.newest_broke,
+        )
+        self._emit(told)
+        self.newest_broke = False
 
     async def may_retry(self, attempt: int) -> None:  # the scheduler does not count attempts
         """Wait until another attempt may go out."""
@@ -74,6 +90,7 @@ class CallWatch:
         if self._admission.held_s != held_s:
             self.admitted()
 
-    def interrupted(self, partial: Reply, error: str) -> None:
-        """Keep an attempt whose reply began and broke off."""
-        self.broken.append((partial, error))
+    def interrupted(self, partial: Reply | None, error: str) -> None:
+        """Keep an attempt that was accepted and broke off."""
+        self.newest_broke = True
+        self.broken.append(BrokenAttempt(partial=partial, error=error, at=self._clock()))

@@ -234,20 +234,21 @@ class Caller:
         )
 
     def _broken(self, row: CallRecord, watch: CallWatch) -> list[CallRecord]:
-        """Return a row of its own for every attempt whose reply began and broke: the server may have billed it."""
-        return [
-            replace(
-                call_rows.broken_off(row, partial, error, keep_text=self.keep_text),
-                call_id=self.new_id("call"),
-                attempts=1,
-            )
-            for partial, error in watch.broken
+        """Return a row of its own for every attempt that was accepted and broke: the server may have billed it."""
+        rows = [
+            call_rows.never_begun(row, broken.error, at=broken.at)
+            if broken.partial is None
+            else call_rows.broken_off(row, broken.partial, broken.error, keep_text=self.keep_text)
+            for broken in watch.broken
         ]
+        return [replace(each, call_id=self.new_id("call"), attempts=1) for each in rows]
 
     def _ended(self, row: CallRecord, watch: CallWatch, end: CallRecord) -> list[CallRecord]:
         """Return the rows of a call that got no answer; where the last attempt broke off, its row is the call's."""
         broken = self._broken(row, watch)
-        if watch.reply_began and broken:
+        if watch.newest_broke and watch.broken[-1].partial is None:
+            return [*broken[:-1], end]
+        if watch.newest_broke:
             last = replace(
                 broken[-1],
                 call_id=row.call_id,
@@ -308,7 +309,8 @@ def _paid(row: CallRecord) -> str:
 
 def _held(row: CallRecord, admission: Admission) -> CallRecord:
     """Return a call's row with how long it was held back, and what that saved if it was answered."""
-    saved = saved_by_waiting(price_record(row), admission.awaited)
+    awaited = admission.awaited
+    saved = saved_by_waiting(row if awaited is None else price_record(row), awaited)
     return replace(row, held_s=dict(admission.held_s), held_saved_usd=saved)
 
 

@@ -9,14 +9,13 @@ ledger.
 from __future__ import annotations
 
 import asyncio
-import json
 import random as randomness
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import aiohttp
 import anthropic
@@ -25,6 +24,7 @@ from anthropic import AsyncStream
 
 from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
 from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.strict_json import parsed_json
 from agentcache.runtime.credentials import find_credentials
 from agentcache.runtime.event_stream import EventDecoder
 from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
@@ -70,10 +70,12 @@ class _Attempt:
     sent_at: float
     builder: ReplyBuilder = field(default_factory=ReplyBuilder)
     request_id: str | None = None
+    accepted: bool = False
+    """Whether the server began to answer, so that it may bill whatever becomes of it."""
     first_token_at: float | None = None
     ended_at: float | None = None
 
-    def reply(self, message: JsonObject, *, ended_at: float) -> Reply:
+    def reply(self, message: JsonObject, *, ended_at: float, usage_told: bool = True) -> Reply:
         return reply_of(
             message,
             request_id=self.request_id,
@@ -81,7 +83,11 @@ class _Attempt:
             sent_at=self.sent_at,
             first_token_at=self.first_token_at,
             ended_at=ended_at,
+            usage_told=usage_told,
         )
+
+
+_Read: TypeAlias = Callable[[_Sending, _Attempt], Awaitable[Reply | Failure]]
 
 
 class MessagesClient:
@@ -154,7 +160,7 @@ class MessagesClient:
             if number > 1:
                 await observer.may_retry(number)
             begun = _Attempt(number=number, sent_at=self._clock())
-            outcome = await (self._stream(sending, begun) if streamed else self._answer(sending, begun))
+            outcome = await self._made(sending, begun, self._read_stream if streamed else self._answer)
             if isinstance(outcome, Failure) and outcome.status is not None:
                 observer.responded(outcome.status, outcome.headers)
             return outcome
@@ -168,10 +174,10 @@ class MessagesClient:
             on_retry=observer.retrying,
         )
 
-    async def _stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
-        """Make one streamed attempt; whatever ends a reply that had begun, the observer hears what is known of it."""
+    async def _made(self, sending: _Sending, attempt: _Attempt, read: _Read) -> Reply | Failure:
+        """Make one attempt; whatever ends one that was accepted, the observer hears what is known of it."""
         try:
-            outcome = await self._read_stream(sending, attempt)
+            outcome = await read(sending, attempt)
         except BaseException as error:
             self._tell_interrupted(sending, attempt, error)
             raise
@@ -190,7 +196,8 @@ class MessagesClient:
         if broken is not None:
             return broken
         try:
-            return attempt.reply(attempt.builder.message(), ended_at=attempt.ended_at or self._clock())
+            ended_at = attempt.ended_at or self._clock()
+            return attempt.reply(attempt.builder.message(), ended_at=ended_at, usage_told=attempt.builder.usage_told)
         except ReplyMalformed as error:
             return malformed(
                 str(error), attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error.__cause__
@@ -199,6 +206,7 @@ class MessagesClient:
     def _not_events(self, response: httpx2.Response, attempt: _Attempt) -> Failure | None:
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.startswith("text/event-stream"):
+            attempt.accepted = True
             return None
         told = f"{self._base_url} answered a streamed request with {kind!r}; is it a Messages API server?"
         return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=False)
@@ -206,14 +214,17 @@ class MessagesClient:
     async def _posted(self, sending: _Sending, *, stream: bool) -> httpx2.Response:
         """Send the request and return what came back; with `stream` as soon as its headers are here."""
         length, content = written(sending.content)
-        return await self._sdk.post(
+        response = await self._sdk.post(
             _PATH,
             cast_to=httpx2.Response,
             content=content,
             options={"headers": {**sending.headers, **length}},
             stream=stream,
-            stream_cls=AsyncStream[object],
+            stream_cls=AsyncStream[object],  # it is asked for, and given only to who wants no response
         )
+        if not isinstance(response, httpx2.Response):
+            raise TypeError(f"the SDK gave a {type(response).__name__} where a response was asked for")
+        return response
 
     async def _take_events(self, response: httpx2.Response, sending: _Sending, attempt: _Attempt) -> Failure | None:
         """Take events to the end of the stream; return why the reply is not whole, or `None` when it is.
@@ -246,7 +257,7 @@ class MessagesClient:
         if name == b"error":
             return refused_in_stream(data, response.headers, attempts=attempt.number, now=self._clock())
         try:
-            event = json_object(json.loads(data.decode()), "an event")
+            event = json_object(parsed_json(data), "an event")
         except (ValueError, ReplyMalformed) as error:
             told = f"the stream from {self._base_url} is damaged: {error}"
             return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error)
@@ -269,11 +280,12 @@ class MessagesClient:
         response = await self._guarded(self._posted(sending, stream=False), attempt)
         if isinstance(response, Failure):
             return response
+        attempt.accepted = True
         attempt.request_id = response.headers.get("request-id")
         sending.observer.responded(response.status_code, response.headers)
         attempt.first_token_at = self._clock()
         try:
-            message = json_object(json.loads(response.content), "the answer")
+            message = json_object(parsed_json(response.content), "the answer")
             reply = attempt.reply(message, ended_at=attempt.first_token_at)
         except (ReplyMalformed, ValueError) as error:
             damaged = isinstance(error, ValueError)
@@ -308,10 +320,14 @@ class MessagesClient:
         return replace(failure, cause=None)  # which quotes it too
 
     def _tell_interrupted(self, sending: _Sending, attempt: _Attempt, error: BaseException) -> None:
+        if not attempt.accepted:
+            return
+        told = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
+        partial = None
         if attempt.builder.started:
-            told = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
-            partial = attempt.reply(attempt.builder.partial(), ended_at=attempt.ended_at or self._clock())
-            sending.observer.interrupted(partial, told)
+            ended_at = attempt.ended_at or self._clock()
+            partial = attempt.reply(attempt.builder.partial(), ended_at=ended_at, usage_told=False)
+        sending.observer.interrupted(partial, told)
 
 
 def failure_of(error: Exception, *, base_url: str, attempts: int, request_id: str | None, now: float) -> Failure | None:

@@ -5,7 +5,6 @@ Pure. The header's `head` is the digest of all messages, so that a file that was
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.message_chain import message_text
+from agentcache.prompt.strict_json import parsed_json
 from agentcache.stores.protocols import StoredConversation
 
 FORMAT = "agentcache-conversation-1"
@@ -70,7 +70,7 @@ def from_lines(lines: Iterable[str]) -> StoredConversation:
 
 def _message(line: str, number: int) -> JsonObject:
     try:
-        value = json.loads(line)
+        value = parsed_json(line)
     except ValueError as error:
         raise TargetError(f"line {number} of the exported conversation is no JSON: {error}") from error
     if not isinstance(value, dict) or value.get("role") not in {"user", "assistant", "system"}:

@@ -75,13 +75,14 @@ class ThinkingDelta(RunEvent):
 class CallRetried(RunEvent):
     """The attempt of this number at `call_id` failed for `reason`, and another follows after `wait_s` seconds.
 
-    attempt: from 1.
+    attempt: from 1. may_be_billed: whether the server had accepted the one that failed.
     """
 
     call_id: str
     attempt: int
     wait_s: float
     reason: str
+    may_be_billed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

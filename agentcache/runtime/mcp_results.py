@@ -7,10 +7,10 @@ named in words, so that it knows there was something.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
+from agentcache.prompt.strict_json import parsed_json
 from agentcache.runtime.tool_results import Outcome, ToolResult
 
 _SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -49,10 +49,9 @@ def _with_structured(blocks: list[JsonObject], structured: JsonValue) -> list[Js
 
 def _read(text: JsonValue) -> JsonValue:
     try:
-        value: JsonValue = json.loads(str(text))
+        return parsed_json(str(text))
     except ValueError:
         return None
-    return value
 
 
 def _block(item: JsonObject) -> JsonObject:

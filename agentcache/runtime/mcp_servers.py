@@ -92,7 +92,10 @@ class McpConnection:
             except (RuntimeError, ValidationError) as error:
                 raise ToolFailed(f"{self._name} gave an answer that does not fit: {self._words(error)}") from error
             self._failures = 0
-            return result_from(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
+            try:
+                return result_from(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
+            except (RecursionError, ValueError) as error:  # endless nesting, numbers that are none
+                raise ToolFailed(f"{self._name} gave an answer that is no plain JSON") from error
 
     def why_invalid(self, schema: JsonObject) -> str | None:
         """Return what is wrong with a JSON schema (draft 2020-12, as the API wants it), `None` for nothing."""

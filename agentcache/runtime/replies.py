@@ -10,7 +10,6 @@ the SDK for `compaction_delta` and `fallback` blocks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -18,6 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 from agentcache.accounting.reading import merge_stream_usage
 from agentcache.errors import ReplyMalformed
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.strict_json import parsed_json
 
 Shown: TypeAlias = tuple[Literal["text", "thinking"], str]
 """A piece of the answer or of the thinking, as it came."""
@@ -53,6 +53,8 @@ class Reply:
     stop_details: JsonValue
     usage: JsonObject
     """The API's `usage` object, start and end of the stream merged."""
+    usage_told: bool = True
+    """Whether the end of the reply told its usage; otherwise `usage` is that of its start, which knows the prompt."""
     request_id: str | None
     attempts: int
     """Requests sent for this reply, this one included."""
@@ -66,7 +68,7 @@ class Reply:
 class CallObserver(Protocol):
     """Hears what happens while a request is under way.
 
-    Each failed attempt that had begun to answer is told as `interrupted`; what was shown of it is void. Whatever an
+    Each failed attempt that the server had accepted is told as `interrupted`; what was shown of it is void. Whatever an
     observer raises ends the call and reaches the caller as it is.
     """
 
@@ -91,8 +93,11 @@ class CallObserver(Protocol):
     async def may_retry(self, attempt: int) -> None:
         """Wait until attempt number `attempt` may go out; comes after the pause that `retrying` told."""
 
-    def interrupted(self, partial: Reply, error: str) -> None:
-        """Take what is known of an attempt whose reply began and did not end: its tokens may have been billed."""
+    def interrupted(self, partial: Reply | None, error: str) -> None:
+        """Take what is known of an attempt that the server accepted and whose reply did not end: it may be billed.
+
+        `None`: the reply never began, so nobody knows how much.
+        """
 
 
 @dataclass(slots=True)
@@ -138,23 +143,24 @@ class _GrowingBlock:
 
     def _arguments(self, text: str, may_be_cut: bool) -> JsonValue:
         try:
-            arguments: JsonValue = json.loads(text, parse_constant=_refuse_constant) if text else self.block["input"]
+            return parsed_json(text) if text else self.block["input"]
         except ValueError as error:
             if may_be_cut:
                 return self.block["input"]
             raise ReplyMalformed(f"the arguments of tool {self.block.get('name')!r} are no JSON: {error}") from error
-        return arguments
 
 
 class ReplyBuilder:
     """Joins the events of one stream, in the order they came.
 
-    `started` tells whether the reply began (`message_start`), `stopped` whether it came to its end (`message_stop`).
+    `started` tells whether the reply began (`message_start`), `stopped` whether it came to its end (`message_stop`),
+    `usage_told` whether a `message_delta` told how much it wrote.
     """
 
     def __init__(self) -> None:
         self.started = False
         self.stopped = False
+        self.usage_told = False
         self._message: JsonObject = {}
         self._blocks: list[_GrowingBlock] = []
 
@@ -225,6 +231,7 @@ class ReplyBuilder:
         ended = {**json_object(event.get("delta"), "message_delta.delta"), **event}
         # What the end leaves out, or has as null, keeps the value that the start gave.
         self._message.update({key: ended[key] for key in ended.keys() - _NOT_ENDED if ended[key] is not None})
+        self.usage_told = self.usage_told or usage.get("output_tokens") is not None
         self._message["usage"] = merge_stream_usage(json_object(self._message["usage"], "usage"), usage)
 
 
@@ -236,6 +243,7 @@ def reply_of(
     sent_at: float,
     first_token_at: float | None,
     ended_at: float,
+    usage_told: bool = True,
 ) -> Reply:
     """Return the reply that a whole or partial message is; raises `ReplyMalformed` when it is no Messages reply."""
     content = message.get("content")
@@ -249,6 +257,7 @@ def reply_of(
         stop_reason=None if reason is None else str(reason),
         stop_details=message.get("stop_details"),
         usage=json_object(message.get("usage"), "usage"),
+        usage_told=usage_told,
         request_id=request_id,
         attempts=attempts,
         sent_at=sent_at,
@@ -270,7 +279,3 @@ def _text(fields: JsonObject, key: str) -> str:
     if not isinstance(value, str):
         raise ReplyMalformed(f"the reply has no {key!r}")
     return value
-
-
-def _refuse_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is no JSON value")

@@ -16,6 +16,7 @@ from agentcache.accounting.logged_sections import LoggedSection
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject, json_text
 from agentcache.runtime.replies import Reply
+from agentcache.stores.private_files import make_private
 
 
 class RequestLog:
@@ -28,6 +29,7 @@ class RequestLog:
     @contextmanager
     def appending(cls, path: str | os.PathLike[str]) -> Iterator[RequestLog]:
         """Open `path` for appending. Raises `TargetError` when it cannot be written."""
+        make_private(path)
         try:
             file = _open(os.fspath(path))
         except OSError as error:
@@ -50,7 +52,7 @@ class RequestLog:
             "id": reply.message_id,
             "content": list(reply.content),
             "stop_reason": reply.stop_reason,
-            "usage": reply.usage,
+            "usage": reply.usage if reply.usage_told else None,
         }
         first = None if reply.first_token_at is None else round(reply.first_token_at - reply.sent_at, 6)
         line: JsonObject = {

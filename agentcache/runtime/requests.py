@@ -128,12 +128,14 @@ def prepare(
     settings: CallSettings,
     expect: Callable[[Layout], Reuse],
     previous: Layout | None = None,
+    alike: Layout | None = None,
 ) -> PreparedCall:
     """Return the planned request for these sections and messages.
 
-    `expect` tells what is known of the reuse of a layout; `previous` is the last layout of the conversation.
+    `expect` tells what is known of the reuse of a layout; `previous` is the last layout of the conversation. `alike` is
+    one of another conversation whose tools and sections need not be read again where they are the same.
     """
-    layout = lay_out_call(agent, system=system, messages=messages, settings=settings, previous=previous)
+    layout = lay_out_call(agent, system=system, messages=messages, settings=settings, previous=previous or alike)
     reuse = expect(layout)
     planned = plan(layout, agent.facts, reuse, policy=agent.cache)
     return PreparedCall(

@@ -112,10 +112,14 @@ async def run_attempts(
     `on_retry` is told the number of the attempt that failed, the pause in seconds, and why. Raises the last failure's
     error; what `attempt` raises itself passes through.
     """
+    first = await attempt(1)
+    if not isinstance(first, Failure):
+        return first  # nearly always; the loop below costs more than all else that is decided about a call
     numbers = count(1)
 
     async def numbered() -> AnswerT | Failure:
-        return await attempt(next(numbers))
+        number = next(numbers)
+        return first if number == 1 else await attempt(number)
 
     def tell(state: RetryCallState) -> None:
         on_retry(state.attempt_number, state.upcoming_sleep, str(_failure(state).error))

@@ -15,6 +15,7 @@ from agentcache.prompt.canonical import JsonObject, json_text
 from agentcache.runtime.warm_calls import without_answer
 from agentcache.simulate.replay import READ_S, Billed
 from agentcache.simulate.traffic import TrafficCall
+from agentcache.stores.private_files import make_private
 
 
 class RequestDump:
@@ -81,6 +82,7 @@ def open_dump(path: str | os.PathLike[str] | None) -> Iterator[RequestDump | Non
         return
     name = os.fspath(path)
     with _one_sentence_for(name):
+        make_private(name)
         file = _open(name)
     try:
         yield RequestDump(file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import lzma
 import os
 import zlib
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 from agentcache.errors import TargetError
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.strict_json import parsed_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +103,9 @@ def _text_of(line: bytes, *, where: str, marked: bool) -> str:
 def json_object(line: str, *, where: str) -> JsonObject:
     """Return the object that a line is. Raises `TargetError` for a line that is none; `where` names file and line."""
     try:
-        value: JsonValue = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = parsed_json(line)
+    except ValueError as error:
         raise TargetError(f"{where}: not JSON ({error}); a log has one JSON object a line") from error
     if not isinstance(value, dict):
         raise TargetError(f"{where}: a log has one JSON object a line, and this is a {type(value).__name__}")
     return value
-
-
-def _refuse_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is no number")

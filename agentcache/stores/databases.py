@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from agentcache.errors import StoreError
+from agentcache.stores.private_files import make_private
 
 _T = TypeVar("_T")
 
@@ -235,8 +236,9 @@ def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:
 def blocking_sqlite_engine(path: str) -> Engine:
     """Return an engine on a file for a library that runs its own transactions, set up as the ledger's is.
 
-    The driver begins them, at the first statement, and takes the write lock at once.
+    The driver begins them, at the first statement, and takes the write lock at once. A new file is its owner's alone.
     """
+    make_private(path)
     engine = create_engine(URL.create("sqlite", database=path), connect_args={"isolation_level": "IMMEDIATE"})
     event.listen(engine, "connect", _set_up_sqlite)
     return engine
@@ -289,6 +291,7 @@ def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> 
     cursor = connection.cursor()
     try:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+        cursor.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere brings views and triggers of its own
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")

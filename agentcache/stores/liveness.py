@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from agentcache.stores.opening import normal_url
+from agentcache.stores.private_files import make_private
 
 KEEPALIVE_S = 15
 """After how many silent seconds PostgreSQL probes a session, and three probes of a third of it later gives it up."""
@@ -61,6 +62,7 @@ class FileLiveness:
     async def hold(self, name: str) -> None:
         """Make the file of this process and lock it."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder / name)
         self._name, self._lock = name, _locked(self._folder / name)
 
     async def dead(self, names: Iterable[str]) -> frozenset[str]:

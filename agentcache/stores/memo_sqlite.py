@@ -31,6 +31,7 @@ from agentcache.stores.memo_entries import (
     content_json,
     content_of_json,
 )
+from agentcache.stores.private_files import make_private
 
 _T = TypeVar("_T")
 _Values: TypeAlias = dict[str, str | int | float | None]
@@ -214,6 +215,7 @@ class SqliteMemoStore:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path)
             connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
             try:
                 _set_up(connection, self._path)
@@ -233,6 +235,7 @@ def _set_up(connection: sqlite3.Connection, path: str) -> None:
     [found] = connection.execute("PRAGMA user_version").fetchone()
     if found > _FORMAT:
         raise StoreError(f"{path}: a newer agentcache wrote this memo; upgrade agentcache, or name another file")
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     if found == 0:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agentcache.errors import StoreError
 from agentcache.shown_url import shown_url
 from agentcache.stores.memory import MemoryLedger
+from agentcache.stores.private_files import make_private
 from agentcache.stores.protocols import Ledger
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _make_directory(path: Path) -> None:
         raise StoreError(
             f"{path}: its directory cannot be made ({error.strerror}); name a path that can be written"
         ) from error
+    make_private(path)
 
 
 def _expanded(path: str) -> str:

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Executable, Insert, RowMapping, select, update
+from sqlalchemy import URL, Connection, Executable, Insert, RowMapping, bindparam, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
@@ -27,6 +27,7 @@ from agentcache.stores import rows, schema, seals, sql_conversations, sql_explai
 from agentcache.stores.databases import Database, database_at, store_error
 from agentcache.stores.finishing import finished
 from agentcache.stores.migrations import apply_next, is_current
+from agentcache.stores.prepared import execute
 from agentcache.stores.protocols import (
     ConversationRecord,
     EarlierHistory,
@@ -44,6 +45,11 @@ _T = TypeVar("_T")
 _ADD_RUN = schema.runs.insert()
 _ADD_CALL = schema.calls.insert()
 _ADD_TOOL_CALL = schema.tool_calls.insert()
+_FINISH_RUN = (
+    update(schema.runs)
+    .where(schema.runs.c.run_id == bindparam("of_run"))
+    .values({name: bindparam(name) for name in ("ended_at", "status", "error")})
+)
 
 _SEAL_EVERY_S = 3600.0
 """How often a ledger that is written to seals by itself."""
@@ -106,9 +112,8 @@ class SqlLedger(SqlSums):
 
     async def finish_run(self, run_id: str, *, ended_at: float, status: RunStatus, error: str | None = None) -> None:
         """Tell how a run ended."""
-        found = schema.runs.c.run_id == run_id
-        statement = update(schema.runs).where(found).values(ended_at=ended_at, status=status.value, error=error)
-        changed = await self._change(lambda connection: connection.execute(statement).rowcount)
+        values = {"of_run": run_id, "ended_at": ended_at, "status": status.value, "error": error}
+        changed = await self._change(lambda connection: execute(connection, _FINISH_RUN, [values]))
         if not changed:
             raise StoreError(f"{self._where}: the ledger has no run {run_id!r} (to finish it); start_run comes first")
 
@@ -378,7 +383,7 @@ def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
         writes = list(neighbours)
         insert = writes[0].insert
         if insert is not None:
-            connection.execute(insert, [write.row for write in writes if write.row is not None])
+            execute(connection, insert, [write.row for write in writes if write.row is not None])
             results.extend(1 for _ in writes)
         else:
             results.extend(write.change(connection) for write in writes if write.change is not None)

@@ -4,7 +4,7 @@ Nothing here needs pytest; `agentcache.testing.fixtures` offers the same as pyte
 """
 
 from agentcache.emulator.clock import VirtualClock
-from agentcache.emulator.faults import Fault, ScheduledFaults
+from agentcache.emulator.faults import Fault, ScheduledFaults, SeededFaults, every_fault
 from agentcache.emulator.recorded import RecordedReplies
 from agentcache.emulator.replies import EchoReplies, ListedReplies, ScriptedReply, ScriptReplies
 from agentcache.emulator.server import Emulator
@@ -27,6 +27,7 @@ __all__ = [
     "EchoReplies",
     "emulated",
     "Emulator",
+    "every_fault",
     "Fault",
     "LedgerAudit",
     "LedgerGuard",
@@ -40,5 +41,6 @@ __all__ = [
     "ScheduledFaults",
     "ScriptedReply",
     "ScriptReplies",
+    "SeededFaults",
     "VirtualClock",
 ]

@@ -29,7 +29,7 @@ class LedgerAudit:
     broken_off: int = 0
     """Lines whose row ended in an error: the prompt is equal, the answer is told as far as it came."""
     unknown: int = 0
-    """Lines that have no row of their own, covered by as many rows that say that their usage is unknown."""
+    """Lines whose usage nobody was told, as their row says, or a row without a message, for as many lines as rows."""
     problems: tuple[str, ...] = ()
     """What does not match, a sentence each; empty when all is right."""
 
@@ -59,10 +59,14 @@ def audit(calls: Iterable[CallRecord], lines: Iterable[StatementLine], *, earlie
     counted: Counter[str] = Counter()
     problems: list[str] = []
     unmatched: list[StatementLine] = []
+    told_unknown = 0
     for line in lines:
         of_line = rows.pop(line.message_id, [])
         if not of_line:
             unmatched.append(line)
+            continue
+        if not line.usage_told and all(row.usage is None for row in of_line):
+            told_unknown += 1
             continue
         wrong = _differences(line, of_line)
         problems += wrong
@@ -80,7 +84,7 @@ def audit(calls: Iterable[CallRecord], lines: Iterable[StatementLine], *, earlie
     return LedgerAudit(
         equal=counted["equal"],
         broken_off=counted["broken_off"],
-        unknown=min(len(unmatched), unknown),
+        unknown=told_unknown + min(len(unmatched), unknown),
         problems=tuple(problems),
     )
 

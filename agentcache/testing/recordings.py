@@ -6,7 +6,6 @@ It decides what kind of file it is; which recorded turn answers a call, the emul
 from __future__ import annotations
 
 import gzip
-import json
 import lzma
 import os
 import zlib
@@ -14,7 +13,8 @@ from collections.abc import Iterator
 
 from agentcache.emulator.recorded import RecordedReplies
 from agentcache.errors import TargetError
-from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.strict_json import parsed_json
 
 
 def recorded_replies(path: str | os.PathLike[str], *, trace: str | None = None, strict: bool = True) -> RecordedReplies:
@@ -51,7 +51,7 @@ def _lines(name: str) -> Iterator[JsonObject]:
 
 def _object(line: str, where: str) -> JsonObject:
     try:
-        value: JsonValue = json.loads(line)
+        value = parsed_json(line)
     except ValueError as error:
         raise TargetError(f"{where}: not JSON ({error})") from error
     if not isinstance(value, dict):

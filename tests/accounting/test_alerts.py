@@ -86,6 +86,12 @@ def test_a_day_without_a_price_has_not_been_shown_to_be_cheap():
     )
 
 
+def test_a_day_over_its_dollars_that_lacks_a_price_cost_at_least_that():
+    (told,) = broken(Thresholds(usd_per_day=Decimal("0.006")), {}, {"model": "acme-9"})
+
+    assert told == "2026-10-26 cost at least $0.0065; usd_per_day allows $0.006."
+
+
 def test_wasted_writes_have_a_bound_in_tokens_and_one_as_a_share():
     wrote = {"usage": Usage(cache_write_5m_tokens=5000)}
 

@@ -212,6 +212,14 @@ def test_sums_add_up_field_by_field_and_leave_the_others_as_they_are() -> None:
     assert added == sums()
 
 
+def test_models_without_a_price_are_gathered() -> None:
+    one, other = (CALL._replace(cost_usd=None, unpriced_models=(name,)) for name in ("one", "other"))
+    both = taken(one, other)
+    assert both.unpriced_models == {"one", "other"}
+    both.add(CallSums(unpriced_models=frozenset({"third"})))
+    assert both.unpriced_models == {"one", "other", "third"}
+
+
 def test_counts_of_tools_add_up_and_leave_the_others_as_they_are() -> None:
     key, added = ToolKey(2, "run", "a", True, True, "b", "m"), ToolSums(3, 2)
     table: ToolTable = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from agentcache.accounting.losses import lost_usd
@@ -28,6 +29,16 @@ def test_lost_tokens_are_the_first_behind_the_read_ones_and_cost_what_was_paid_f
     assert lost_usd(CALL, MILLION) == Decimal("7.80")
     assert lost_usd(CALL, 2 * MILLION) == Decimal("7.80") + Decimal("4.80")
     assert lost_usd(CALL, 3 * MILLION) == Decimal("7.80") + Decimal("4.80") + Decimal("3.80")
+
+
+def test_a_call_pays_the_prices_of_its_day() -> None:
+    usage = Usage(uncached_input_tokens=MILLION)
+    earlier, later = (
+        replace(CALL, model="claude-sonnet-5-5", usage=usage, sent_at=datetime(2026, 10, day, tzinfo=UTC).timestamp())
+        for day in (6, 7)
+    )
+    assert lost_usd(earlier, MILLION) == Decimal("1.80"), "2 uncached, 0.20 read"
+    assert lost_usd(later, MILLION) == Decimal("1.90"), "and 0.10 read"
 
 
 def test_nothing_lost_costs_nothing_whatever_is_unknown() -> None:

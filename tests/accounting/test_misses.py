@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentcache.accounting.misses import Cause, misses
-from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.accounting.usage import CallKind, CallRecord, Usage
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.spans import Span
 
@@ -111,6 +111,44 @@ def test_tools_that_move_lose_all_that_was_cached():
     (miss,) = misses([sent("a", 0, write, *"aaaaa"), sent("b", 9, write, *"baaaa")])
 
     assert (miss.cause, miss.span.layer, miss.lost_tokens) == (Cause.MOVED, "tools", 5000)
+
+
+def unmarked(call_id: str, at: float, *texts: str) -> CallRecord:
+    return replace(sent(call_id, at, Usage(uncached_input_tokens=1000 * len(texts)), *texts), plan={})
+
+
+def test_what_was_sent_before_and_never_cached_is_told_with_how_much_could_have_been():
+    (miss,) = misses([unmarked("a", 0, *"aaaaa"), unmarked("b", 60, *"aaab")])
+
+    assert (miss.cause, miss.earlier.call_id) == (Cause.NEVER_WRITTEN, "a")
+    assert (miss.available_tokens, miss.lost_tokens, miss.gap_s, miss.ttl_s) == (3000, 3000, 60, None)
+
+
+def test_a_beginning_under_the_minimum_loses_nothing():
+    calls = [replace(unmarked(name, at, "a"), model="claude-haiku-4-5") for name, at in (("a", 0), ("b", 60))]
+
+    (miss,) = misses(calls)
+
+    assert (miss.cause, miss.available_tokens, miss.lost_tokens) == (Cause.BELOW_MINIMUM, 1000, 0)
+
+
+def test_prompts_that_share_nothing_lose_nothing():
+    assert misses([unmarked("a", 0, *"aaaaa"), unmarked("b", 60, *"baaaa")]) == ()
+
+
+def test_a_row_whose_plan_is_not_understood_wrote_nothing_that_is_known():
+    write = Usage(cache_write_5m_tokens=5000)
+    odd: list[JsonObject] = [{}, {"kept": "all"}, {"kept": ["one"]}]
+    calls = [replace(sent(str(at), at * 400.0, write, *"aaaaa"), plan=plan) for at, plan in enumerate(odd)]
+
+    assert misses(calls) == ()
+
+
+def test_a_call_that_keeps_a_prefix_alive_misses_nothing():
+    write = Usage(cache_write_5m_tokens=5000)
+    calls = [sent("a", 0, write, *"aaaaa"), replace(sent("b", 900, write, *"aaaaa"), kind=CallKind.KEEP_ALIVE)]
+
+    assert misses(calls) == ()
 
 
 def test_rows_from_before_runs_were_kept_are_passed_over():

@@ -337,9 +337,9 @@ def test_the_construct_of_a_rule_stands_in_its_example(name):
     assert re.search(CONSTRUCTS[name], text.split("\n")[line - 1])
 
 
-def test_every_place_in_this_repository_holds_what_its_rule_says():
+def test_every_place_in_real_code_holds_what_its_rule_says():
     places = 0
-    for path in sorted([*(ROOT / "agentcache").rglob("*.py"), *(ROOT / "agents").rglob("*.py")]):
+    for path in sorted([*(ROOT / "agentcache" / "runtime").rglob("*.py"), *(ROOT / "agents").rglob("*.py")]):
         lines = path.read_text(encoding="utf-8").split("\n")
         for name, hit in hits(path.relative_to(ROOT).as_posix(), "\n".join(lines)).items():
             for line in hit.lines:

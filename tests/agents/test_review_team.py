@@ -87,46 +87,52 @@ def finding(file: str, line: int, severity: str = "high") -> team.Finding:
 # The whole team
 
 
-async def test_planted_mistakes_are_reported_at_their_true_place(tmp_path):
-    report = (await reviewed(project(tmp_path, SHOP))).report
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """One review of the shop, which many tests look at."""
+    place = tmp_path_factory.mktemp("projects") / "shop"
+    done = asyncio.run(reviewed(project(place, SHOP)))
+    done.place = place
+    return done
+
+
+def test_planted_mistakes_are_reported_at_their_true_place(shop):
+    report = shop.report
     rows = [line for line in report.splitlines() if line.startswith("| ")]
     for place, title in PLANTED.items():
         assert any(place in row and title in row for row in rows), (place, title)
 
 
-async def test_every_place_in_the_report_exists(tmp_path):
-    report = (await reviewed(project(tmp_path, SHOP))).report
+def test_every_place_in_the_report_exists(shop):
+    report = shop.report
     places = re.findall(r"`([\w./]+):(\d+)`", report)
     assert len(places) >= len(PLANTED)
     for path, line in places:
         assert 1 <= int(line) <= max(len(SHOP[path].splitlines()), 1)
 
 
-async def test_the_report_says_at_its_top_that_a_script_wrote_it_and_counts_its_coverage(tmp_path):
-    report = (await reviewed(project(tmp_path, SHOP))).report
+def test_the_report_says_at_its_top_that_a_script_wrote_it_and_counts_its_coverage(shop):
+    report = shop.report
     assert SCRIPT_NOTICE in report.splitlines()[:4]
     assert "5 of 6 readable files were given to a reviewer" in report
     assert "| security | 4 | 1 |" in report
 
 
-async def test_every_member_works_through_the_tools_and_is_in_the_ledger(tmp_path):
-    done = await reviewed(project(tmp_path, SHOP))
-    assert {call.agent for call in done.calls} == {"planner", "editor", *(f"{role}-reviewer" for role in team.ROLES)}
-    assert {call.tool for call in done.tool_calls} == {"list_files", "read_file", "search_text"}
-    assert {call.outcome for call in done.tool_calls} == {"ok"}
+def test_every_member_works_through_the_tools_and_is_in_the_ledger(shop):
+    assert {call.agent for call in shop.calls} == {"planner", "editor", *(f"{role}-reviewer" for role in team.ROLES)}
+    assert {call.tool for call in shop.tool_calls} == {"list_files", "read_file", "search_text"}
+    assert {call.outcome for call in shop.tool_calls} == {"ok"}
 
 
-async def test_later_calls_of_an_agent_read_what_earlier_ones_wrote(tmp_path):
-    done = await reviewed(project(tmp_path, SHOP))
-    later = [call for call in done.calls if call.turn > 1]
+def test_later_calls_of_an_agent_read_what_earlier_ones_wrote(shop):
+    later = [call for call in shop.calls if call.turn > 1]
     assert later
     assert all(call.usage.cache_read_tokens > 1024 for call in later)
 
 
-async def test_two_projects_share_the_tools_and_static_text_of_every_role(tmp_path):
-    first = await reviewed(project(tmp_path / "one", SHOP))
-    second = await reviewed(project(tmp_path / "two", {"src/a.js": "eval(input)\n", "src/b.js": "let b\n"}))
-    assert shared_parts(first.requests) == shared_parts(second.requests)
+async def test_two_projects_share_the_tools_and_static_text_of_every_role(shop, tmp_path):
+    other = await reviewed(project(tmp_path, {"src/a.js": "eval(input)\n", "src/b.js": "let b\n"}))
+    assert shared_parts(shop.requests) == shared_parts(other.requests)
 
 
 def shared_parts(requests: list[dict[str, Any]]) -> set[str]:
@@ -135,14 +141,12 @@ def shared_parts(requests: list[dict[str, Any]]) -> set[str]:
     return {stripped.sub("", str([item["model"], item.get("tools"), item["system"][:2]])) for item in requests}
 
 
-async def test_no_request_names_the_place_of_the_project_on_this_machine(tmp_path):
-    done = await reviewed(project(tmp_path / "shop", SHOP))
-    assert not any(str(tmp_path) in str(request) for request in done.requests)
+def test_no_request_names_the_place_of_the_project_on_this_machine(shop):
+    assert not any(str(shop.place) in str(request) for request in shop.requests)
 
 
-async def test_a_withheld_file_never_reaches_a_model(tmp_path):
-    done = await reviewed(project(tmp_path, SHOP))
-    assert not any("TOKEN=live" in str(request) for request in done.requests)
+def test_a_withheld_file_never_reaches_a_model(shop):
+    assert not any("TOKEN=live" in str(request) for request in shop.requests)
 
 
 async def test_an_empty_directory_costs_nothing_and_says_so(tmp_path):
@@ -196,12 +200,15 @@ def test_the_team_loads_by_path_from_any_directory(tmp_path, monkeypatch):
     assert target.module.emulated_replies is emulated_replies
 
 
-# The demo: this repository's own package
+# The demo reviews this repository's own package; a room of it shows the same in a tenth of the time
+
+
+REVIEWED = ROOT / "agentcache" / "runtime"
 
 
 @pytest.fixture(scope="module")
 def demo() -> SimpleNamespace:
-    return asyncio.run(reviewed(ROOT / "agentcache"))
+    return asyncio.run(reviewed(REVIEWED))
 
 
 def rows_of(report: str) -> list[tuple[str, int, str, str]]:
@@ -225,14 +232,14 @@ def test_the_demo_holds_findings_of_most_reviewers_at_places_that_exist(demo):
     rows = rows_of(demo.report)
     assert len({reviewer for *_, reviewer in rows}) >= 3
     for file, line in re.findall(r"`([\w./]+\.\w+):(\d+)`", demo.report):
-        assert 1 <= int(line) <= max(len((ROOT / "agentcache" / file).read_text(encoding="utf-8").splitlines()), 1)
+        assert 1 <= int(line) <= max(len((REVIEWED / file).read_text(encoding="utf-8").splitlines()), 1)
 
 
 def test_the_numbers_of_the_demo_can_be_counted_again(demo):
     counted = re.findall(r"`([\w./]+):(\d+)` \(`(\w+)` has (\d+) branch\w* and (\d+) `raise`\)", demo.report)
     assert len(counted) > 3
     for file, line, name, branches, raises in counted:
-        lines = (ROOT / "agentcache" / file).read_text(encoding="utf-8").split("\n")
+        lines = (REVIEWED / file).read_text(encoding="utf-8").split("\n")
         assert re.search(rf"\bdef {name}\(", lines[int(line) - 1])
         (found,) = [item for item in definitions(file, lines) if item.line == int(line)]
         assert (found.branches, found.raises) == (int(branches), int(raises))
@@ -243,7 +250,7 @@ def test_the_demo_reads_most_of_its_input_from_the_cache_in_a_bounded_number_of_
     read = sum(item.cache_read_tokens for item in usage)
     whole = sum(item.uncached_input_tokens + item.cache_write_5m_tokens + item.cache_write_1h_tokens for item in usage)
     assert read / (read + whole) > 0.6
-    assert len(demo.calls) < 2 * len(SourceTree(ROOT / "agentcache").files)
+    assert len(demo.calls) < 2 * len(SourceTree(REVIEWED).files)
 
 
 # Sharing the work out

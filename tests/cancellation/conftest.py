@@ -10,8 +10,8 @@ import pytest
 
 from tests.cancellation.suspensions import places
 
-MOST = 6
-"""Suspensions of one scenario that are tried without `--long`."""
+MOST = 2
+"""Suspensions of one scenario that are tried in each way without `--long`."""
 
 
 @pytest.fixture

@@ -22,13 +22,16 @@ from agentcache.emulator.server import Emulator, serve
 from agentcache.runtime.events import CallFinished, CallStarted
 from agentcache.testing import assert_ledger_equals_statement
 from agentcache.workflow.scheduling import Concurrency, Scheduling
-from tests.cancellation.suspensions import Due, Moment, Struck, at, struck
+from tests.cancellation.suspensions import Due, Moment, Struck, at, from_on, struck
 
 PATIENCE_S = 30.0
 """Whoever waits so long for what a cancelled run held waits for ever."""
 
 SCHEDULING = Scheduling(deadline_s=36_000, concurrency=Concurrency(per_model_default=4))
 """A leader that left its followers waiting, and a place that was not given back, show as a run that never ends."""
+
+WAYS: tuple[tuple[Callable[[int], Due], Moment], ...] = ((at, "asleep"), (at, "waking"), (from_on, "asleep"))
+"""Once, while it waits or just as it is woken; or at every suspension from one on, while it cleans up."""
 
 Work: TypeAlias = Callable[["Stage", str], Coroutine[Any, Any, Any]]
 """Something to do for a case; the text of a case is in its prompts, and no other case has it."""
@@ -200,18 +203,16 @@ async def assert_books_in_order(on: Stage, since: float, events: int, billed: in
     assert count[ToolStarted] == count[ToolFinished] <= sum(tool.started_at >= since for tool in tools)
 
 
-async def sweep(
-    on: Stage, scenario: Scenario, chosen: Callable[[int], Collection[int]], due: Callable[[int], Due] = at, **how: Any
-) -> int:
-    """Strike at the chosen suspensions of those that a run has whom nobody strikes; return how many it has."""
+async def sweep(on: Stage, scenario: Scenario, chosen: Callable[[int], Collection[int]]) -> None:
+    """Strike in every way at the chosen suspensions of those that a run has whom nobody strikes."""
     whole = await strike_at(on, scenario, "nobody", at())
-    struck_once = 0
-    for number in chosen(whole.suspensions):
-        case = f"{number} {due.__name__} {how}"
-        try:
-            struck_once += (await strike_at(on, scenario, case, due(number), **how)).blows > 0
-        except BaseException as error:
-            error.add_note(f"struck at suspension {number} of {whole.suspensions}, {due.__name__}, {how}")
-            raise
-    assert struck_once, "nothing was ever struck"
-    return whole.suspensions
+    blows = 0
+    for due, when in WAYS:
+        for number in chosen(whole.suspensions):
+            way = f"{due.__name__} {number} of {whole.suspensions}, {when}"
+            try:
+                blows += (await strike_at(on, scenario, way, due(number), when)).blows
+            except BaseException as error:
+                error.add_note(f"struck {way}")
+                raise
+    assert blows, "nothing was ever struck"

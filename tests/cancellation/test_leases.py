@@ -34,7 +34,7 @@ async def test_no_lease_outlives_a_cancelled_call(due: Any, when: Any):
         for number in range(1, whole.suspensions + 1):
             key = f"struck at {number}"
             ended = await struck(executed(key), due(number), when=when)
-            assert ended.cancelled
+            assert ended.cancelled or not ended.blows
             assert await store.leases.take(key, "another", for_s=1), key
         await store.close()
     assert whole.value == "done"

@@ -6,19 +6,9 @@ import pytest
 
 from tests.cancellation.scenarios import SCENARIOS
 from tests.cancellation.stage import Scenario, staged, sweep
-from tests.cancellation.suspensions import Moment, from_on
-
-EACH = pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 
 
-@EACH
-@pytest.mark.parametrize("when", ["asleep", "waking"])
-async def test_cancelled_once(tmp_path, scenario: Scenario, when: Moment, chosen):
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+async def test_a_cancelled_run_leaves_true_books_and_nothing_else(tmp_path, scenario: Scenario, chosen):
     async with staged(scenario, tmp_path) as on:
-        await sweep(on, scenario, chosen, when=when)
-
-
-@EACH
-async def test_cancelled_again_and_again_while_it_cleans_up(tmp_path, scenario: Scenario, chosen):
-    async with staged(scenario, tmp_path) as on:
-        await sweep(on, scenario, chosen, from_on)
+        await sweep(on, scenario, chosen)

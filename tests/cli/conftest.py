@@ -9,16 +9,14 @@ import asyncio
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 from typer.testing import CliRunner, Result
 
 from agentcache.cli import app
-from tests.stores.conftest import POSTGRES_URL, need_postgresql, on_the_server
+from tests.postgresql import KeptDatabases
 
 ROOT = Path(__file__).parents[2]
 TEAM = '''
@@ -138,14 +136,6 @@ def shell() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """What `--db` is given: an empty database that is gone after the test."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "ledger.db")
-        return
-    name = f"agentcache_{uuid.uuid4().hex}"
-    with asyncio.Runner() as runner:
-        runner.run(need_postgresql())
-        runner.run(on_the_server(f"CREATE DATABASE {name}"))
-        yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
-        runner.run(on_the_server(f"DROP DATABASE {name} WITH (FORCE)"))
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, kept_databases: KeptDatabases) -> str:
+    """What `--db` is given: an empty database."""
+    return str(tmp_path / "ledger.db") if request.param == "sqlite" else asyncio.run(kept_databases.bare())

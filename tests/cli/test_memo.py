@@ -26,6 +26,7 @@ from agentcache.stores.opening import open_ledger
 
 Cli = Callable[..., Result]
 
+# Ages are shown in hours; a hundredth above a whole one leaves a slow run of the suite most of an hour.
 NOW, HOUR_S = time.time(), 3_600.0
 FRESH = MemoEntry(
     key="p1:a",
@@ -33,7 +34,7 @@ FRESH = MemoEntry(
     arguments='{"path":"a.py"}',
     content="print()",
     size=7,
-    stored_at=NOW - 60.5 * HOUR_S,
+    stored_at=NOW - 60.01 * HOUR_S,
     tags=("file:a.py", "files"),
     took_s=0.5,
 )
@@ -47,7 +48,7 @@ ENTRIES = [
         arguments="{}",
         tags=("files",),
         expires_at=NOW - 1,
-        stored_at=NOW - 25.5 * HOUR_S,
+        stored_at=NOW - 25.01 * HOUR_S,
     ),
 ]
 

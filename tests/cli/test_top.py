@@ -20,7 +20,7 @@ from agentcache.accounting.live import LiveRuns
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, Usage
 from agentcache.cli.top import look
 from agentcache.stores.opening import open_ledger
-from tests.stores.conftest import POSTGRES_URL, need_postgresql
+from tests.postgresql import POSTGRES_URL, need_postgresql
 
 Cli = Callable[..., Result]
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from agentcache import Durable
-from tests.stores.conftest import POSTGRES_URL, need_postgresql, on_the_server
+from tests.postgresql import POSTGRES_URL, need_postgresql, on_the_server
 from tests.workflow.conftest import Request, staged
 
 

@@ -108,10 +108,13 @@ def test_ours_are_known_under_whatever_name_they_are_imported(source: str):
         '"".join(["Rules. ", BRIEF])',
         'f"Rules. {BRIEF}"',
         'textwrap.dedent("""\\\n    Rules. Be brief.\n    """).strip()',
+        'inspect.cleandoc("  Rules. Be brief.")',
+        '"".join(["Rules. "] + [BRIEF])',
+        '"--Rules. Be brief.--".strip("-")',
     ],
 )
 def test_texts_that_the_file_itself_tells(expression: str):
-    constants = 'import textwrap\nBRIEF = "Be brief."\nRULES = "Rules. " + BRIEF\n'
+    constants = 'import inspect, textwrap\nBRIEF = "Be brief."\nRULES = "Rules. " + BRIEF\n'
     text = PythonText(f"{HEAD}{constants}x = Agent(prompt=Prompt(static={expression}))", "app.py")
     (agent,) = declared_agents(text)
     found = sources_of(agent, path="app.py", files=Shelf())
@@ -280,6 +283,35 @@ def test_a_template_from_a_file_is_found_in_that_file():
         Shelf(texts={"rules.md": "Rules.\n"}),
     )
     assert [(layer.path, layer.text) for layer in agent.layers] == [("rules.md", "Rules.\n")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        'Path(os.path.join(os.path.dirname(__file__), "rules.md"))',
+        'Path(__file__).parent.joinpath("rules.md")',
+        'Path(str(HERE / "rules.md"))',
+        'Path(os.path.abspath("rules.md"))',
+        "(Path(os.fspath(HERE)) / RULES)",
+    ],
+)
+def test_the_path_of_a_file_is_followed_however_it_is_put_together(path: str):
+    agent = one(
+        'import os\nfrom pathlib import Path\nHERE = Path(__file__).resolve().parent\nRULES = "rules.md"\n'
+        f'a = Agent(name="a", model="m", prompt=Prompt(static={path}.read_text()))',
+        Shelf(texts={"rules.md": "Rules.\n"}),
+    )
+    assert [(layer.path, layer.text) for layer in agent.layers] == [("rules.md", "Rules.\n")]
+
+
+@pytest.mark.parametrize("path", ["os.path.join(*parts)", "os.path.join(given, 'rules.md')", "given.read()"])
+def test_a_path_that_is_not_known_is_no_file(path: str):
+    agent = one(
+        "import os\nfrom pathlib import Path\n"
+        f'a = Agent(name="a", model="m", prompt=Prompt(static=Path({path}).read_text()))',
+        Shelf(texts={"rules.md": "Rules.\n"}),
+    )
+    assert [layer.path.partition(":")[0] for layer in agent.layers] == ["app.py"]
 
 
 def test_a_size_that_is_not_known_is_not_judged():

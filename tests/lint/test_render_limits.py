@@ -74,6 +74,8 @@ ENDLESS = {
     "centered": "{{ 'a'|center(10**9) }}",
     "centered by its method": "{{ 'a'.center(10**9) }}{{ 'a'.ljust(10**9) }}{{ 'a'.zfill(10**9) }}",
     "tabs": "{{ '\\t'.expandtabs(10**9) }}",
+    "one long word wrapped": "{{ ('a' * 900000)|wordwrap(1) }}",
+    "lines wrapped with a long text": "{{ ('a ' * 9999)|wordwrap(1, wrapstring='b' * 9999) }}",
     "indented": "{{ 'a\\nb'|indent(10**9) }}",
     "replaced": "{{ ('a' * 99999)|replace('a', 'b' * 99999) }}",
     "replaced by its method": "{{ ('a' * 99999).replace('', 'b' * 99999) }}",

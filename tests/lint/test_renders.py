@@ -140,6 +140,15 @@ EXPRESSIONS = [
     "limits.keys()|list, limits.values()|list, limits.get('gift'), limits.get('no'), limits.get('no', 7)",
     "limits.copy(), {'a': 1}.pop('a'), {}.pop('a', 2), {}.setdefault('a', 3)",
     "namespace(a=[1], b='x')",
+    "text|wordwrap(9), 'a long line of words'|wordwrap(6, wrapstring='/')",
+    "'supercalifragilistic word'|wordwrap(5), 'supercalifragilistic'|wordwrap(5, false)",
+    "'a well-known\n\nword'|wordwrap(7), 'a well-known word'|wordwrap(7, break_on_hyphens=false)",
+    "limits|length, limits|urlencode, {'a b': 'c/d'}|urlencode, 'c/d e'|urlencode",
+    "0|filesizeformat, 1|filesizeformat",
+    "10000000|filesizeformat, 10000000000000000000000000000|filesizeformat",
+    "'ab' * 2, [1] * 2, (1,) * 2, (1,) + (2,), 'a' in ('a', 'b'), 'a' in limits, 1 in [1]",
+    "words[0:2], 'abcdef'[1:5:2], (1, 2, 3)[:-1]",
+    "'a\nb'|indent('> '), none|int(3), words|map(attribute='a', default='z')|list",
     "true and [], not {}, 0.0 or (), none or ''",
     "name.nothing",
 ]
@@ -172,6 +181,11 @@ STATEMENTS = {
     "methods of a mapping": "{% set d = {'a': 1} %}{% do d.update({'b': 2}) %}{% do d.update(c=3) %}{% do d.setdefault('e', []) %}{{ d }}",
     "what a macro and a loop look like": "{% macro m() %}{% endmacro %}{% for i in [1] %}{{ loop }}{% endfor %}",
     "what an import looks like": "{% import 'macros.j2' as m %}{{ m }}",
+    "names of a loop in brackets": "{% for a, (b, c) in [[1, [2, 3]]] %}{{ a }}{{ b }}{{ c }}{% endfor %}",
+    "attribute of a namespace among others": "{% set n = namespace(a=0) %}{% set n.a, b = 1, 2 %}{{ n.a }}{{ b }}",
+    "macro without its argument": "{% macro m(a, b) %}[{{ a }}{{ b }}]{% endmacro %}{{ m(1) }}{{ m() }}",
+    "arguments in a list and a mapping": "{% macro m(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ m(*[1, 3]) }}{{ m(**{'a': 4}) }}",
+    "cycler that is called by its method": "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.current }}{% do c.reset() %}{{ c.next() }}",
     "with": "{% with a = name, b = 2 %}{{ a }}{{ b }}{% endwith %}{{ a }}",
     "filter": "{% filter upper | replace('A', 'o') %}banana {{ name }}{% endfilter %}",
     "macro": "{% macro m(a, b='x') %}{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1) }}{{ m(1, 2, 3, c=4) }}",
@@ -179,6 +193,8 @@ STATEMENTS = {
     "call": "{% macro m() %}[{{ caller(3) }}]{% endmacro %}{% call(n) m() %}{{ n }}{{ name }}{% endcall %}",
     "include": "a{% include 'part.j2' %}b{% include ['no.j2', 'part.j2'] %}{% include 'no.j2' ignore missing %}",
     "include without context": "{% include 'part.j2' without context %}",
+    "macro that is printed": "{% macro m(a) %}{{ a }}{% endmacro %}{{ m }}{{ m.name }}{{ m.arguments }}{{ [m] }}",
+    "call that is printed": "{% macro m() %}{{ caller }}{% endmacro %}{% call m() %}text{% endcall %}",
     "import": "{% import 'macros.j2' as m %}{{ m.hello(name) }}{{ m.LIMIT }}",
     "from import": "{% from 'macros.j2' import hello as h, LIMIT with context %}{{ h('x') }}{{ LIMIT }}",
     "extends": "{% extends 'base.j2' %}lost{% set title = 'T' %}{% block body %}b {{ super() }}{{ name }}{% endblock %}",
@@ -221,6 +237,57 @@ def test_what_is_not_there_is_said_in_the_words_that_ask_for_it() -> None:
     layer = rendered("{{ clock.now('UTC').day }} {{ name|shout }} {% weather 'Oslo' %}", complete=False)
 
     assert layer.text == "clock.now(UTC).day shout(Ana) weather(Oslo)"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ nobody|length }} {{ nobody|float }} {{ nobody|int }}", "nobody|length nobody nobody"),
+        ("{% if 'x' in nobody %}y{% endif %}{{ nobody in 'abc' }}{{ 'a' == nobody }}", "yFalseFalse"),
+        (
+            "{% for k, v in nobody|items %}{{ k }}={{ v }} {% endfor %}",
+            "nobody[0]=nobody[nobody[0]] nobody[1]=nobody[nobody[1]] ",
+        ),
+        ("{{ ', '.join(nobody) }} {{ [nobody] }} {{ nobody.field.x }}", "nobody [nobody] nobody.field.x"),
+    ],
+)
+def test_what_is_made_of_a_value_that_is_not_there_is_said_in_words_too(template: str, text: str) -> None:
+    assert rendered(template, complete=False).text == text
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["'a'.center('b')", "'a'.zfill('b')", "'a' * 'b'", "1 in 5", "5[1:2]", "'a'.join(5)", "5|length", "5|round('a')"],
+)
+def test_what_fails_in_jinja_is_unknown_and_ends_nothing(expression: str) -> None:
+    layer = rendered("{{ " + expression + " }}, and on")
+
+    assert layer.ended is None
+    assert layer.text.endswith(", and on")
+
+
+def test_values_of_declared_types_go_through_filters_and_methods() -> None:
+    declared = {
+        "variables": {Stability.STATIC: {"tags": ["b", "a"], "at": "2026-11-20T10:00:00"}},
+        "types": {"tags": "set", "at": "datetime"},
+    }
+    asked = {
+        "{{ tags|length }} {{ 'a' in tags }} {{ ', '.join(tags) }}": "2 True b, a",
+        "{{ [tags] }} {{ [range] }} {{ ['a'.upper] }}": "[{'b', 'a'}] [<function range>] [upper]",
+        "{{ at }} {{ [at] }}": "2026-11-20 10:00:00 [datetime.datetime(2026, 11, 20, 10, 0)]",
+        "{{ '{}'.format(at) }} {{ '{:%d}'.format(at) }} {{ at.year }}": "2026-11-20 10:00:00 20 2026",
+        "{{ at.strftime('%Q %d') }} {{ at == 'x' }} {{ 'x' == at }}": "%Q 20 False False",
+    }
+    assert {template: rendered(template, **declared).text for template in asked} == asked
+
+
+def test_what_no_template_shows_on_purpose_has_a_name() -> None:
+    asked = {
+        "{% for i in [1] %}{{ [loop] }}{% endfor %}": "[<LoopContext 1/1>]",
+        "{% import 'macros.j2' as m %}{{ [m] }}": "[<TemplateModule 'macros.j2'>]",
+        "{{ [cycler('a')] }}{{ [joiner()] }}{{ cycler().next() }}": "[<Cycler>][<Joiner>]",
+    }
+    assert {template: rendered(template, INCLUDES).text for template in asked} == asked
 
 
 def test_a_name_that_no_complete_declaration_knows_is_empty() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentcache.prompt.canonical import JsonObject
+from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.lookback import deepest_written, furthest_in_reach, in_reach, layer_ends, shared_ends
 from agentcache.prompt.model_facts import facts_for
@@ -28,8 +28,8 @@ def laid_out(
     answer: tuple[JsonObject, ...] = (),
 ) -> Layout:
     """Return a layout of one user message of `blocks` texts, and an answer if one is given."""
-    texts = [{"type": "text", "text": f"text {place}"} for place in range(blocks)]
-    messages = [{"role": "user", "content": texts}, {"role": "assistant", "content": list(answer)}]
+    texts: list[JsonValue] = [{"type": "text", "text": f"text {place}"} for place in range(blocks)]
+    messages: list[JsonObject] = [{"role": "user", "content": texts}, {"role": "assistant", "content": list(answer)}]
     return lay_out(
         facts=facts_for("claude-opus-5-5"), tools=tools, system=system, messages=messages[: 1 + bool(answer)]
     )
@@ -100,6 +100,13 @@ def test_where_a_layer_ends_with_the_tools_the_place_has_the_layers_name() -> No
 def test_a_declared_parting_stands_for_the_end_of_the_tools(tools: tuple[JsonObject, ...]) -> None:
     layout = laid_out(1, tools=tools, system=(section("house", parting=True), section("own")))
     assert shared_ends(layout) == {"shared sections": len(tools), "static": len(tools) + 1}
+
+
+def test_tools_that_a_team_shares_end_where_it_says() -> None:
+    tools = [{**TOOL, "name": name} for name in ("one", "two", "own")]
+    system = [section("rules")]
+    layout = lay_out(facts=facts_for("claude-opus-5-5"), tools=tools, system=system, messages=[], shared_tools=2)
+    assert shared_ends(layout) == {"shared tools": 1, "static": 3}
 
 
 def test_what_is_said_in_the_messages_is_shared_by_nobody() -> None:

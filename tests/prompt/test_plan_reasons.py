@@ -35,7 +35,7 @@ def texts(count: int) -> list[JsonObject]:
 
 def laid_out(*blocks: JsonObject, system: list[RenderedSection], answer: tuple[JsonObject, ...] = ()) -> Layout:
     """Return a layout of a system prompt, one message of the user, and an answer with one more text behind it."""
-    messages = [{"role": "user", "content": list(blocks)}]
+    messages: list[JsonObject] = [{"role": "user", "content": list(blocks)}]
     if answer:
         messages += [{"role": "assistant", "content": list(answer)}, {"role": "user", "content": texts(1)}]
     return lay_out(facts=FACTS, tools=[], system=system, messages=messages)
@@ -269,7 +269,10 @@ def test_a_breakpoint_in_front_of_a_loose_end_lives_as_long_as_the_tail_behind_i
 def test_a_loose_end_that_is_the_whole_message_needs_no_breakpoint_in_the_system_prompt() -> None:
     layout = laid_out(*texts(3), system=[section("rules")])
     planned = plan(layout, FACTS, Reuse(loose_blocks=3), policy="auto")
-    assert [point.where for point in planned.asked] == ["system[0]", "messages[0].content[2]"]
+    assert [(point.where, point.reason.partition(":")[0]) for point in planned.asked] == [
+        ("system[0]", "end of the static layer"),
+        ("messages[0].content[2]", "moving tail of the messages"),
+    ]
 
 
 def test_in_front_of_a_loose_end_the_next_block_that_takes_a_marker_is_taken() -> None:

@@ -98,7 +98,8 @@ def test_an_undeclared_variable_of_a_semi_static_section_comes_from_the_callable
 
 def test_an_undeclared_variable_of_static_sections_only_is_missing() -> None:
     with pytest.raises(
-        MissingVariable, match=r"static, line 2: `tone` .* no layer provides it; pass `tone` in `variables`, move the sentence"
+        MissingVariable,
+        match=r"static, line 2: `tone` .* no layer provides it; pass `tone` in `variables`, move the sentence",
     ):
         needs(Prompt(static="\n{{ tone }}", session="{{ customer }}"))
 

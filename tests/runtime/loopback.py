@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 from agentcache.prompt.canonical import JsonObject
 from agentcache.runtime.client import MessagesClient
@@ -112,7 +112,7 @@ class Listener:
         self.heard: list[tuple[object, ...]] = []
         self.responses: list[tuple[int, Mapping[str, str]]] = []
         self.readmitted: list[int] = []
-        self.broken: list[tuple[Reply, str]] = []
+        self.broken: list[tuple[Reply | None, str]] = []
         self.began = asyncio.Event()
 
     def first_token(self, at: float) -> None:
@@ -134,7 +134,7 @@ class Listener:
     async def may_retry(self, attempt: int) -> None:
         self.readmitted.append(attempt)
 
-    def interrupted(self, partial: Reply, error: str) -> None:
+    def interrupted(self, partial: Reply | None, error: str) -> None:
         self.heard.append(("interrupted",))
         self.broken.append((partial, error))
 
@@ -178,7 +178,7 @@ class LoopbackApi:
         self.base_url = ""
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def __aenter__(self) -> LoopbackApi:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
         self.base_url = f"http://127.0.0.1:{port}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentcache.accounting.usage import CallRecord, Usage
 from agentcache.errors import LimitReached, SettingsError, WorstCase
 from agentcache.runtime.budget import Budget
-from agentcache.runtime.events import CallRetried, Event, FirstToken
+from agentcache.runtime.events import CallRetried, Event
 from agentcache.runtime.limits import NO_CALL, Limits, Meter
 
 
@@ -38,8 +38,8 @@ def meter(limits: Limits, parent: Meter | None = None) -> Meter:
     return Meter(limits=limits, started_at=0.0, parent=parent)
 
 
-FIRST_TOKEN = FirstToken(run_id="run", agent="a", at=0.0, call_id="call")
-RETRIED = CallRetried(run_id="run", agent="a", at=0.0, call_id="call", attempt=1, wait_s=0.0, reason="cut")
+RETRIED = CallRetried(run_id="run", agent="a", at=0.0, call_id="call", attempt=1, wait_s=0.0, reason="529")
+BROKE_OFF = replace(RETRIED, reason="cut", may_be_billed=True)
 
 
 @dataclass
@@ -162,17 +162,15 @@ async def test_an_attempt_after_a_reply_that_broke_off_needs_room_of_its_own(bou
         sink = reserved.watching(seen.append)
         sink(RETRIED)  # nothing had come: nothing to pay twice
         assert run.held == need(6)
-        sink(FIRST_TOKEN)
         if fits:
-            sink(RETRIED)
+            sink(BROKE_OFF)
             assert run.held == need(12)
         else:
             with pytest.raises(LimitReached):
-                sink(RETRIED)
-    sink(FIRST_TOKEN)
-    sink(RETRIED)  # a later call that shares the sink, as keep-alive reads do, is none of this one's business
+                sink(BROKE_OFF)
+    sink(BROKE_OFF)  # a later call that shares the sink, as keep-alive reads do, is none of this one's business
     assert run.held == NO_CALL
-    assert seen[:-2] == [RETRIED, FIRST_TOKEN, *([RETRIED] if fits else [])]
+    assert seen[:-1] == [RETRIED, *([BROKE_OFF] if fits else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +242,7 @@ class Play:
         async with self.budget.reserved(self.meters[call.run], need(call.worst), agent=who) as reserved:
             if call.retried:
                 sink = reserved.watching(lambda _: None)
-                sink(FIRST_TOKEN)
-                sink(RETRIED)
+                sink(BROKE_OFF)
                 reserved.charge(bill(call.worst, who))
             for _ in range(call.steps):
                 await asyncio.sleep(0)

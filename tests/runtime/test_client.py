@@ -172,7 +172,7 @@ async def test_a_damaged_answer_to_a_warm_up_is_asked_for_again(bench: Bench) ->
     damaged = Answer(headers={"content-type": "application/json"}, pieces=[b'{"id": "ms'])
     async with LoopbackApi(damaged, plain(WARM_ANSWER)) as api, bench.client(api.base_url) as client:
         reply = await client.send({**REQUEST, "max_tokens": 0}, observer=bench.listener)
-    assert (reply.attempts, bench.listener.kinds()) == (2, ["retrying", "first_token"])
+    assert (reply.attempts, bench.listener.kinds()) == (2, ["interrupted", "retrying", "first_token"])
 
 
 async def test_a_warm_up_that_is_answered_with_something_else_fails_at_once(bench: Bench) -> None:
@@ -193,7 +193,7 @@ async def test_no_server_is_a_connection_that_failed(bench: Bench) -> None:
 
 async def test_silence_has_a_bound(bench: Bench) -> None:
     answer = streamed(start(), end="silence")
-    async with LoopbackApi(answer) as api, bench.client(api.base_url, timeout_s=0.05, max_attempts=1) as client:
+    async with LoopbackApi(answer) as api, bench.client(api.base_url, timeout_s=0.5, max_attempts=1) as client:
         with pytest.raises(ConnectionFailed, match="ReadTimeout"):
             await client.send(REQUEST, observer=bench.listener)
     assert len(bench.listener.broken) == 1

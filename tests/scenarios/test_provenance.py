@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from agentcache import Agent, Prompt, Runtime
@@ -19,23 +17,16 @@ from agentcache.cli.app import app
 from agentcache.cli.explain_ledger import findings_text, ledger_findings
 from agentcache.emulator.clock import VirtualClock
 from agentcache.emulator.server import serve
+from tests.postgresql import KeptDatabases
 from tests.scenarios.stage import MODEL, prose
-from tests.stores.conftest import POSTGRES_URL, need_postgresql, on_the_server
 
 RULES = prose("orders", 300)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+async def url(request: pytest.FixtureRequest, tmp_path: Path, kept_databases: KeptDatabases) -> str:
     """A database that can be opened again."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    await need_postgresql()
-    name = f"agentcache_{uuid.uuid4().hex}"
-    await on_the_server(f"CREATE DATABASE {name}")
-    yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
-    await on_the_server(f"DROP DATABASE {name} WITH (FORCE)")
+    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else await kept_databases.bare()
 
 
 @asynccontextmanager

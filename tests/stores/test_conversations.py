@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import Connection, event, text
 
 from agentcache.errors import StaleVersion, StoreError
 from agentcache.prompt.canonical import ROOT_DIGEST, JsonObject, json_text
@@ -22,7 +21,7 @@ from agentcache.stores.migrations import MIGRATIONS, apply_next
 from agentcache.stores.opening import normal_url, open_ledger
 from agentcache.stores.protocols import Ledger, StoredConversation
 from agentcache.stores.sql import SqlLedger
-from tests.stores.conftest import POSTGRES_URL, need_postgresql, on_the_server
+from tests.postgresql import KeptDatabases
 
 
 def said(*words: str) -> tuple[JsonObject, ...]:
@@ -247,13 +246,12 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql"])
-def test_whatever_happens_in_any_order_comes_back_and_is_kept_once(kind, tmp_path, runner: asyncio.Runner):
+def test_whatever_happens_in_any_order_comes_back_and_is_kept_once(
+    kind, tmp_path, runner: asyncio.Runner, kept_databases: KeptDatabases
+):
     url = "memory:" if kind == "memory" else f"sqlite:///{tmp_path}/ledger.db"
     if kind == "postgresql":
-        runner.run(need_postgresql())
-        name = f"agentcache_{uuid.uuid4().hex}"
-        runner.run(on_the_server(f"CREATE DATABASE {name}"))
-        url = make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
+        url = runner.run(kept_databases.without_rows())
     opened = [runner.run(open_ledger(url))]
 
     async def reopen() -> None:
@@ -276,8 +274,6 @@ def test_whatever_happens_in_any_order_comes_back_and_is_kept_once(kind, tmp_pat
         any_order()
     finally:
         runner.run(opened[0].close())
-        if kind == "postgresql":
-            runner.run(on_the_server(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------------

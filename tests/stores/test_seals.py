@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -81,27 +83,38 @@ async def of_rows(ledger: Ledger, by: Grouping = "agent", only: Selection = EVER
 # --- what is sealed comes to what its rows come to --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", GROUPINGS)
-@pytest.mark.parametrize(
-    "only",
-    [
-        EVERYTHING,
-        Selection(agent="a"),
-        Selection(model="claude-sonnet-5-5"),
-        Selection(since=BEGAN + 11.0),
-        Selection(since=BEGAN + DAY_S),
-        Selection(until=BEGAN + 15.0),
-        Selection(since=BEGAN + 11.0, until=BEGAN + 12.0),
-        Selection(agent="b", since=BEGAN + 50.0, until=BEGAN + DAY_S + 1),
-    ],
+QUESTIONS = (
+    EVERYTHING,
+    Selection(agent="a"),
+    Selection(model="claude-sonnet-5-5"),
+    Selection(since=BEGAN + 11.0),
+    Selection(since=BEGAN + DAY_S),
+    Selection(until=BEGAN + 15.0),
+    Selection(since=BEGAN + 11.0, until=BEGAN + 12.0),
+    Selection(agent="b", since=BEGAN + 50.0, until=BEGAN + DAY_S + 1),
 )
-async def test_seals_answer_every_question_as_the_rows_do(ledger: Ledger, by: Grouping, only: Selection):
+
+
+async def test_seals_answer_every_question_as_the_rows_do(ledger: Ledger):
     tomorrow = [replace(call, call_id=f"{call.call_id}b", sent_at=call.sent_at + DAY_S) for call in (WRITTEN, READ)]
     await fill(ledger, [WRITTEN, READ, *tomorrow], [ASKED])
 
     assert await ledger.seal(now=LATER)
 
-    assert await told(ledger, by, only) == await of_rows(ledger, by, only)
+    for by, only in product(GROUPINGS, QUESTIONS):
+        assert await told(ledger, by, only) == await of_rows(ledger, by, only), (by, only)
+
+
+@pytest.fixture(scope="module")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger without rows, to be copied: that takes a tenth of what its tables take to be made."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.db"
+
+    async def make() -> None:
+        await (await open_ledger(str(path))).close()
+
+    asyncio.run(make())
+    return path
 
 
 _changes = st.lists(
@@ -124,10 +137,11 @@ _selections = st.builds(
 
 
 @given(drawn=traffic(), changes=_changes, only=_selections, by=st.sampled_from(GROUPINGS), order=st.randoms())
-@settings(max_examples=60, deadline=None)
-def test_whatever_is_written_and_sealed_in_whatever_order(drawn, changes, only, by, order):
+@settings(max_examples=40)  # a database each
+def test_whatever_is_written_and_sealed_in_whatever_order(empty_file, drawn, changes, only, by, order):
     async def one() -> tuple[Summary, Summary]:
         with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(empty_file, f"{folder}/ledger.db")
             ledger = await open_ledger(f"{folder}/ledger.db")
             waiting = [*drawn[0], *drawn[1]]
             order.shuffle(waiting)

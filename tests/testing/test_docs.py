@@ -1,4 +1,4 @@
-"""Every code block of docs/testing.md runs as it stands there: modules, tests, and a script."""
+"""Every code block of docs/testing.md and docs/faults.md runs as it stands there: modules, tests, and a script."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("testing.md", "faults.md")]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def files() -> dict[str, str]:
     """Return the code blocks by the file name in their first line."""
     named = {}
-    for language, code in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    for language, code in BLOCK.findall("\n".join(page.read_text(encoding="utf-8") for page in PAGES)):
         name = re.match(r"# (\w+\.py)\n", code)
         assert language == "python", f"a block of {language or 'no language'} that no test runs:\n{code}"
         assert name is not None, f"a block without a file name that no test runs:\n{code}"
@@ -45,7 +45,8 @@ def test_every_block_runs(pytester: pytest.Pytester) -> None:
         assert pytester.run(sys.executable, "-W", "error", name).ret == 0
 
 
-def test_the_page_stays_two_pages() -> None:
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_stays_two_pages(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 160
     assert max(map(len, lines)) <= 120

@@ -93,6 +93,13 @@ async def test_one_row_that_differs_is_named(change: Callable[[CallRecord], Call
         assert_ledger_equals_statement([change(rows[0]), *rows[1:]], lines)
 
 
+async def test_a_line_that_nobody_was_told_has_a_row_that_does_not_know():
+    rows, lines = await rows_and_lines()
+    untold = [replace(lines[0], usage_told=False), *lines[1:]]
+    assert audit([_without_usage(rows[0]), *rows[1:]], untold).unknown == 1
+    assert "knows its message and not its usage" in audit([_without_usage(rows[0]), *rows[1:]], lines).problems[0]
+
+
 async def test_a_row_too_few_and_a_row_twice_are_named():
     rows, lines = await rows_and_lines()
     with pytest.raises(AssertionError, match="billed, and no row"):

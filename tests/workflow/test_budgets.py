@@ -220,6 +220,43 @@ async def test_a_reply_that_breaks_off_and_is_tried_again_is_two_rows_and_one_su
     assert result.turns == 1
 
 
+async def test_a_reply_that_was_accepted_and_never_began_needs_room_for_a_second_bill(stage):
+    faults = ScheduledFaults([Fault(kind="cut", place="start")])
+    async with stage(lambda request: "ok", faults=faults, sleep=at_once) as on:
+        with pytest.raises(LimitReached):
+            await on.runtime.run(agent(), "go", limits=Limits(usd="0.008"))
+        (call,) = await on.runtime.ledger.calls()
+        assert len(on.emulator.statement.lines) == 1
+    assert call.usage is None
+
+
+async def test_a_reply_that_was_accepted_and_never_began_has_a_row_of_its_own(stage):
+    faults = ScheduledFaults([Fault(kind="cut", place="start")])
+    async with stage(lambda request: "ok", faults=faults, sleep=at_once) as on:
+        result = await on.runtime.run(agent(), "go")
+        lost, answered = sorted(await on.runtime.ledger.calls(), key=lambda call: call.message_id or "")
+        assert len(on.emulator.statement.lines) == 2
+    assert (lost.usage, lost.message_id, lost.cost_usd) == (None, None, None)
+    assert (lost.error or "").startswith("ConnectionFailed")
+    assert (answered.usage, answered.error) == (result.usage, None)
+
+
+async def test_a_reply_whose_end_tells_no_usage_is_an_answer_at_an_unknown_price(stage):
+    faults = ScheduledFaults([Fault(kind="no_usage", place="end")])
+
+    @workflow(limits=Limits(usd="1"))
+    async def asking(run: Run) -> int:
+        assert await run.ask(agent(), "go") == "ok"
+        return run.spent.unknown_calls
+
+    async with stage(lambda request: "ok", faults=faults) as on:
+        result = await on.runtime.run(asking)
+        (call,) = await on.runtime.ledger.calls()
+    assert (result.output, result.cost_usd) == (1, 0)
+    assert (call.usage, call.cost_usd, call.error) == (None, None, None)
+    assert call.message_id is not None
+
+
 async def test_the_error_of_a_time_bound_names_the_run_that_is_bounded(stage):
     async def slow(request: Request) -> str:
         await asyncio.sleep(30)

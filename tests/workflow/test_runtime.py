@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from decimal import Decimal
 from typing import Any
 
@@ -279,6 +281,21 @@ async def test_a_stream_yields_text_as_it_comes_and_ends_with_the_output(stage):
     assert text == "a fairly long answer in several pieces"
     assert isinstance(events[-1], RunFinished)
     assert events[-1].output == text
+
+
+async def test_leaving_a_stream_after_its_run_failed_leaves_no_error_that_nobody_asked_for(stage):
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with stage(lambda request: {"content": [], "stop_reason": "refusal"}) as on:
+        async with contextlib.aclosing(on.runtime.stream(agent(), "go")) as events:
+            async for event in events:
+                if isinstance(event, RunFinished):
+                    if ending := [task for task in asyncio.all_tasks() if "Runtime._run" in repr(task.get_coro())]:
+                        await asyncio.wait(ending)
+                    break
+        del ending, events
+    gc.collect()
+    assert complaints == []
 
 
 async def test_leaving_a_stream_early_cancels_the_run(stage):

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from agentcache import Prompt, SettingsError, Team, tool
 from agentcache.accounting.usage import CallKind
 from agentcache.emulator.clock import VirtualClock
-from tests.workflow.conftest import RULES, agent
+from agentcache.emulator.faults import Fault, ScheduledFaults
+from tests.workflow.conftest import RULES, agent, at_once
 
 LAYERED = Prompt(static=RULES, semi_static="News: {{ news }} " * 60, session="Customer: {{ customer }} " * 40)
 NEWS = {"news": "rain"}
@@ -57,6 +58,15 @@ async def test_the_row_is_of_kind_warm_and_in_a_run_of_its_own(stage):
         (run,) = await on.runtime.ledger.runs()
     assert (call.kind, call.usage, call.cost_usd) == (CallKind.WARM, warmed.usage, warmed.cost_usd)
     assert (run.status, run.agent) == ("finished", "clerk")
+
+
+async def test_a_warm_up_whose_answer_was_damaged_and_that_is_sent_again_is_two_rows_for_two_bills(stage):
+    faults = ScheduledFaults([Fault(kind="malformed")])
+    async with stage(lambda request: "ok", faults=faults, sleep=at_once) as on:
+        warmed = await on.runtime.warm(agent())
+        calls = await on.runtime.ledger.calls(run_id=warmed.run_id)
+        assert len(on.emulator.statement.lines) == 2
+    assert sorted(call.usage is None for call in calls) == [False, True]
 
 
 async def test_warming_again_reads_and_keeps_it_alive(stage):

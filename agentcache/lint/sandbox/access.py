@@ -98,7 +98,7 @@ def _of_template(value: object, name: str, meter: Meter) -> object:
             return value.items[value.position] if value.items else Expected("", missing=True)
         return Function(shown="reset", call=lambda args, kwargs: _reset(value)) if name == "reset" else None
     if isinstance(value, Function):
-        return {"name": value.shown, "arguments": value.arguments, "catch_kwargs": value.catches_kwargs}.get(name)
+        return {"name": value.name, "arguments": value.arguments, "catch_kwargs": value.catches_kwargs}.get(name)
     return None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from textwrap import TextWrapper
 from typing import TypeAlias
 from urllib.parse import quote
 
 from agentcache.lint.sandbox.formatting import moment_text, percent_format
 from agentcache.lint.sandbox.meter import Meter
-from agentcache.lint.sandbox.methods import replaced
+from agentcache.lint.sandbox.methods import joined, replaced
 from agentcache.lint.sandbox.texts import text_of, truth
 from agentcache.lint.sandbox.values import Expected, Moment, Unordered
 
@@ -110,20 +111,22 @@ def _truncate(value: object, args: Args, kwargs: Kwargs, meter: Meter) -> object
 
 
 def _wordwrap(value: object, args: Args, kwargs: Kwargs, meter: Meter) -> object:
-    text, width = text_of(value, meter), max(whole(argument(args, kwargs, 0, "width", 79), 79), 1)
+    text, between = text_of(value, meter), argument(args, kwargs, 2, "wrapstring", None)
+    wrapper = TextWrapper(
+        width=max(whole(argument(args, kwargs, 0, "width", 79), 79), 1),
+        expand_tabs=False,
+        replace_whitespace=False,
+        break_long_words=truth(argument(args, kwargs, 1, "break_long_words", True)),
+        break_on_hyphens=truth(argument(args, kwargs, 3, "break_on_hyphens", True)),
+    )
     meter.room(3 * len(text))
-    lines: list[str] = []
+    rows: list[str] = []
     for line in text.splitlines():
-        row = ""
-        for word in line.split(" "):
-            meter.step(1 + len(row) // 64)
-            if row and len(row) + 1 + len(word) > width:
-                lines.append(row)
-                row = word
-            else:
-                row = f"{row} {word}" if row else word
-        lines.append(row)
-    return "\n".join(lines)
+        # A word is cut off piece by piece, and what is left of it copied each time.
+        longest = max(map(len, line.split()), default=0)
+        meter.step(1 + len(line) // 64 + longest * longest // 4_096)
+        rows += wrapper.wrap(line) or [""]
+    return joined(list(rows), "\n" if between is None else text_of(between, meter), meter)
 
 
 def _int(value: object, args: Args, kwargs: Kwargs, meter: Meter) -> object:
@@ -223,15 +226,16 @@ def _attributes(value: object, args: Args, kwargs: Kwargs, meter: Meter) -> obje
 
 
 def _quoted(value: object, args: Args, kwargs: Kwargs, meter: Meter) -> object:
-    if isinstance(value, dict):
-        return "&".join(f"{_quote(key, meter)}={_quote(one, meter)}" for key, one in value.items())
-    return _quote(value, meter)
+    if not isinstance(value, dict):
+        return _quote(value, meter)
+    pairs = [(_quote(key, meter, safe=""), _quote(one, meter, safe="")) for key, one in value.items()]
+    return "&".join(f"{key}={one}" for key, one in pairs).replace("%20", "+")
 
 
-def _quote(value: object, meter: Meter) -> str:
+def _quote(value: object, meter: Meter, *, safe: str = "/") -> str:
     text = text_of(value, meter)
     meter.room(9 * len(text))
-    return quote(text)
+    return quote(text, safe=safe)
 
 
 def _filesize(value: object, args: Args, kwargs: Kwargs, meter: Meter) -> object:

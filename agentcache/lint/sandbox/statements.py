@@ -229,7 +229,7 @@ class Interpreter:
     def _define(self, node: nodes.Macro, scope: Scope, output: Output, frame: _Frame) -> None:
         scope.names[node.name] = self._macro(node, node.name, scope, frame)
 
-    def _macro(self, node: nodes.Macro | nodes.CallBlock, name: str, scope: Scope, frame: _Frame) -> Function:
+    def _macro(self, node: nodes.Macro | nodes.CallBlock, name: str | None, scope: Scope, frame: _Frame) -> Function:
         names = [argument.name for argument in node.args]
 
         def call(args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
@@ -252,10 +252,11 @@ class Interpreter:
             self.meter.leave()
             return text
 
-        return Function(shown=name, call=call, arguments=tuple(names))
+        shown = f"<Macro {'anonymous' if name is None else repr(name)}>"
+        return Function(shown=shown, name=name, call=call, arguments=tuple(names))
 
     def _call_block(self, node: nodes.CallBlock, scope: Scope, output: Output, frame: _Frame) -> None:
-        caller = self._macro(node, "caller", scope, frame)
+        caller = self._macro(node, None, scope, frame)
         called = self._values.value(node.call.node, scope)
         args, kwargs = self._values.arguments(node.call, scope)
         try:

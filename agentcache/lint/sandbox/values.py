@@ -56,12 +56,13 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """What a template may call. shown: as text, where somebody prints it instead of calling it."""
+    """What a template may call. shown: as text, where somebody prints it instead of calling it; name: of a macro."""
 
     shown: str
     call: Call
     catches_kwargs: bool = False
     arguments: tuple[str, ...] = ()
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,10 +57,36 @@ def test_a_dictionary_is_sorted_by_its_keys(written: str, mended: str) -> None:
         "{{ tags if listed else more }}",
         '{{ tags|join(", ") ~ more|join(", ") }}',
         "{{ tags }} and {{ more }}",
+        "{{ tags|map(attribute=join)|list }}",
+        "{{ tags.join }}",
+        "{% set all %}{{ tags|join }}{{ more|join }}{% endset %}",
+        "{% if tags|join %}yes{% endif %}",
     ],
 )
 def test_where_it_is_not_plain_which_expression_is_meant_nothing_is_changed(written: str) -> None:
     assert mend(at("PC012", 1), agent({"static": written}, VARIABLES, TYPES)) == {}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{{ limits.items()|list ~ limits.keys()|list }}",
+        "{{ limits|tojson }}",
+        "{{ limits.items }} {{ limits }}",
+    ],
+)
+def test_where_a_dictionary_is_shown_twice_or_as_json_nothing_is_changed(written: str) -> None:
+    assert mend(at("PC013", 1), agent({"static": written}, VARIABLES, TYPES)) == {}
+
+
+def test_a_method_that_is_not_called_is_no_view_of_a_dictionary() -> None:
+    sources = agent({"static": "{% for k in limits if limits.items %}{% endfor %}"}, VARIABLES, TYPES)
+
+    assert mend(at("PC013", 1), sources) == {"static.j2": "{% for k in limits|sort if limits.items %}{% endfor %}"}
+
+
+def test_a_file_that_is_not_there_is_not_mended() -> None:
+    assert mend(at("PC012", 1, file="gone.j2"), agent({"static": "{{ tags }}"}, VARIABLES, TYPES)) == {}
 
 
 def test_of_several_prints_on_a_line_the_one_with_the_set_is_meant() -> None:

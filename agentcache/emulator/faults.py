@@ -129,13 +129,15 @@ class ScheduledFaults:
         self._calls = 0
 
     def next_fault(self, body: bytes) -> Fault | None:
-        """Return the fault planned for this call."""
+        """Return the fault planned for this call, whatever its `body`."""
         self._calls += 1
         return self._faults[self._calls - 1] if self._calls <= len(self._faults) else None
 
 
 class SeededFaults:
     """Each call meets a fault with a given chance, drawn from a seed.
+
+    rates: the chance of each fault, from 0 to 1, together at most 1. seed: another one draws otherwise.
 
     What is drawn depends on the model and the messages, and on how often they have been sent: not on the order in
     which calls of several agents arrive, nor on ids, cache markers and signatures.
@@ -150,7 +152,7 @@ class SeededFaults:
         self._sent: Counter[bytes] = Counter()
 
     def next_fault(self, body: bytes) -> Fault | None:
-        """Draw for the next sending of this request."""
+        """Draw for the next sending of the request with this `body`."""
         if not self._rates:
             return None
         asked = digest(self._seed, _what_is_asked(body))
@@ -166,7 +168,7 @@ class SeededFaults:
 def every_fault(rate: float, *, seed: str = "0", delay_s: float = 0.0) -> SeededFaults:
     """Return faults of every kind, all equally likely, which hit `rate` (0 to 1) of the calls together.
 
-    Raises `EmulatorError` for a rate outside 0 to 1.
+    seed: as for `SeededFaults`. delay_s: seconds that a slow call waits. Raises `EmulatorError` for a rate outside 0 to 1.
     """
     faults = every_kind(delay_s=delay_s)
     if not 0 <= rate <= 1:

@@ -128,7 +128,7 @@ AREAS = (
             "agentcache.emulator.replies": "ScriptedReply ListedReplies ScriptReplies EchoReplies",
             "agentcache.emulator.recorded": "RecordedReplies",
             "agentcache.testing.recordings": "recorded_replies",
-            "agentcache.emulator.faults": "Fault ScheduledFaults",
+            "agentcache.emulator.faults": "Fault ScheduledFaults SeededFaults every_fault",
             "agentcache.emulator.clock": "VirtualClock",
             "agentcache.testing.read_share": "assert_read_share",
             "agentcache.testing.prefix_guard": "PrefixGuard assert_prefix_never_moved allow_move AllowedMove Move",

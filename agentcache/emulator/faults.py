@@ -168,7 +168,9 @@ class SeededFaults:
 def every_fault(rate: float, *, seed: str = "0", delay_s: float = 0.0) -> SeededFaults:
     """Return faults of every kind, all equally likely, which hit `rate` (0 to 1) of the calls together.
 
-    seed: as for `SeededFaults`. delay_s: seconds that a slow call waits. Raises `EmulatorError` for a rate outside 0 to 1.
+    seed: as for `SeededFaults`. delay_s: seconds that a slow call waits.
+
+    Raises `EmulatorError` for a rate outside 0 to 1.
     """
     faults = every_kind(delay_s=delay_s)
     if not 0 <= rate <= 1:

@@ -10,8 +10,12 @@ from packaging.utils import canonicalize_name
 PERMISSIVE = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"})
 """What `pip install agentcache-claude` may bring, with any extra."""
 
-ONLY_WITH_AN_EXTRA = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only"}
-"""What only users of an extra get: its licence asks something of those who pass a changed copy on."""
+ONLY_WITH_AN_EXTRA = {
+    "psycopg": "LGPL-3.0-only",
+    "psycopg-binary": "LGPL-3.0-only",
+    "regex": "Apache-2.0 AND CNRI-Python",
+}
+"""What only users of an extra get (`durable`, `exact`), with its licence; docs/dependencies.md says what follows."""
 
 _OLDER_NAMES = {
     "Apache 2.0": "Apache-2.0",

@@ -11,7 +11,7 @@ from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import Ttl, facts_for
-from agentcache.prompt.plans import Plan
+from agentcache.prompt.plans import Plan, Policy
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.sections import Stability
@@ -99,6 +99,11 @@ def test_off_says_why() -> None:
     assert refused(plan(layout, FACTS, policy="off")) == {
         "system[0]": ("policy_off", "the policy `off` sends no marker")
     }
+
+
+@pytest.mark.parametrize("policy", ["auto", "layers", "automatic", "off"])
+def test_a_plan_tells_its_policy(policy: Policy) -> None:
+    assert plan(laid_out(*texts(1), system=marked(1)), FACTS, policy=policy).policy == policy
 
 
 def test_under_the_minimum_says_how_long_it_is_and_how_long_it_must_be() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from agentcache.accounting.explaining.section_partings import section_parting
 from agentcache.accounting.logged_sections import LoggedSection, logged_sections, sections_from_json
+from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.provenance import Provenance
 from agentcache.prompt.rendering import Renderer
 from agentcache.prompt.sections import Prompt, Stability
@@ -46,7 +47,12 @@ def test_sections_of_a_prompt_are_told_with_what_they_are_made_of() -> None:
 
 def test_what_is_not_understood_is_left_out() -> None:
     whole = SECTION.to_json()
-    strangers = [7, {}, {**whole, "layer": None}, {**whole, "made_of": {"digest": "of another version"}}]
+    strangers: list[JsonValue] = [
+        7,
+        {},
+        {**whole, "layer": None},
+        {**whole, "made_of": {"digest": "of another version"}},
+    ]
     assert sections_from_json([*strangers, whole]) == (SECTION,)
     assert sections_from_json({"where": "system[0]"}) == ()
 

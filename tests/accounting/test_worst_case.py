@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -123,6 +124,15 @@ def test_nothing_stands_beside_the_blocks_unless_it_is_said():
     plain, beside = (worst_usage(layout, chosen, max_tokens=0, beside_tokens=tokens) for tokens in (0, 4))
     assert worst_usage(layout, chosen, max_tokens=0) == plain
     assert beside.input_tokens == plain.input_tokens + 5, "four, and a quarter more"
+
+
+def test_a_prompt_whose_last_breakpoint_lives_an_hour_is_written_for_the_hour_up_to_it():
+    layout, chosen = planned("claude-opus-5", ttls=("1h",))
+    first = layout.blocks[0].prefix_tokens
+    alone = replace(chosen, kept=chosen.kept[:1])
+    assert prompt_usage(layout, alone) == Usage(
+        cache_write_1h_tokens=first, uncached_input_tokens=layout.total_tokens - first
+    )
 
 
 def test_no_more_is_found_than_was_marked():

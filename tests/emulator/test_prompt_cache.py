@@ -62,8 +62,8 @@ def test_without_a_marker_nothing_is_read() -> None:
 # --------------------------------------------------------------------------------------------------- what is found
 
 
-def test_a_marker_finds_an_entry_19_steps_before_it_and_none_20_before() -> None:
-    for behind, read in ((19, 100), (20, 0)):
+def test_a_marker_finds_an_entry_up_to_19_steps_before_it_and_none_20_before() -> None:
+    for behind, read in ((1, 100), (2, 100), (19, 100), (20, 0)):
         cache = PromptCache()
         cache.warm(SHORT, 0, now=0.0)
         counts = range(100, 101 + behind)
@@ -162,6 +162,15 @@ def test_an_entry_is_visible_from_the_moment_at_which_its_answer_began() -> None
     assert cache.look_up(SHORT, now=4.9, order=9).hit is None
     assert cache.look_up(SHORT, now=5.0, order=1).hit is None, "the clock cannot tell them apart, their order can"
     assert cache.look_up(SHORT, now=5.0, order=2).hit == 0
+
+
+def test_a_request_comes_first_in_its_moment_unless_it_is_said() -> None:
+    cache = PromptCache()
+    cache.commit(cache.look_up(SHORT, now=0.0), first_byte_at=5.0, order=1)
+    assert cache.look_up(SHORT, now=5.0).hit is None
+    cache = PromptCache()
+    cache.commit(cache.look_up(SHORT, now=0.0), first_byte_at=5.0)
+    assert cache.look_up(SHORT, now=5.0).hit == 0
 
 
 def test_of_two_that_write_the_same_the_earlier_answer_makes_it_visible() -> None:
@@ -264,7 +273,7 @@ def test_a_live_entry_below_the_hit_is_not_written_again() -> None:
 
 
 def test_a_1h_marker_on_a_5m_entry_makes_it_an_hour_where_the_settings_say_so() -> None:
-    cache = PromptCache(CacheSettings(one_hour_hit_upgrades=True))
+    cache = PromptCache(CacheSettings(one_hour_hit_upgrades=True, rewrite_expired_below_hit=False))
     cache.charge(SHORT, now=0.0)
     cache.charge(LONG, now=10.0)
     assert cache.charge(SHORT, now=3000.0) == READ, "for an hour from the read on"

@@ -267,10 +267,8 @@ def test_what_fails_in_jinja_is_unknown_and_ends_nothing(expression: str) -> Non
 
 
 def test_values_of_declared_types_go_through_filters_and_methods() -> None:
-    declared = {
-        "variables": {Stability.STATIC: {"tags": ["b", "a"], "at": "2026-11-20T10:00:00"}},
-        "types": {"tags": "set", "at": "datetime"},
-    }
+    values = {Stability.STATIC: {"tags": ["b", "a"], "at": "2026-11-20T10:00:00"}}
+    types = {"tags": "set", "at": "datetime"}
     asked = {
         "{{ tags|length }} {{ 'a' in tags }} {{ ', '.join(tags) }}": "2 True b, a",
         "{{ [tags] }} {{ [range] }} {{ ['a'.upper] }}": "[{'b', 'a'}] [<function range>] [upper]",
@@ -278,7 +276,7 @@ def test_values_of_declared_types_go_through_filters_and_methods() -> None:
         "{{ '{}'.format(at) }} {{ '{:%d}'.format(at) }} {{ at.year }}": "2026-11-20 10:00:00 20 2026",
         "{{ at.strftime('%Q %d') }} {{ at == 'x' }} {{ 'x' == at }}": "%Q 20 False False",
     }
-    assert {template: rendered(template, **declared).text for template in asked} == asked
+    assert {template: rendered(template, variables=values, types=types).text for template in asked} == asked
 
 
 def test_what_no_template_shows_on_purpose_has_a_name() -> None:

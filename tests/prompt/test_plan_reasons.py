@@ -11,7 +11,7 @@ from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import Ttl, facts_for
-from agentcache.prompt.plans import Plan
+from agentcache.prompt.plans import Plan, Policy
 from agentcache.prompt.rendering import RenderedSection
 from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.sections import Stability
@@ -35,9 +35,9 @@ def texts(count: int) -> list[JsonObject]:
 
 def laid_out(*blocks: JsonObject, system: list[RenderedSection], answer: tuple[JsonObject, ...] = ()) -> Layout:
     """Return a layout of a system prompt, one message of the user, and an answer with one more text behind it."""
-    messages: list[JsonObject] = [{"role": "user", "content": list(blocks)}]
+    messages: list[JsonObject] = [{"role": "user", "content": [*blocks]}]
     if answer:
-        messages += [{"role": "assistant", "content": list(answer)}, {"role": "user", "content": texts(1)}]
+        messages += [{"role": "assistant", "content": [*answer]}, {"role": "user", "content": [*texts(1)]}]
     return lay_out(facts=FACTS, tools=[], system=system, messages=messages)
 
 
@@ -101,6 +101,11 @@ def test_off_says_why() -> None:
     }
 
 
+@pytest.mark.parametrize("policy", ["auto", "layers", "automatic", "off"])
+def test_a_plan_tells_its_policy(policy: Policy) -> None:
+    assert plan(laid_out(*texts(1), system=marked(1)), FACTS, policy=policy).policy == policy
+
+
 def test_under_the_minimum_says_how_long_it_is_and_how_long_it_must_be() -> None:
     layout = laid_out(*texts(1), system=[section("rules")])
     have = layout.blocks[0].prefix_tokens
@@ -114,6 +119,33 @@ def test_under_the_minimum_says_how_long_it_is_and_how_long_it_must_be() -> None
 def test_a_layer_that_ends_on_an_authors_mark_is_a_duplicate() -> None:
     planned = plan(laid_out(*texts(1), system=marked(1)), FACTS)
     assert refused(planned) == {"system[0]": ("duplicate", "this block carries a breakpoint already")}
+
+
+def test_a_tail_that_the_author_marked_is_kept_once() -> None:
+    block = {**texts(1)[0], "cache_control": MARK}
+    planned = plan(laid_out(block, system=[]), FACTS)
+    assert [(point.where, point.origin) for point in planned.kept] == [("messages[0].content[0]", "author")]
+    assert refused(planned) == {"messages[0].content[0]": ("duplicate", "this block carries a breakpoint already")}
+
+
+def test_the_tail_is_the_last_block_of_the_messages_that_takes_a_marker() -> None:
+    thought: JsonObject = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    said: list[JsonObject] = [{"role": "user", "content": [*texts(1)]}]
+    thinking: JsonObject = {"role": "assistant", "content": [thought]}
+    for messages, asked in (
+        ([], ["system[0]"]),
+        ([thinking], ["system[0]"]),
+        ([*said, thinking], ["system[0]", "messages[0].content[0]"]),
+    ):
+        layout = lay_out(facts=FACTS, tools=[], system=[section("rules")], messages=messages)
+        assert [point.where for point in plan(layout, FACTS).asked] == asked
+
+
+def test_a_parting_in_the_messages_is_marked_by_nobody() -> None:
+    layout = laid_out(*texts(3), system=[section("rules")])
+    at_once = Outlook(soon=1.0, later=0.0, basis="stated")
+    planned = plan(layout, FACTS, Reuse(shared={layout.messages_start: at_once}), policy="auto")
+    assert [point.where for point in planned.asked] == ["system[0]", "messages[0].content[2]"]
 
 
 def test_an_authors_mark_on_a_message_names_no_section() -> None:

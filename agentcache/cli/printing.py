@@ -6,7 +6,6 @@ from enum import StrEnum
 from io import StringIO
 from pathlib import Path
 
-from pydantic import TypeAdapter
 from rich.console import Console, RenderableType
 
 from agentcache.errors import TargetError
@@ -16,8 +15,6 @@ WIDE = 200
 
 REPORT_WIDTH = 100
 """Columns of a report's table there: what a page shows."""
-
-_ANYTHING: TypeAdapter[object] = TypeAdapter(object)
 
 
 class Format(StrEnum):
@@ -51,7 +48,10 @@ def as_json(value: object) -> str:
 
     Raises `PydanticSerializationError` for a value that has no JSON form.
     """
-    return _ANYTHING.dump_json(value, indent=2).decode()
+    # Start-up time: tables are printed without pydantic.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(object).dump_json(value, indent=2).decode()
 
 
 def write_file(path: Path, text: str) -> None:

@@ -39,6 +39,8 @@ demo: $(VENV)/ready-to-run
 	@rm -f $(DEMO_DB) $(DEMO_DB)-shm $(DEMO_DB)-wal
 	$(BIN)/agentcache run agents/review.py:review agentcache --emulate --db sqlite+aiosqlite:///$(DEMO_DB)
 
+# Hundreds of processes are started, and without bytecode each compiles all that it imports.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 

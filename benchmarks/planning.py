@@ -23,7 +23,7 @@ from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.plans import Plan
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.sections import Stability

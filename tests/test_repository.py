@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import agentcache
+from agentcache.stores.opening import open_ledger
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 400
@@ -302,3 +303,13 @@ def test_commands_that_need_little_load_nothing_slow(words: list[str]) -> None:
     loaded = _modules_after(statement, *words)
     assert "typer" in loaded
     assert loaded & {*SLOW_TO_IMPORT, "asyncio", "pydantic", "rich"} == set()
+
+
+async def test_a_report_on_a_file_loads_neither_the_sdk_nor_what_only_a_server_needs(tmp_path: Path) -> None:
+    ledger = await open_ledger(f"{tmp_path}/ledger.db")
+    await ledger.close()
+    statement = "from agentcache.cli import main\ntry: main()\nexcept SystemExit: pass"
+    loaded = _modules_after(statement, "report", "--db", f"{tmp_path}/ledger.db")
+    assert "sqlalchemy" in loaded
+    unneeded = {"anthropic", "httpx2", "jinja2", "pydantic", "sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
+    assert loaded & unneeded == set()

@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Deferred] = MappingProxyType(
         "report": Deferred(
             "agentcache.cli.report:report",
             "Sum the ledger up per agent, run, model, day (UTC), layer of the prompts, or tool.",
+            QuickCommand,
         ),
         "prune": Deferred(
             "agentcache.cli.prune:prune",

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from inspect import Parameter
 from typing import ParamSpec
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from agentcache.errors import SettingsError, TargetError
-from agentcache.runtime.durations import seconds
+from agentcache.errors import TargetError
 
 P = ParamSpec("P")
 
@@ -33,23 +31,6 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, object]:
             raise TargetError(f"{option} {text!r} is not of the form name=value")
         found[name] = value
     return found
-
-
-def moment(text: str, *, now: float, option: str = "--since") -> float:
-    """Return a point in time as Unix seconds: an ISO date or time (local unless it says otherwise), or how long ago.
-
-    Raises `TargetError` for a text that is neither; `option` names the flag in the message.
-    """
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        pass
-    try:
-        return now - seconds(text)
-    except SettingsError as error:
-        raise TargetError(
-            f"{option} {text!r} is no date, time or length; write 2026-11-22, 2026-11-22T08:30 or 24h"
-        ) from error
 
 
 def agent_input(texts: Sequence[str], agent: str) -> str:

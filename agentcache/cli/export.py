@@ -13,7 +13,7 @@ from typing import IO, Annotated
 
 import typer
 
-from agentcache.cli.arguments import moment
+from agentcache.cli.moments import moment
 from agentcache.cli.report import refuse_absent
 from agentcache.cli.settings import read_settings
 from agentcache.errors import TargetError

@@ -12,16 +12,17 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentcache.errors import TargetError
 from agentcache.lint.agent_sources import AgentSources, SourceFile
 from agentcache.lint.finding import Finding
 from agentcache.lint.located_text import inline_texts, placed
 from agentcache.lint.own_agents import OwnSources, lint_own
-from agentcache.lint.python_agents import DeclaredAgent, declared_agents
-from agentcache.lint.python_literals import PythonText
-from agentcache.lint.python_sources import sources_of
 from agentcache.lint.reading import read_agent
+
+if TYPE_CHECKING:
+    from agentcache.lint.python_agents import DeclaredAgent
 
 _PROJECT_MARKS = (".git", "pyproject.toml", "setup.py")
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
@@ -154,6 +155,11 @@ def _read(path: Path) -> PythonAgents:
         raise TargetError(f"cannot read {path}: {error.strerror}") from error
     if not (_NEEDED.search(content) and _MADE.search(content)):
         return PythonAgents()
+    # Start-up time: prompts are linted more often beside code without agents than beside agents.
+    from agentcache.lint.python_agents import declared_agents
+    from agentcache.lint.python_literals import PythonText
+    from agentcache.lint.python_sources import sources_of
+
     try:
         source = PythonText(content.decode("utf-8-sig").replace("\r\n", "\n"), path.as_posix())
         declared = declared_agents(source)

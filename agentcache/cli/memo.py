@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
-from agentcache.cli.arguments import moment
 from agentcache.cli.memo_tables import entries_json, entries_table, kept_json, kept_table
+from agentcache.cli.moments import moment
 from agentcache.cli.printing import console, hand_over_json, table_width
 from agentcache.cli.report import refuse_absent
 from agentcache.cli.saying import say

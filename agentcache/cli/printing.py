@@ -8,7 +8,6 @@ from io import StringIO
 from pathlib import Path
 from typing import IO
 
-from pydantic import TypeAdapter
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -21,8 +20,6 @@ WIDE = 200
 
 REPORT_WIDTH = 100
 """Columns of a report's table there: what a page shows."""
-
-_ANYTHING: TypeAdapter[object] = TypeAdapter(object)
 
 
 class Format(StrEnum):
@@ -75,7 +72,10 @@ def as_json(value: object) -> str:
 
     Raises `PydanticSerializationError` for a value that has no JSON form.
     """
-    return visible_json(_ANYTHING.dump_json(value, indent=2).decode())
+    # Start-up time: tables are printed without pydantic.
+    from pydantic import TypeAdapter
+
+    return visible_json(TypeAdapter(object).dump_json(value, indent=2).decode())
 
 
 def hand_over_json(value: object) -> None:

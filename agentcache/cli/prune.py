@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentcache.cli.arguments import moment
+from agentcache.cli.moments import moment
 from agentcache.cli.report import refuse_absent
 from agentcache.cli.saying import say
 from agentcache.cli.settings import read_settings

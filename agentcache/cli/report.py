@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 from rich.table import Table
 
-from agentcache.accounting.alerts import Thresholds, broken_thresholds, unchecked_agents
 from agentcache.accounting.layers import LayerSummary, summarise_layers
 from agentcache.accounting.repricing import Repricing
 from agentcache.accounting.repricing import reprice as reprice_calls
@@ -25,12 +24,12 @@ from agentcache.accounting.selection import Selection
 from agentcache.accounting.summary import Grouping, Summary, summary_of
 from agentcache.accounting.tool_summary import ToolSummary, summarise_tools
 from agentcache.accounting.usage import RunRecord
-from agentcache.cli.arguments import moment
+from agentcache.cli.moments import moment
 from agentcache.cli.page_content import ledger_content, with_provenance
 from agentcache.cli.printing import REPORT_WIDTH, console, table_width, text_of, write_file
 from agentcache.cli.reprice import repricing_json, repricing_text
 from agentcache.cli.saying import hand_over, say
-from agentcache.cli.settings import read_settings, read_thresholds
+from agentcache.cli.settings import read_settings
 from agentcache.errors import StoreError, TargetError
 from agentcache.report.delimited import to_csv, to_markdown
 from agentcache.report.formats import to_json
@@ -40,6 +39,7 @@ from agentcache.report.tool_tables import to_tool_table
 from agentcache.visible import visible
 
 if TYPE_CHECKING:
+    from agentcache.accounting.alerts import Thresholds
     from agentcache.stores.protocols import Ledger
 
 BROKEN = 1
@@ -120,7 +120,7 @@ def report(
     _check_modes(format_, check=check, reprice=reprice, write=write)
     folder, now = Path.cwd(), time.time()
     settings = read_settings(environment=os.environ, folder=folder).overridden(db_url=db)
-    thresholds = read_thresholds(folder) if check else None
+    thresholds = _thresholds(folder) if check else None
     end = None if until is None else moment(until, now=now, option="--until")
     question = _Question(
         url=settings.db_url,
@@ -148,8 +148,17 @@ def report(
         _put(_text(summary, format_, REPORT_WIDTH), output)
 
 
+def _thresholds(folder: Path) -> Thresholds:
+    # Start-up time: thresholds are checked by pydantic, which no other report needs.
+    from agentcache.cli.thresholds import read_thresholds
+
+    return read_thresholds(folder)
+
+
 def _check(rollup: Rollup, thresholds: Thresholds, only: Selection, output: Path | None) -> None:
     """Tell what is broken, a sentence a line, and exit with 1 if anything is; tell on stderr what was not checked."""
+    from agentcache.accounting.alerts import broken_thresholds, unchecked_agents  # start-up time, as above
+
     by_agent, agents = summary_of(rollup), _days_of(rollup, thresholds.agents, only)
     broken = broken_thresholds(thresholds, by_agent=by_agent, by_day=summary_of(rollup, by="day"), agents=agents)
     for sentence in unchecked_agents(agents, {row.agent for row in by_agent.rows if row.agent}):

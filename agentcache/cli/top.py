@@ -13,7 +13,7 @@ import typer
 from rich.live import Live
 
 from agentcache.accounting.live import LiveRuns, LiveView
-from agentcache.cli.arguments import moment
+from agentcache.cli.moments import moment
 from agentcache.cli.printing import console
 from agentcache.cli.report import refuse_absent
 from agentcache.cli.settings import read_settings

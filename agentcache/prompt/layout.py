@@ -27,7 +27,7 @@ from agentcache.prompt.blocks import (
 )
 from agentcache.prompt.canonical import DIGEST_SCHEME, JsonObject, JsonValue, chain
 from agentcache.prompt.model_facts import ModelFacts, Ttl
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.token_estimate import (
     TokenCounter,

@@ -8,32 +8,16 @@ in variables.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from jinja2 import Environment, Template, meta, nodes
 
 from agentcache.prompt.canonical import JsonValue, canonical_text
-from agentcache.prompt.model_facts import Ttl
 from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.provenance import Provenance
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sandbox import compiled, jinja_errors, parse, template_environment
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.prompt.tracing import Tracer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderedSection:
-    """The text of one section for one call: canonical (`canonical_text`), never empty."""
-
-    name: str
-    stability: Stability
-    text: str
-    breakpoint: Ttl | None
-    """The author's explicit mark behind this section; `None` leaves it to the planner."""
-    parting: bool = False
-    """Whether other agents send the same bytes up to here, and others behind it."""
-    provenance: str | None = field(default=None, compare=False)
-    """Digest of what the text is made of, which `Renderer.provenance` has; `None` for text from no template."""
 
 
 class Renderer:

@@ -24,7 +24,7 @@ from agentcache.prompt.compaction import (
     cut_before,
 )
 from agentcache.prompt.layout import Layout
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent_calls import AgentCalls, context_of

@@ -27,7 +27,7 @@ from agentcache.prompt.blocks import UNMARKABLE_KINDS
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout
 from agentcache.prompt.payoff import Rates
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent import Agent, OutputT

@@ -21,7 +21,7 @@ from agentcache.errors import CallError, Overloaded, RateLimited
 from agentcache.prompt.amendments import is_amendment
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.token_estimate import settings_tokens
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent import Agent, FallbackCause

@@ -12,7 +12,7 @@ from typing import cast
 from agentcache.accounting.usage import CallKind
 from agentcache.errors import StoreError
 from agentcache.prompt.canonical import JsonObject, JsonValue
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.runtime.agent_run import AgentRun
 from agentcache.runtime.continuing import GoingOn
 from agentcache.runtime.conversation import Transcript

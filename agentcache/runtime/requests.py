@@ -16,7 +16,7 @@ from agentcache.prompt.compaction import betas_for
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.plans import Plan
 from agentcache.prompt.provenance import Provenance
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import NOTHING_KNOWN, Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.spans import Span, spans_of

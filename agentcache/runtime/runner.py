@@ -13,7 +13,7 @@ from agentcache.errors import SettingsError
 from agentcache.prompt.amendments import Way
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.plain_values import plain_variables
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.wire import CallSettings
 from agentcache.runtime.agent import Agent
 from agentcache.runtime.agent_calls import AgentCalls, identity

@@ -16,7 +16,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, Level
 from agentcache.prompt.model_facts import TTL_SECONDS, Ttl
 from agentcache.prompt.plans import Breakpoint
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import TAIL_PRIOR, Outlook
 
 _MESSAGE_MARKS = 4

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from agentcache.prompt.canonical import JsonObject, canonical_json, json_text
 from agentcache.prompt.plain_values import plain_variables
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.token_estimate import block_tokens, text_tokens
 from agentcache.runtime.agent import Agent

@@ -14,7 +14,8 @@ from agentcache.errors import DeclarationError
 from agentcache.prompt.compaction import Compaction
 from agentcache.prompt.plain_values import plain_variables
 from agentcache.prompt.plans import Policy
-from agentcache.prompt.rendering import RenderedSection, Renderer
+from agentcache.prompt.rendered_section import RenderedSection
+from agentcache.prompt.rendering import Renderer
 from agentcache.prompt.sections import Prompt, Section, Stability
 from agentcache.prompt.variables import check_variables
 from agentcache.runtime.agent import Agent, FallbackCause, OutputT, Snapshot, Thinking, Variables

@@ -18,7 +18,7 @@ from agentcache.prompt.layout import Layout
 from agentcache.prompt.lookback import shared_ends
 from agentcache.prompt.payoff import Rates, layer_pays
 from agentcache.prompt.plain_values import plain_variables
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.sections import Prompt, Stability

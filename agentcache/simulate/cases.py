@@ -24,7 +24,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue, canonical_json
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.model_facts import ModelFacts, Prices
 from agentcache.prompt.plans import Plan
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.simulate.list_prices import ListPrices, billed_part, day_of
 from agentcache.simulate.sent_requests import RequestShaper, with_breakpoints

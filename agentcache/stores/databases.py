@@ -19,16 +19,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from agentcache.errors import StoreError
 from agentcache.stores.private_files import make_private
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 _T = TypeVar("_T")
 
@@ -192,6 +194,9 @@ class PostgresDatabase:
     dialect = "postgresql"
 
     def __init__(self, url: URL) -> None:
+        # Start-up time: it brings the whole ORM, which a ledger in a file has no use for.
+        from sqlalchemy.ext.asyncio import create_async_engine
+
         self._engine: AsyncEngine = create_async_engine(url, pool_pre_ping=True)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:

@@ -13,15 +13,17 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from agentcache.stores.opening import normal_url
 from agentcache.stores.private_files import make_private
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 KEEPALIVE_S = 15
 """After how many silent seconds PostgreSQL probes a session, and three probes of a third of it later gives it up."""
@@ -95,6 +97,8 @@ class ServerLiveness:
     """One advisory lock per process, held by a session that does nothing else; a second one asks after the others."""
 
     def __init__(self, url: URL) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine  # start-up time, as in `databases.PostgresDatabase`
+
         self._engine = create_async_engine(url, pool_size=2, pool_pre_ping=True, isolation_level="AUTOCOMMIT")
         self._lock: AsyncConnection | None = None
 

@@ -8,26 +8,16 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agentcache.errors import StoreError
 from agentcache.prompt.canonical import ROOT_DIGEST
 from agentcache.prompt.message_chain import MessageChain
 from agentcache.stores import rows
+from agentcache.stores.inserts import insert_or_leave
 from agentcache.stores.protocols import ConversationRecord, EarlierHistory, StoredConversation
 from agentcache.stores.schema import conversation_messages as messages
 from agentcache.stores.schema import conversations
 from agentcache.stores.schema import earlier_histories as histories
-
-# Both leave a row alone that is there already.
-_ADD_MESSAGE = {
-    "sqlite": sqlite.insert(messages).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(messages).on_conflict_do_nothing(),
-}
-_BEGIN = {
-    "sqlite": sqlite.insert(conversations).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(conversations).on_conflict_do_nothing(),
-}
 
 
 def load(connection: Connection, conversation_id: str, head: str | None) -> StoredConversation | None:
@@ -64,7 +54,8 @@ def save(connection: Connection, conversation: StoredConversation) -> int:
     if there is None:
         _add_nodes(connection, conversation.chain, after=0)
         # Of two who begin it at once, the second one is too late.
-        return connection.execute(_BEGIN[connection.dialect.name], row | {"version": 1}).rowcount
+        begin = insert_or_leave("conversations", connection.dialect.name)
+        return connection.execute(begin, row | {"version": 1}).rowcount
     if same and (there["agent"], there["state"]) == (row["agent"], row["state"]):
         return version
     depth = _depth(connection, there["head"])
@@ -143,4 +134,4 @@ def _add_nodes(connection: Connection, chain: MessageChain, *, after: int) -> No
     """Add what is not there yet of the messages behind the first `after`."""
     added = [rows.message_row(node) for node in chain.nodes(after)]
     if added:
-        connection.execute(_ADD_MESSAGE[connection.dialect.name], added)
+        connection.execute(insert_or_leave("conversation_messages", connection.dialect.name), added)

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agentcache.prompt.provenance import Provenance, provenance_from_json
+from agentcache.stores.inserts import insert_or_change
 from agentcache.stores.protocols import PROVENANCE_NOTED_S
 from agentcache.stores.schema import calls, section_provenance
 from agentcache.stores.sql_selection import portions
@@ -16,9 +16,7 @@ from agentcache.stores.sql_selection import portions
 
 def keep(connection: Connection, sections: Sequence[Provenance], used_at: float) -> int:
     """Keep sections that are not there, note the time at those that are, and return how many there were."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    adding = insert(section_provenance)
-    statement = adding.on_conflict_do_update(index_elements=["digest"], set_={"used_at": adding.excluded.used_at})
+    statement = insert_or_change("section_provenance", connection.dialect.name, key=("digest",), changing=("used_at",))
     # In one order, so that two programs that keep the same ones do not wait for each other crosswise.
     ordered = sorted({section.digest: section for section in sections}.values(), key=lambda section: section.digest)
     rows = [{"digest": item.digest, "used_at": used_at, "made_of": item.to_json()} for item in ordered]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import Insert
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agentcache.stores import schema
+from agentcache.stores.inserts import insert_or_change, insert_or_leave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +23,10 @@ class Upserts:
 @cache
 def upserts(dialect: str) -> Upserts:
     """Return the statements for `sqlite` or `postgresql`."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    run, call, tool_call = insert(schema.runs), insert(schema.calls), insert(schema.tool_calls)
     again = ("ended_at", "status", "error")
-    replaced = [column.name for column in schema.calls.columns if column.name != "call_id"]
+    replaced = tuple(column.name for column in schema.calls.columns if column.name != "call_id")
     return Upserts(
-        reopen_run=run.on_conflict_do_update(
-            index_elements=["run_id"], set_={name: run.excluded[name] for name in again}
-        ),
-        put_call=call.on_conflict_do_update(
-            index_elements=["call_id"], set_={name: call.excluded[name] for name in replaced}
-        ),
-        ensure_tool_call=tool_call.on_conflict_do_nothing(index_elements=["tool_call_id"]),
+        reopen_run=insert_or_change("runs", dialect, key=("run_id",), changing=again),
+        put_call=insert_or_change("calls", dialect, key=("call_id",), changing=replaced),
+        ensure_tool_call=insert_or_leave("tool_calls", dialect, key=("tool_call_id",)),
     )

@@ -24,7 +24,7 @@ from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import Ttl, all_facts, facts_for
 from agentcache.prompt.plans import Plan, Policy
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from tests.prompt.test_token_estimate import RECORDED, recorded_requests
 from tests.prompt.whole_requests import request_tokens

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 
 from agentcache.prompt.model_facts import ModelFacts, facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.sections import Stability
 

@@ -9,7 +9,7 @@ import pytest
 from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.reuse_history import ReuseHistory
 from agentcache.prompt.sections import Stability

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentcache.errors import BreakpointError, SettingsError
 from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.token_estimate import TokenEstimator, block_tokens, closing_tokens
 from tests.prompt.strategies import conversations, section_lists, tool_lists

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.spans import short_digest, span_from_json, spans_of
 from tests.prompt.strategies import conversations, section_lists, tool_lists

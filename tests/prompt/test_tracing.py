@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from agentcache.errors import TemplateError
 from agentcache.prompt import tracing
 from agentcache.prompt.provenance import Provenance, first_change, provenance_from_json
-from agentcache.prompt.rendering import RenderedSection, Renderer
+from agentcache.prompt.rendered_section import RenderedSection
+from agentcache.prompt.rendering import Renderer
 from agentcache.prompt.sections import Prompt, Section, Stability
 from tests.prompt.template_strategies import TEXTS, WHOLE, alone, prompts, variables
 

@@ -18,7 +18,7 @@ from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import lay_out
 from agentcache.prompt.model_facts import facts_for
 from agentcache.prompt.plans import Plan
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Reuse
 from agentcache.prompt.sections import Stability
 from agentcache.prompt.wire import CallSettings, to_request

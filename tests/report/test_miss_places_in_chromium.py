@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser
 from typer.testing import CliRunner
 
 from agentcache.cli.app import app
 from tests.scenarios.stage import prose
 from tests.scenarios.test_provenance import desk, ran_twice
+
+if TYPE_CHECKING:  # as in conftest.py
+    from playwright.sync_api import Browser
 
 _SHOWN = "rows => rows.map(row => [...row.cells].map(cell => [cell.dataset.field, cell.innerText]))"
 

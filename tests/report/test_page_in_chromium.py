@@ -7,15 +7,17 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
 from typer.testing import CliRunner
 
 from agentcache.cli import app
 from agentcache.stores.opening import open_ledger
 from tests.report.spending import Spending, team
+
+if TYPE_CHECKING:  # as in conftest.py
+    from playwright.sync_api import Browser, Page, Route
 
 Scheme: TypeAlias = Literal["light", "dark"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import Layout, Level, lay_out
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.runtime.prefix_guard import find_move, first_moved, loss
 from agentcache.runtime.sent_prefix import SentPrefix, marks_after, sent_from_json, sent_to_json

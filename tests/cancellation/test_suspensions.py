@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cancellation.suspensions import Moment, at, from_on, places, struck
+from tests.cancellation.suspensions import Moment, at, from_on, struck
 
 
 class Steps:
@@ -151,9 +151,3 @@ async def test_a_task_that_is_cancelled_before_it_began_leaves_no_warning():
         await asyncio.wait([task])
 
     assert (await struck(parent(), at())).error is None
-
-
-def test_places_are_spread_over_all_and_the_offset_moves_them():
-    assert list(places(5, most=10, offset=3)) == [1, 2, 3, 4, 5]
-    assert list(places(10, most=4, offset=0)) == [1, 4, 7, 10]
-    assert {place for offset in range(3) for place in places(10, most=4, offset=offset)} == set(range(1, 11))

@@ -280,7 +280,7 @@ class Caller:
         try:
             await self._write(rows, context, prepared)
         except StoreError as error:
-            told = f"{error}; not in the ledger: {'; '.join(map(_paid, rows))}"
+            told = f"{error}; the ledger may lack {'; '.join(map(_paid, rows))}"
             context.emit(
                 Notice(run_id=context.run_id, agent=context.agent, at=self.clock(), code="row_lost", message=told)
             )

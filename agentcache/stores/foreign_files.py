@@ -18,7 +18,7 @@ from agentcache.stores.migrations import MIGRATIONS
 from agentcache.stores.schema import schema_migrations
 
 _MAGIC = b"SQLite format 3\x00"
-_WAL_FORMAT = 2
+_WAL_FORMAT = b"\x02"
 """Byte 18 of a file in write-ahead mode (https://www.sqlite.org/fileformat.html)."""
 
 
@@ -41,12 +41,15 @@ def refuse_foreign_file(path: Path) -> None:
             f"{path}: cannot open the ledger: it is no SQLite database; move it away, or name another file"
         )
     # In write-ahead mode even a reader makes files beside it, unless it is told that nobody writes. Without a log,
-    # nobody does.
-    logged = head[18] == _WAL_FORMAT and not Path(f"{path}-wal").exists()
+    # nobody does; who begins to in just this moment makes what was read doubtful.
+    logged = head[18:19] == _WAL_FORMAT and not Path(f"{path}-wal").exists()
     try:
-        table = _foreign_table(path, "immutable=1" if logged else "mode=ro")
-    except DatabaseError as error:
-        raise store_error(error, where=str(path), doing="open the ledger") from error
+        table = _foreign_table(path, "immutable=1") if logged else _foreign_table(path, "mode=ro")
+    except DatabaseError:
+        try:
+            table = _foreign_table(path, "mode=ro")
+        except DatabaseError as error:
+            raise store_error(error, where=str(path), doing="open the ledger") from error
     if table is not None:
         raise StoreError(
             f"{path}: is a database of another program (it has a table {table!r} and is no ledger), and is left as it "

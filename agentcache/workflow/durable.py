@@ -9,9 +9,7 @@ A task of ours is a workflow of DBOS, and what a run keeps are its steps. How we
   this process has no body for. Which executors are gone tells `stores/liveness.py`. Whoever asks for a task that was
   left behind takes it over, through a queue that only its own process serves. Two processes that both believe they own
   a task are kept apart by DBOS: only the one that took it last can write down results.
-- Its polls of a second become `Durable.poll_s`.
-
-Written against dbos 3.4.
+- Its polls of a second become `Durable.poll_s`. All of this was written against dbos 3.4.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from agentcache.accounting.usage import RunRecord, RunStatus
+from agentcache.errors import StoreError
 from agentcache.runtime.despite_cancellation import despite_cancellation
 from agentcache.runtime.events import EventSink, RunFinished, RunStarted
 from agentcache.runtime.limits import Limits, Meter
@@ -62,14 +63,15 @@ async def opened_run(
         )
     )
     status, error = RunStatus.FINISHED, None
+    ended_by: BaseException | None = None
     try:
         async with _time_bound(run.meter, record.name, clock):
             yield run
-    except asyncio.CancelledError:
-        status, error = RunStatus.CANCELLED, "cancelled"
+    except asyncio.CancelledError as cancellation:
+        status, error, ended_by = RunStatus.CANCELLED, "cancelled", cancellation
         raise
     except BaseException as failure:
-        status, error = RunStatus.FAILED, f"{type(failure).__name__}: {failure}"
+        status, error, ended_by = RunStatus.FAILED, f"{type(failure).__name__}: {failure}", failure
         raise
     finally:
         ended_at = clock()
@@ -84,6 +86,10 @@ async def opened_run(
         )
         try:
             await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
+        except StoreError as unwritten:
+            if ended_by is None:
+                raise
+            ended_by.add_note(f"the end of run {run.run_id} is not in the ledger: {unwritten}")
         finally:
             emit(finished)  # also when it was cancelled while its row was being closed
 

@@ -359,8 +359,11 @@ class Runtime:
                 yield event
             await task
         finally:
-            task.cancel()
-            await ended([task])  # one that failed is heard, too: who left the loop does not want to know why
+            if not task.done():
+                task.cancel()
+                await ended([task])
+            elif not task.cancelled():
+                task.exception()  # heard here: who left the loop as it failed does not want to know why
 
     def _emit(self, event: Event) -> None:
         self._scheduler.take(event)

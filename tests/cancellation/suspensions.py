@@ -11,7 +11,7 @@ has come, and the cancellation overtakes it before the task has seen it; what wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -106,12 +106,6 @@ async def struck(
         blows=family.blows,
         tasks=tuple(family.tasks),
     )
-
-
-def places(count: int, *, most: int, offset: int) -> Collection[int]:
-    """Return at most `most` of the numbers 1 to `count`, evenly spread; `offset` says which of them."""
-    stride = -(-count // most)
-    return range(1 + offset % stride, count + 1, stride)
 
 
 _family: ContextVar[Family] = ContextVar("family")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentcache.errors import StoreError
 from agentcache.runtime.call_leases import turn_among_processes
 from tests.cancellation.suspensions import at, from_on, struck
 from tests.stores.redis_server import REDIS_URL, need_redis, own_keys
@@ -14,6 +15,10 @@ from tests.stores.redis_server import REDIS_URL, need_redis, own_keys
 
 async def nothing() -> None:
     return None
+
+
+def refused(error: StoreError) -> None:
+    raise error
 
 
 @pytest.mark.parametrize(("due", "when"), [(at, "asleep"), (at, "waking"), (from_on, "asleep")])
@@ -26,7 +31,7 @@ async def test_no_lease_outlives_a_cancelled_call(due: Any, when: Any):
         await store.counters((0,))  # connected
 
         async def executed(key: str) -> str:
-            async with turn_among_processes(store.leases, key, "token", nothing, failed=pytest.fail):
+            async with turn_among_processes(store.leases, key, "token", nothing, failed=refused):
                 await store.counters((0,))
             return "done"
 

@@ -13,7 +13,7 @@ from agentcache import KeepAlive, Runtime
 from agentcache.emulator.clock import VirtualClock
 from agentcache.emulator.server import Emulator, serve
 from tests.cancellation.scenarios import CLERK, OWN_REDIS_URL
-from tests.cancellation.stage import PATIENCE_S, WAYS, brief, nothing_left
+from tests.cancellation.stage import PATIENCE_S, SPREAD, WAYS, Chosen, brief, nothing_left
 from tests.cancellation.suspensions import at, struck
 from tests.stores.redis_server import need_redis
 from tests.workflow.test_keep_warm import ROOMY, long_silences
@@ -39,14 +39,14 @@ async def emulated() -> AsyncIterator[Emulator]:
         yield emulator
 
 
-async def lives(made: Callable[[Path], Coroutine[Any, Any, str]], folder: Path, chosen: Any) -> None:
+async def lives(made: Callable[[Path], Coroutine[Any, Any, str]], folder: Path, chosen: Chosen) -> None:
     """Strike whole lives of a runtime in every way at the chosen suspensions, each in a folder of its own."""
     (folder / "whole").mkdir()
     whole = await struck(made(folder / "whole"), at())
     assert whole.value == "all is done"
     blows = 0
     for due, when in WAYS:
-        for number in chosen(whole.suspensions):
+        for number in chosen(whole.suspensions - SPREAD, whole.suspensions + SPREAD):
             own = folder / f"{due.__name__} {number} of {whole.suspensions}, {when}"
             own.mkdir()
             try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentcache import Limits, Run, workflow
 from tests.cancellation.scenarios import CLERK, HANDS, works
-from tests.cancellation.stage import PATIENCE_S, Scenario, assert_books_in_order, staged
+from tests.cancellation.stage import PATIENCE_S, SPREAD, Scenario, assert_books_in_order, staged
 from tests.cancellation.suspensions import at, struck
 
 TOOLS = Scenario(name="tools", work=lambda on, case: on.runtime.run(HANDS, case), replies=works)
@@ -23,7 +23,7 @@ async def test_a_time_limit_around_a_run_ends_as_a_time_limit(tmp_path, chosen):
                 return await on.runtime.run(HANDS, "go")
 
         whole = await struck(bounded(), at())
-        for number in chosen(whole.suspensions):
+        for number in chosen(whole.suspensions - SPREAD, whole.suspensions):
             ended = await struck(bounded(), at(number), strike=lambda task: scopes[-1].reschedule(0.0))
             await on.quiet()
             assert isinstance(ended.error, TimeoutError) or not ended.blows, (number, ended)
@@ -43,7 +43,7 @@ async def test_a_sibling_that_fails_is_the_only_error_of_its_group(tmp_path, cho
                 group.create_task(on.runtime.run(HANDS, "go"))
                 group.create_task(fail())
 
-        for number in chosen(30):
+        for number in chosen(30, 45):
             fails = asyncio.Event()
             ended = await struck(grouped(fails), at(number), strike=lambda task, fails=fails: fails.set())
             await on.quiet()
@@ -74,7 +74,7 @@ async def test_a_cancelled_call_gives_back_what_it_had_of_its_runs_budget(tmp_pa
         need = 10_000
         bounded = resilient.within(Limits(tokens=5 * need))
         suspensions = (await on.runtime.run(bounded, ())).output
-        for number in chosen(suspensions):
+        for number in chosen(suspensions - SPREAD, suspensions):
             await on.runtime.run(bounded, (number,))
         await on.quiet()
         await assert_books_in_order(on, 0, 0, 0)

@@ -17,7 +17,7 @@ import pytest
 
 from agentcache.accounting.pricing import plain_usd
 from agentcache.errors import StoreError
-from agentcache.runtime.events import CallFinished, Notice
+from agentcache.runtime.events import CallFinished, Event, FirstToken, Notice
 from agentcache.stores import rows as stores_rows
 from agentcache.stores.opening import open_ledger
 from tests.stores.test_troubled_files import CALL, RUN
@@ -184,3 +184,20 @@ async def test_a_log_that_is_cut_or_damaged_costs_the_last_rows_and_nothing_else
         lengths.append(len(rows))
     assert lengths == sorted(lengths)
     assert lengths[-1] == 20
+
+
+@pytest.mark.other_books("the row that is missing is what is tested")
+async def test_a_ledger_that_goes_away_amid_a_run_hides_nothing_of_what_was_paid_for(tmp_path: Path):
+    folder = tmp_path / "project"
+
+    def remove(event: Event) -> None:
+        if isinstance(event, FirstToken):
+            shutil.rmtree(folder)
+
+    async with staged(lambda request: "ok", store=str(folder / "ledger.db"), on_event=remove) as on:
+        with pytest.raises(StoreError, match=r"removed or replaced .*; the ledger may lack call ") as raised:
+            await on.runtime.run(agent(), "go")
+        [line] = on.emulator.statement.lines
+    assert line.message_id in str(raised.value)
+    [note] = raised.value.__notes__
+    assert note.startswith("the end of run run_")

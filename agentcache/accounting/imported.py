@@ -16,9 +16,14 @@ from agentcache.prompt.canonical import digest
 _ID_DIGITS = 20
 
 
+def whole_characters(text: str) -> str:
+    """Return a text with halves of surrogate pairs, which no database takes, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def imported_id(kind: str, *names: str) -> str:
     """Return the id of a `run`, `call` or `tool` that others named with `names`."""
-    return f"{kind}_{digest(chr(0).join(names)).rpartition(':')[2][:_ID_DIGITS]}"
+    return f"{kind}_{digest(whole_characters(chr(0).join(names))).rpartition(':')[2][:_ID_DIGITS]}"
 
 
 def message_call_id(message_id: str) -> str:

@@ -35,9 +35,14 @@ class Screen(Console):
     def __init__(
         self, *, stderr: bool = False, file: IO[str] | None = None, width: int | None = None, plain: bool = False
     ) -> None:
-        colours = None if plain else "auto"
         super().__init__(
-            stderr=stderr, file=file, width=width, color_system=colours, highlight=False, markup=False, emoji=False
+            stderr=stderr,
+            file=file,
+            width=width,
+            color_system=None if plain else "auto",
+            highlight=False,
+            markup=False,
+            emoji=False,
         )
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

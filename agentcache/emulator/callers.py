@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 
 def why_foreign(headers: Mapping[str, str], names: Collection[str]) -> str | None:
@@ -27,11 +26,16 @@ def why_foreign(headers: Mapping[str, str], names: Collection[str]) -> str | Non
 
 
 def _leads_here(authority: str, names: Collection[str]) -> bool:
-    try:
-        host = (urlsplit(f"//{authority}").hostname or "").removesuffix(".")
-    except ValueError:
-        return False
+    host = _host(authority.lower())
     return host == "localhost" or host.endswith(".localhost") or host in names or _is_address(host)
+
+
+def _host(authority: str) -> str:
+    """Return the host of `host:port` or `[address]:port`; of anything else what is none."""
+    if authority.startswith("["):
+        address, ends, _ = authority[1:].partition("]")
+        return address if ends else ""
+    return authority.partition(":")[0].removesuffix(".")
 
 
 def _is_address(host: str) -> bool:

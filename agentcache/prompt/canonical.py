@@ -65,8 +65,8 @@ def _sorted_value(value: JsonValue) -> JsonValue:
 
 
 def digest(text: str) -> str:
-    """Return the tagged digest of one text, halves of surrogate pairs too: `p1:` and 32 hexadecimal digits."""
-    return f"{DIGEST_SCHEME}:{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    """Return the tagged digest of one text: `p1:` and 32 hexadecimal digits."""
+    return f"{DIGEST_SCHEME}:{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
 def chain(parent: str, child: str) -> str:

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from agentcache.accounting.imported import ImportedRows, NamedRun, imported_id, imported_rows, message_call_id
+from agentcache.accounting.imported import (
+    ImportedRows,
+    NamedRun,
+    imported_id,
+    imported_rows,
+    message_call_id,
+    whole_characters,
+)
 from agentcache.accounting.observed import RECORDED
 from agentcache.accounting.reading import side_records, usage_of
 from agentcache.accounting.usage import CallRecord
@@ -41,7 +48,7 @@ class LoggedCalls:
             call = log_call(line, where=where)
         except TargetError as error:
             return str(error)
-        run_id = call.run or imported_id("run", "request log")
+        run_id = whole_characters(call.run or "") or imported_id("run", "request log")
         name = call.agent or UNKNOWN_AGENT
         self._runs.setdefault(
             run_id, NamedRun(run_id=run_id, parent_run_id=None, name=name, agent=call.agent, conversation=None)
@@ -58,7 +65,7 @@ class LoggedCalls:
     def _row(self, call: TrafficCall, run_id: str, *, first_known: bool, end_known: bool) -> CallRecord:
         response = call.response or {}
         message_id = _text(response.get("id"))
-        unnamed = imported_id("call", run_id, f"{call.at_s!r}", digest(canonical_json(call.request)))
+        unnamed = imported_id("call", run_id, f"{call.at_s!r}", digest(whole_characters(canonical_json(call.request))))
         row = CallRecord(
             call_id=unnamed if message_id is None else message_call_id(message_id),
             run_id=run_id,

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import gzip
 import json
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -18,7 +19,6 @@ from typer.testing import CliRunner
 
 from agentcache import ReplyMalformed, TargetError
 from agentcache.cli import app
-from agentcache.prompt.canonical import digest
 from agentcache.prompt.strict_json import MAX_DEPTH, parsed_json
 from agentcache.runtime.conversation_file import from_lines
 from agentcache.runtime.mcp_results import result_from
@@ -33,6 +33,9 @@ PACKAGE = Path(__file__).parents[2] / "agentcache"
 
 NEVER_IMPORTED = {"dill", "cloudpickle", "jsonpickle", "marshal", "pickle", "shelve", "yaml"}
 NEVER_CALLED = {"eval", "exec", "compile", "__import__", "execfile"}
+
+
+NAMED = re.compile(rf"\b({'|'.join(sorted(NEVER_IMPORTED | NEVER_CALLED | {'shell'}))})\b")
 
 
 def forbidden(tree: ast.AST) -> set[str]:
@@ -54,8 +57,10 @@ def _is_false(node: ast.AST) -> bool:
 
 
 def test_the_package_unpickles_and_evaluates_nothing():
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
-    assert {str(path): found for path, tree in trees.items() if (found := forbidden(tree))} == {}
+    texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    named = {path: text for path, text in texts.items() if NAMED.search(text)}  # parsing all takes seconds
+    assert len(texts) > 400
+    assert {str(path): found for path, text in named.items() if (found := forbidden(ast.parse(text)))} == {}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +68,7 @@ def test_the_package_unpickles_and_evaluates_nothing():
     ["import pickle", "from pickle import loads", "import yaml.loader", "eval('1')", "exec(x)", "run(x, shell=True)"],
 )
 def test_that_would_be_seen(program):
+    assert NAMED.search(program)
     assert forbidden(ast.parse(program))
 
 
@@ -96,9 +102,14 @@ def test_what_is_json_is_read_as_python_reads_it(value):
     assert parsed_json(json.dumps(value)) == value
 
 
-@given(st.text())
-def test_every_text_has_a_digest(text):
-    assert digest(text).startswith("p1:")
+def test_half_a_character_in_a_log_is_written_out_where_it_is_kept(tmp_path):
+    call = {"t": 1.0, "run": "r\ud800", "agent": "\ud800", "response": {"id": "m\ud800", "usage": {"input_tokens": 1}}}
+    call["request"] = {"model": "m\ud800", "max_tokens": 1, "messages": [{"role": "user", "content": "\ud800"}]}
+    (tmp_path / "log.jsonl").write_text(json.dumps(call))
+    db = str(tmp_path / "ledger.db")
+    taken = CliRunner().invoke(app, ["import", str(tmp_path / "log.jsonl"), "--db", db])
+    assert taken.exit_code == 0, taken.stderr
+    assert "r\\\\ud800" in CliRunner().invoke(app, ["export", "--db", db]).stdout
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -139,7 +150,7 @@ def test_a_file_of_bombs_is_one_sentence_to_every_command(tmp_path, monkeypatch,
     for name in ("log.jsonl",) if command[0] == "conversation" else ("log.jsonl", "log.jsonl.gz"):
         result = CliRunner().invoke(app, [*command, name])
         assert result.exit_code == 2
-        assert len(result.stderr.splitlines()) == 1
+        assert len(result.stderr.splitlines()) == (2 if command == ("import",) else 1)  # which says what it left out
         assert "TRACEBACK" not in result.stderr
 
 

@@ -82,7 +82,7 @@ UNREADABLE = {
     "not JSON": (b"{", "line 1: not JSON"),
     "not an object": (b"[]", "line 1: a log has one JSON object a line, and this is a list"),
     "no time": (b'{"request": {"messages": []}}', "line 1: `t` is missing"),
-    "a time beyond numbers": (b'{"t": 1e999, "request": {"messages": []}}', "line 1: `t` is missing"),
+    "a time beyond numbers": (b'{"t": 1e999, "request": {"messages": []}}', "line 1: not JSON"),
     "a time of no number": (b'{"t": NaN, "request": {"messages": []}}', "line 1: not JSON"),
     "no request": (b'{"t": 0}', "line 1: `request` is missing"),
     "no messages": (b'{"t": 0, "request": {"model": "claude-opus-5"}}', "line 1: `request` is missing"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -152,7 +151,6 @@ class Verdict:
     """What was found, by errand (`None`: of the storm as a whole)."""
 
     problems: list[tuple[int | None, str]] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, number: int | None, problems: Iterable[str]) -> None:
         """Take problems of one errand."""

@@ -172,7 +172,7 @@ async def _run_share(seed: str, share: _Share, weather: Weather, result: Result)
             base_url=address,
             api_key="none",
             keep_text=share.keep_text,
-            on_event=_pass_on,
+            on_event=Done.hear,
             clock=clock.now,
             sleep=clock.sleep,
         ) as runtime,
@@ -183,10 +183,6 @@ async def _run_share(seed: str, share: _Share, weather: Weather, result: Result)
     left = {str(task.get_coro()) for task in asyncio.all_tasks() - before}
     result.verdict.add(None, left_behind({}, {"task": frozenset(left)}))
     result.bill.add(share.bill)
-
-
-def _pass_on(event: object) -> None:
-    Done.hear(event)
 
 
 async def _work(seed: str, waiting: Iterator[int], runtime: Runtime, share: _Share, result: Result) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -94,7 +93,6 @@ def test_the_model_does_what_the_task_says_and_needs_no_memory(number: int) -> N
     assert asked == list(payments(task))
     assert errand_in(request) == number
     assert {errand_of(identifier) for identifier in asked} <= {number}
-    json.dumps(said)
 
 
 @pytest.mark.parametrize(

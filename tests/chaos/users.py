@@ -37,10 +37,10 @@ class Done:
     cancelled: bool = False
 
     @staticmethod
-    def hear(event: object) -> None:
+    def hear(event: Event) -> None:
         """Take an event of whichever errand is being done here."""
         done = _open.get(None)
-        if done is not None and isinstance(event, Event):
+        if done is not None:
             done.take(event)
 
     def take(self, event: Event) -> None:

@@ -32,7 +32,7 @@ from environments import NotInstalled, python_of, read_peers  # noqa: E402  # a 
 
 ENVIRONMENTS = Path(tempfile.gettempdir()) / "agentcache-peers"
 BASELINE = "SDK"
-AT_ONCE = 50
+SINGLE = ("one", "tool", "big")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,6 @@ OURS = (
         for variant in ("no ledger", "no plan", "no scheduler", "no events", "bare")
     ),
 )
-CELLS = (("one", 1), ("tool", 1), ("big", 1), ("one", AT_ONCE), ("tool", AT_ONCE), ("big", AT_ONCE))
-STREAMED = (*CELLS, ("long", 1), ("long", AT_ONCE))
 PEERS = {"agno": "play_agno"}
 
 IMPORTS = {
@@ -153,15 +151,17 @@ def peers() -> list[Player]:
     return found
 
 
-def play_calls(players: Sequence[Player], rounds: int, runs: int) -> dict[str, Any]:
-    """Play every cell in turn and return milliseconds of each, round by round, by cell and player."""
+def play_calls(players: Sequence[Player], rounds: int, runs: int, many: int) -> dict[str, Any]:
+    """Play every cell in turn, alone and `many` at once, and return milliseconds by cell and player, round by round."""
+    plain = [(cell, at_once) for at_once in (1, many) for cell in SINGLE]
+    streamed = [*plain, ("long", 1), ("long", many)]
     rows: dict[str, dict[str, list[float]]] = {}
     with stub() as address, ExitStack() as stack:
         tables = [stack.enter_context(seated(player, address)) for player in players]
         for turn in range(rounds):
-            for stream, cells in ((False, CELLS), (True, STREAMED)):
+            for stream, cells in ((False, plain), (True, streamed)):
                 for cell, at_once in cells:
-                    job = {"cell": cell, "at_once": at_once, "stream": stream, "runs": max(runs, 2 * at_once)}
+                    job = {"cell": cell, "at_once": at_once, "stream": stream, "runs": max(runs, at_once)}
                     name = f"{'streamed ' if stream else ''}{cell}, {at_once}"
                     first = turn % len(tables)
                     for table in (*tables[first:], *tables[:first]):
@@ -239,7 +239,7 @@ def calls_table(results: dict[str, Any]) -> list[str]:
                 results["rows"][f"streamed {cell}, 1"][BASELINE], results["rows"][f"{cell}, 1"][BASELINE], strict=True
             )
         )
-        for cell in ("one", "tool", "big")
+        for cell in SINGLE
     }
     told = ", ".join(f"{cell} {ratio:.2f}" for cell, ratio in dearer.items())
     out += ["", f"The SDK's own streaming as a multiple of the SDK without it: {told}"]
@@ -283,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a framework adds to a call.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--runs", type=int, default=200, help="runs of a cell in a round")
+    parser.add_argument("--at-once", type=int, default=50, help="runs at once in the cells that have many")
     parser.add_argument("--only", nargs="+", choices=("calls", "imports", "long"), default=("calls", "imports", "long"))
     parser.add_argument("--players", nargs="+", metavar="TITLE", help="these beside the SDK")
     parser.add_argument("--no-peers", action="store_true")
@@ -301,7 +302,7 @@ def main() -> None:
         players = [*OURS, *([] if asked.no_peers else peers())]
         if asked.players:
             players = [player for player in players if player.title in {BASELINE, *asked.players}]
-        results["calls"] = play_calls(players, asked.rounds, asked.runs)
+        results["calls"] = play_calls(players, asked.rounds, asked.runs, asked.at_once)
     if "imports" in asked.only:
         results["imports"] = play_imports(asked.rounds)
     if "long" in asked.only:

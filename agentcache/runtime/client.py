@@ -16,6 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TypeAlias, TypeVar
+from urllib.request import getproxies
 
 import aiohttp
 import anthropic
@@ -47,7 +48,7 @@ CONNECT_TIMEOUT_S = 5.0
 """The SDK's own bounds (`_constants.py`): ten minutes of silence, five seconds to connect."""
 
 _PATH = "/v1/messages"
-_CONNECTIONS = httpx2.Limits(max_connections=0, keepalive_expiry=5.0)
+_LIMITS = httpx2.Limits(max_connections=0, keepalive_expiry=5.0)
 """No bound (`aiohttp`'s zero): whoever wants fewer calls at once bounds them. Idle ones live 5 s, as the SDK has it."""
 
 _AnswerT = TypeVar("_AnswerT")
@@ -124,7 +125,7 @@ class MessagesClient:
             api_key=credentials.api_key,
             auth_token=credentials.auth_token,
             base_url=credentials.base_url,
-            http_client=http_client or anthropic.DefaultAioHttpClient(limits=_CONNECTIONS),
+            http_client=http_client or _connections(),
             timeout=anthropic.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             max_retries=0,
         )
@@ -328,6 +329,12 @@ class MessagesClient:
             ended_at = attempt.ended_at or self._clock()
             partial = attempt.reply(attempt.builder.partial(), ended_at=ended_at, usage_told=False)
         sending.observer.interrupted(partial, told)
+
+
+def _connections() -> httpx2.AsyncClient:
+    if any(address.startswith("socks") for address in getproxies().values()):
+        return anthropic.DefaultAsyncHttpxClient()  # aiohttp knows no such proxies
+    return anthropic.DefaultAioHttpClient(limits=_LIMITS)
 
 
 def failure_of(error: Exception, *, base_url: str, attempts: int, request_id: str | None, now: float) -> Failure | None:

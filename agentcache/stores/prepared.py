@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 Values: TypeAlias = Mapping[str, object]
 """By the names of the statement's parameters, which for an insert are its columns."""
 
-_DIALECT = SQLiteDialect_pysqlite(dbapi=sqlite3)  # type: ignore[no-untyped-call]
+_DIALECT = SQLiteDialect_pysqlite(dbapi=sqlite3)
 
 
 def execute(connection: Connection, statement: Insert | Update, rows: Sequence[Values]) -> int:

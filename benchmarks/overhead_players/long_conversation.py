@@ -109,6 +109,7 @@ def player(name: str, address: str) -> Any:
 async def main(name: str, address: str) -> None:
     took_ms = []
     async with player(name, address) as say:
+        gc.freeze()  # modules are not looked through again
         for turn in range(TURNS):
             text = words(turn)
             gc.collect()  # so that no turn pays for the garbage of those before it

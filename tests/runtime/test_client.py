@@ -243,6 +243,15 @@ async def test_no_request_waits_for_the_connection_of_another(bench: Bench) -> N
     assert api.connections == more_than_aiohttp_opens_unasked
 
 
+async def test_requests_go_through_the_proxy_of_the_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with LoopbackApi(answering("hi")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url)
+        async with bench.client("http://api.test") as client:
+            reply = await client.send(REQUEST, observer=bench.listener)
+    assert reply.content == [{"type": "text", "text": "hi"}]
+    assert proxy.received[0].line == "POST http://api.test/v1/messages HTTP/1.1"
+
+
 def transport(answer: Callable[[httpx2.Request], httpx2.Response]) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
 

@@ -72,6 +72,6 @@ def _with(settings: Settings, given: Mapping[str, object], where: str, names: Se
     # Start-up time: pydantic takes longer than most commands, and often nothing is given that needs it.
     from pydantic import TypeAdapter
 
-    from agentcache.cli.setting_values import checked
+    from agentcache.cli.setting_values import checked  # start-up time: it imports pydantic too
 
     return checked(TypeAdapter(Settings), {**asdict(settings), **given}, where, names)

@@ -54,8 +54,10 @@ async def add_rows(path: str, rows: int, acknowledged: int) -> None:
 async def migrate(path: str, number: int) -> None:
     """Open a ledger, every other process as an agentcache that does not know the newest step."""
     if number % 2:
-        known = {"migrations": MIGRATIONS[:-1]}
-        vars(sql).update(is_current=partial(is_current, **known), apply_next=partial(apply_next, **known))
+        known = MIGRATIONS[:-1]
+        vars(sql).update(
+            is_current=partial(is_current, migrations=known), apply_next=partial(apply_next, migrations=known)
+        )
     try:
         ledger = await open_ledger(path)
     except SchemaTooNew:

@@ -17,7 +17,7 @@ from pathlib import Path
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, Usage
 from agentcache.errors import SchemaTooNew, StoreError
 from agentcache.stores import sql
-from agentcache.stores.migrations import MIGRATIONS
+from agentcache.stores.migrations import MIGRATIONS, apply_next, is_current
 from agentcache.stores.opening import open_ledger
 
 AT_ONCE = 4
@@ -54,8 +54,10 @@ async def add_rows(path: str, rows: int, acknowledged: int) -> None:
 async def migrate(path: str, number: int) -> None:
     """Open a ledger, every other process as an agentcache that does not know the newest step."""
     if number % 2:
-        sql.is_current = partial(sql.is_current, migrations=MIGRATIONS[:-1])
-        sql.apply_next = partial(sql.apply_next, migrations=MIGRATIONS[:-1])
+        known = MIGRATIONS[:-1]
+        vars(sql).update(
+            is_current=partial(is_current, migrations=known), apply_next=partial(apply_next, migrations=known)
+        )
     try:
         ledger = await open_ledger(path)
     except SchemaTooNew:

@@ -13,6 +13,7 @@ import lzma
 from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,9 +77,9 @@ class SigningWithIt:
         original = Runtime.__init__
 
         @wraps(original)
-        def signed(runtime: Runtime, *args: object, **kwargs: object) -> None:
+        def signed(runtime: Runtime, *args: Any, **kwargs: Any) -> None:
             if self.active and (kwargs.get("api_key") or kwargs.get("base_url")):
                 kwargs["api_key"] = CANARY.key
-            original(runtime, *args, **kwargs)  # type: ignore[arg-type]
+            original(runtime, *args, **kwargs)
 
-        Runtime.__init__ = signed  # type: ignore[method-assign]
+        setattr(Runtime, "__init__", signed)  # noqa: B010  # which mypy lets nobody assign

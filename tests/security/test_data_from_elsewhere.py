@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -127,7 +128,7 @@ def test_tool_arguments_that_are_a_bomb_end_the_reply_in_a_typed_error(bomb):
 
 
 def test_a_tool_server_s_text_that_is_a_bomb_stays_text():
-    told = {"content": [{"type": "text", "text": DEEP}], "structuredContent": {"a": 1}}
+    told: Any = {"content": [{"type": "text", "text": DEEP}], "structuredContent": {"a": 1}}
     assert DEEP in str(result_from(told).content)
 
 
@@ -176,7 +177,7 @@ def changed(path: Path, *statements: str) -> None:
 
 def test_functions_that_a_foreign_schema_calls_are_not_trusted(ledger):
     async def trusted() -> object:
-        opened = await open_ledger(str(ledger))
+        opened: Any = await open_ledger(str(ledger))
         try:
             return await opened._look(
                 lambda connection: connection.exec_driver_sql("PRAGMA trusted_schema").scalar_one()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from agentcache import Prompt, tool
 from agentcache.emulator.faults import Fault, ScheduledFaults
@@ -59,7 +60,7 @@ async def test_a_value_is_text_whatever_is_written_in_it():
     attack = "{{ 7 * 7 }}{% include 'x' %}{# #}{{ ''.__class__ }}"
     async with staged(["ok"]) as on:
         await on.runtime.run(clerk, attack, session={"who": attack})
-        [request] = on.emulator.requests
+        request: Any = on.emulator.requests[0]
     assert request["system"][-1]["text"] == f"You serve {attack}."
     assert request["messages"][0]["content"][-1]["text"] == attack
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rich.text import Text
 from typer.testing import CliRunner
 
-from agentcache import ToolFailed
+from agentcache import Event, ToolFailed
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord, Usage
 from agentcache.cli import app, saying
 from agentcache.cli.approving import question
@@ -150,7 +150,7 @@ def test_an_error_is_one_sentence_whatever_it_quotes():
 
 def test_progress_shows_names_reasons_and_notices_as_they_are():
     page = io.StringIO()
-    events = [
+    events: list[Event] = [
         RunStarted(run_id="r", agent=None, at=0, name=KEPT, parent_run_id=None),
         CallStarted(run_id="r", agent=KEPT, at=0, call_id="c", model=KEPT, turn=1),
         CallRetried(run_id="r", agent=KEPT, at=0, call_id="c", attempt=1, wait_s=1, reason=KEPT),

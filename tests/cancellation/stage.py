@@ -49,7 +49,7 @@ class PlannedFaults:
     def __init__(self) -> None:
         self.next: list[Fault] = []
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, body: bytes) -> Fault | None:
         return self.next.pop(0) if self.next else None
 
 

@@ -8,7 +8,7 @@ from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.lookback import deepest_written, furthest_in_reach, in_reach, layer_ends, shared_ends
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 
 THOUGHT: JsonObject = {"type": "thinking", "thinking": "hm", "signature": "s"}

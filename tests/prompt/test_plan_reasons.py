@@ -12,7 +12,7 @@ from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import Ttl, facts_for
 from agentcache.prompt.plans import Plan, Policy
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.reuse import Outlook, Reuse
 from agentcache.prompt.sections import Stability
 

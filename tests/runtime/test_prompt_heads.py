@@ -7,7 +7,7 @@ from dataclasses import replace
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.layout import Layout, lay_out
 from agentcache.prompt.model_facts import facts_for
-from agentcache.prompt.rendering import RenderedSection
+from agentcache.prompt.rendered_section import RenderedSection
 from agentcache.prompt.sections import Stability
 from agentcache.runtime.prompt_heads import PromptHeads, head_of
 

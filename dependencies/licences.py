@@ -26,8 +26,8 @@ _OLDER_NAMES = {
 }
 """How metadata from before SPDX expressions says it, where that leaves no doubt."""
 
-_READ_IN_ITS_LICENCE_FILE = {"jinja2": "BSD-3-Clause"}
-"""Where the metadata leaves it open: of "BSD License" there are several."""
+_READ_ELSEWHERE = {"jinja2": "BSD-3-Clause", "vl-convert-python": "BSD-3-Clause"}
+"""Where the metadata leaves it open: "BSD License" may be several, and vl-convert says it from 1.9.0.post1 on."""
 
 
 def licence_of(distribution: Distribution) -> str | None:
@@ -43,7 +43,7 @@ def licence_of(distribution: Distribution) -> str | None:
         written.append(classifiers[0].split(" :: ")[-1])
     known = map(_spdx, written)
     found = next((each for each in known if each is not None), None)
-    return found or _READ_IN_ITS_LICENCE_FILE.get(canonicalize_name(distribution.name))
+    return found or _READ_ELSEWHERE.get(canonicalize_name(distribution.name))
 
 
 def _spdx(written: str) -> str | None:

@@ -144,6 +144,9 @@ def _newest_question(layout: Layout) -> int:
 
 def _parting(layout: Layout, previous: Layout) -> str | None:
     """Return the digest of the first prefix that `previous` lacks; `None` where the prompt only goes on from it."""
+    end = len(previous.blocks) - 1
+    if 0 <= end < len(layout.blocks) and layout.blocks[end].prefix_digest == previous.blocks[end].prefix_digest:
+        return None  # nearly always, and then a long conversation is not walked through
     before = {block.prefix_digest for block in previous.blocks}
     first = next((block.prefix_digest for block in layout.blocks if block.prefix_digest not in before), None)
     if not previous.blocks or any(block.prefix_digest == previous.blocks[-1].prefix_digest for block in layout.blocks):

@@ -126,5 +126,5 @@ $(VENV)/ready-to-test: $(VENV)/ready-to-run
 	@touch $@
 
 $(VENV)/ready-to-mutate: $(VENV)/ready-to-test
-	$(PIP_INSTALL) mutmut
+	$(PIP_INSTALL) --constraint constraints-mutants.txt mutmut
 	@touch $@

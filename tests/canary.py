@@ -50,7 +50,14 @@ class Canary:
             report.longrepr = f"{report.nodeid} printed or logged the key that it signed with"
 
 
+_NO_ROOM = 2**20
+"""Bytes. A larger file that takes no room on the disk is one hole: it was made for what would read all of it."""
+
+
 def _content(path: Path) -> bytes:
+    status = path.stat()
+    if status.st_size > _NO_ROOM and status.st_blocks == 0:
+        return b""
     data = path.read_bytes()
     try:
         if path.suffix == ".gz":

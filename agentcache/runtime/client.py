@@ -13,7 +13,7 @@ import random as randomness
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias, TypeVar
 from urllib.request import getproxies
@@ -26,9 +26,10 @@ from anthropic import AsyncStream
 from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.strict_json import parsed_json
+from agentcache.runtime.attempt import Attempt, Sending
 from agentcache.runtime.credentials import find_credentials
 from agentcache.runtime.event_stream import EventDecoder
-from agentcache.runtime.replies import CallObserver, Reply, ReplyBuilder, json_object, reply_of
+from agentcache.runtime.replies import CallObserver, Reply, json_object
 from agentcache.runtime.request_body import body_of, written
 from agentcache.runtime.retrying import (
     DEFAULT_WAITS,
@@ -54,41 +55,7 @@ _LIMITS = httpx2.Limits(max_connections=0, keepalive_expiry=5.0)
 _AnswerT = TypeVar("_AnswerT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sending:
-    """What stays the same over the attempts of one call."""
-
-    content: bytes
-    headers: Mapping[str, str]
-    observer: CallObserver
-
-
-@dataclass(slots=True, kw_only=True)
-class _Attempt:
-    """One request under way."""
-
-    number: int
-    sent_at: float
-    builder: ReplyBuilder = field(default_factory=ReplyBuilder)
-    request_id: str | None = None
-    accepted: bool = False
-    """Whether the server began to answer, so that it may bill whatever becomes of it."""
-    first_token_at: float | None = None
-    ended_at: float | None = None
-
-    def reply(self, message: JsonObject, *, ended_at: float, usage_told: bool = True) -> Reply:
-        return reply_of(
-            message,
-            request_id=self.request_id,
-            attempts=self.number,
-            sent_at=self.sent_at,
-            first_token_at=self.first_token_at,
-            ended_at=ended_at,
-            usage_told=usage_told,
-        )
-
-
-_Read: TypeAlias = Callable[[_Sending, _Attempt], Awaitable[Reply | Failure]]
+_Read: TypeAlias = Callable[[Sending, Attempt], Awaitable[Reply | Failure]]
 
 
 class MessagesClient:
@@ -155,12 +122,12 @@ class MessagesClient:
         request holds what JSON cannot say. Cancelled half-way, it tells the observer what is known and lets go.
         """
         streamed = request.get("max_tokens") != 0
-        sending = _Sending(content=body_of(request, stream=streamed), headers=extra_headers or {}, observer=observer)
+        sending = Sending(content=body_of(request, stream=streamed), headers=extra_headers or {}, observer=observer)
 
         async def attempt(number: int) -> Reply | Failure:
             if number > 1:
                 await observer.may_retry(number)
-            begun = _Attempt(number=number, sent_at=self._clock())
+            begun = Attempt(number=number, sent_at=self._clock())
             outcome = await self._made(sending, begun, self._read_stream if streamed else self._answer)
             if isinstance(outcome, Failure) and outcome.status is not None:
                 observer.responded(outcome.status, outcome.headers)
@@ -175,7 +142,7 @@ class MessagesClient:
             on_retry=observer.retrying,
         )
 
-    async def _made(self, sending: _Sending, attempt: _Attempt, read: _Read) -> Reply | Failure:
+    async def _made(self, sending: Sending, attempt: Attempt, read: _Read) -> Reply | Failure:
         """Make one attempt; whatever ends one that was accepted, the observer hears what is known of it."""
         try:
             outcome = await read(sending, attempt)
@@ -186,7 +153,7 @@ class MessagesClient:
             self._tell_interrupted(sending, attempt, outcome.error)
         return outcome
 
-    async def _read_stream(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
+    async def _read_stream(self, sending: Sending, attempt: Attempt) -> Reply | Failure:
         response = await self._guarded(self._posted(sending, stream=True), attempt)
         if isinstance(response, Failure):
             return response
@@ -204,7 +171,7 @@ class MessagesClient:
                 str(error), attempts=attempt.number, request_id=attempt.request_id, retry=True, cause=error.__cause__
             )
 
-    def _not_events(self, response: httpx2.Response, attempt: _Attempt) -> Failure | None:
+    def _not_events(self, response: httpx2.Response, attempt: Attempt) -> Failure | None:
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.startswith("text/event-stream"):
             attempt.accepted = True
@@ -212,7 +179,7 @@ class MessagesClient:
         told = f"{self._base_url} answered a streamed request with {kind!r}; is it a Messages API server?"
         return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=False)
 
-    async def _posted(self, sending: _Sending, *, stream: bool) -> httpx2.Response:
+    async def _posted(self, sending: Sending, *, stream: bool) -> httpx2.Response:
         """Send the request and return what came back; with `stream` as soon as its headers are here."""
         length, content = written(sending.content)
         response = await self._sdk.post(
@@ -227,7 +194,7 @@ class MessagesClient:
             raise TypeError(f"the SDK gave a {type(response).__name__} where a response was asked for")
         return response
 
-    async def _take_events(self, response: httpx2.Response, sending: _Sending, attempt: _Attempt) -> Failure | None:
+    async def _take_events(self, response: httpx2.Response, sending: Sending, attempt: Attempt) -> Failure | None:
         """Take events to the end of the stream; return why the reply is not whole, or `None` when it is.
 
         Reading on after the last event returns the connection to the pool; a failure there takes nothing away.
@@ -250,7 +217,7 @@ class MessagesClient:
         return unanswered(told, attempts=attempt.number, request_id=attempt.request_id)
 
     def _take_event(
-        self, name: bytes, data: bytes, response: httpx2.Response, observer: CallObserver, attempt: _Attempt
+        self, name: bytes, data: bytes, response: httpx2.Response, observer: CallObserver, attempt: Attempt
     ) -> Failure | None:
         """Take one event and tell what it shows; return why it cannot be taken."""
         if name == b"ping" or not data:
@@ -276,7 +243,7 @@ class MessagesClient:
             attempt.ended_at = self._clock()
         return None
 
-    async def _answer(self, sending: _Sending, attempt: _Attempt) -> Reply | Failure:
+    async def _answer(self, sending: Sending, attempt: Attempt) -> Reply | Failure:
         """Make one attempt that is answered in one piece; its beginning shows only when all of it is here."""
         response = await self._guarded(self._posted(sending, stream=False), attempt)
         if isinstance(response, Failure):
@@ -295,7 +262,7 @@ class MessagesClient:
         sending.observer.first_token(attempt.first_token_at)
         return reply
 
-    async def _guarded(self, work: Awaitable[_AnswerT], attempt: _Attempt) -> _AnswerT | Failure:
+    async def _guarded(self, work: Awaitable[_AnswerT], attempt: Attempt) -> _AnswerT | Failure:
         """Await what the network does; only here do exceptions become failures, so that an observer's never do."""
         try:
             return await work
@@ -320,7 +287,7 @@ class MessagesClient:
         failure.error.args = (hidden,)
         return replace(failure, cause=None)  # which quotes it too
 
-    def _tell_interrupted(self, sending: _Sending, attempt: _Attempt, error: BaseException) -> None:
+    def _tell_interrupted(self, sending: Sending, attempt: Attempt, error: BaseException) -> None:
         if not attempt.accepted:
             return
         told = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"

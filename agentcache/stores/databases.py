@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from agentcache.errors import StoreError
@@ -229,6 +230,11 @@ def may_not_write(error: BaseException) -> bool:
     told = str(getattr(error, "orig", None) or error)
     refusals = ("readonly database", "read-only transaction", "permission denied", "database is locked", "lock timeout")
     return any(fragment in told for fragment in refusals)
+
+
+def is_fault_of_a_row(error: BaseException | None) -> bool:
+    """Tell a row that cannot be stored (an id twice, a missing run, a value of no JSON) from a database in trouble."""
+    return isinstance(error, IntegrityError | DataError) or not isinstance(error, DBAPIError | OSError)
 
 
 def store_error(error: BaseException, *, where: str, doing: str) -> StoreError:

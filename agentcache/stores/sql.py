@@ -17,14 +17,14 @@ from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Executable, Insert, RowMapping, bindparam, select, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import SchemaTooNew, StoreError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.provenance import Provenance
 from agentcache.stores import rows, schema, seals, sql_conversations, sql_explaining, sql_provenance, sql_upkeep
-from agentcache.stores.databases import Database, database_at, store_error
+from agentcache.stores.databases import Database, database_at, is_fault_of_a_row, store_error
 from agentcache.stores.finishing import finished
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.prepared import execute
@@ -341,7 +341,7 @@ class SqlLedger(SqlSums):
             with self._told("write"):
                 results = await self._database.write(lambda connection: _apply(connection, batch))
         except StoreError as error:
-            if len(batch) == 1 or not _is_fault_of_a_row(error.__cause__):
+            if len(batch) == 1 or not is_fault_of_a_row(error.__cause__):
                 _fail(batch, error)
                 return
             for write in batch:
@@ -388,11 +388,6 @@ def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
         else:
             results.extend(write.change(connection) for write in writes if write.change is not None)
     return results
-
-
-def _is_fault_of_a_row(error: BaseException | None) -> bool:
-    """Tell a row that cannot be stored (an id twice, a missing run, a value of no JSON) from a database in trouble."""
-    return isinstance(error, IntegrityError | DataError) or not isinstance(error, DBAPIError | OSError)
 
 
 def _fail(writes: Sequence[_Write], error: StoreError) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -43,6 +42,7 @@ from agentcache.stores.memory_conversations import MemoryConversations
 from agentcache.stores.opening import open_ledger
 from agentcache.stores.protocols import Ledger
 from agentcache.workflow.durable_runs import Durable, DurableRuns, Engine
+from agentcache.workflow.ids import new_id
 from agentcache.workflow.keep_warm import KeepAlive, KeepWarm
 from agentcache.workflow.run import Run, Variables, Workflow
 from agentcache.workflow.scheduler import Scheduler
@@ -56,11 +56,6 @@ T = TypeVar("T")
 
 REMEMBERED_S = 6 * 3600.0
 """How far back the ledger teaches a new runtime how soon prompts come back, in seconds."""
-
-
-def new_id(kind: str) -> str:
-    """Return a fresh id such as `run_3f2a…`: unique across processes, so that ledgers can be merged."""
-    return f"{kind}_{uuid.uuid4().hex[:20]}"
 
 
 class Runtime:

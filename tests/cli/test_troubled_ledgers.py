@@ -105,7 +105,7 @@ def test_a_file_that_is_no_database(cli: Cli, tmp_path: Path):
     path = tmp_path / "letter.db"
     path.write_text("Dear all, " * 500)
 
-    assert "file is not a database; it is no SQLite database" in _told(cli("report", "--db", str(path)))
+    assert "it is no SQLite database; move it away, or name another file" in _told(cli("report", "--db", str(path)))
     assert path.read_text() == "Dear all, " * 500
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DatabaseError
 
 from agentcache.errors import StoreError
+from agentcache.stores import databases
 from agentcache.stores.databases import store_error
 from agentcache.stores.migrations import MIGRATIONS
 from agentcache.stores.schema import schema_migrations
@@ -42,14 +43,11 @@ def refuse_foreign_file(path: Path) -> None:
         )
     # In write-ahead mode even a reader makes files beside it, unless it is told that nobody writes. Without a log,
     # nobody does; who begins to in just this moment makes what was read doubtful.
-    logged = head[18:19] == _WAL_FORMAT and not Path(f"{path}-wal").exists()
+    nobody_writes = head[18:19] == _WAL_FORMAT and not Path(f"{path}-wal").exists()
     try:
-        table = _foreign_table(path, "immutable=1") if logged else _foreign_table(path, "mode=ro")
-    except DatabaseError:
-        try:
-            table = _foreign_table(path, "mode=ro")
-        except DatabaseError as error:
-            raise store_error(error, where=str(path), doing="open the ledger") from error
+        table = _foreign_table_of_still_file(path) if nobody_writes else _foreign_table(path, "mode=ro")
+    except DatabaseError as error:
+        raise store_error(error, where=str(path), doing="open the ledger") from error
     if table is not None:
         raise StoreError(
             f"{path}: is a database of another program (it has a table {table!r} and is no ledger), and is left as it "
@@ -57,9 +55,19 @@ def refuse_foreign_file(path: Path) -> None:
         )
 
 
+def _foreign_table_of_still_file(path: Path) -> str | None:
+    try:
+        return _foreign_table(path, "immutable=1")
+    except DatabaseError:
+        return _foreign_table(path, "mode=ro")
+
+
 def _foreign_table(path: Path, how: str) -> str | None:
     """Return a table of a database that is no ledger, `None` for a ledger or a database without tables."""
-    engine = create_engine(f"sqlite:///file:{quote(str(path))}?{how}&uri=true", poolclass=NullPool)
+    patience = {"timeout": databases.BUSY_TIMEOUT_S}
+    engine = create_engine(
+        f"sqlite:///file:{quote(str(path))}?{how}&uri=true", poolclass=NullPool, connect_args=patience
+    )
     with engine.connect() as connection:
         tables = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"))
         names = [str(name) for name in tables.scalars()]

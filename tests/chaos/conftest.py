@@ -8,11 +8,3 @@ import pytest
 @pytest.fixture(autouse=True)
 def ledger_equals_statement() -> None:
     """Take the place of the suite's guard, which would remember each result of thousands of runs."""
-
-
-@pytest.fixture
-def terminal(pytestconfig: pytest.Config) -> pytest.TerminalReporter:
-    """Return what prints to the terminal whatever is captured."""
-    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
-    assert isinstance(reporter, pytest.TerminalReporter)
-    return reporter

@@ -206,8 +206,6 @@ class DbosEngine:
         if ids := [status.workflow_id for status in left if status.workflow_id.startswith(prefix)]:
             await DBOS.cancel_workflows_async(ids)
 
-    # --- performing ---------------------------------------------------------------------------------------------------
-
     async def _performed_by_dbos(self, task_id: str, spec: JsonObject) -> JsonValue:
         """Perform a task, as DBOS calls it: at its start here, or when it comes over a queue."""
         entry = self._entries.get(task_id)
@@ -277,8 +275,6 @@ class DbosEngine:
         if entry.ours:
             await DBOS.cancel_workflows_async([task_id])
 
-    # --- waiting ------------------------------------------------------------------------------------------------------
-
     async def _status(self, task_id: str) -> tuple[WorkflowStatus, JsonObject]:
         """Return what is on record of a task, and its specification."""
         status = await DBOS.get_workflow_status_async(task_id)
@@ -301,18 +297,22 @@ class DbosEngine:
         try:
             while self._waiting:
                 await asyncio.sleep(self._settings.poll_s)
-                ids = sorted({task.task_id for task in self._waiting.values()})
-                found = await DBOS.list_workflows_async(workflow_ids=ids, load_input=False)
-                await self._told_of({status.workflow_id: status for status in found})
+                # Whoever comes while the answer is under way is not told of a time before: its task may go on since.
+                asked = dict(self._waiting)
+                if ids := sorted({task.task_id for task in asked.values()}):
+                    found = await DBOS.list_workflows_async(workflow_ids=ids, load_input=False)
+                    await self._told_of(asked, {status.workflow_id: status for status in found})
         except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it was
             for ended in self._waiting:
                 if not ended.done():
                     ended.set_exception(StoreError(f"the database of durable runs failed: {_sentence(error)}"))
 
-    async def _told_of(self, statuses: dict[str, WorkflowStatus]) -> None:
+    async def _told_of(
+        self, asked: dict[asyncio.Future[WorkflowStatus], Task], statuses: dict[str, WorkflowStatus]
+    ) -> None:
         self._tell_of_unserved(statuses)
         dead = await self._dead(statuses.values())
-        for ended, task in list(self._waiting.items()):
+        for ended, task in asked.items():
             status = statuses.get(task.task_id)
             if ended.done() or status is None:
                 continue

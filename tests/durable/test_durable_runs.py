@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbos import DBOS
 
 from agentcache import (
     Event,
@@ -203,6 +204,27 @@ async def test_a_call_whose_bill_was_lost_counts_at_its_worst_when_the_run_goes_
         result = await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.02"))
     assert (reached.value.spent.turns, reached.value.spent.unknown_calls) == (0, 1)
     assert (result.output, result.turns, again.asked) == ("a!", 1, {"a": 1})
+
+
+async def test_a_run_that_goes_on_is_not_told_how_it_ended_before(store: str, monkeypatch: pytest.MonkeyPatch):
+    model, clerk, listed = Model("a"), agent(max_tokens=100), DBOS.list_workflows_async
+
+    async def late(**asked: Any) -> Any:
+        found = await listed(**asked)
+        await asyncio.sleep(0.2)  # a busy machine: the answer is of a time before when it arrives
+        return found
+
+    async with durably(model, store) as on:
+        await interrupted(on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.01")), model.reached)
+        (row,) = await on.runtime.ledger.calls()
+        await on.runtime.ledger.put_call(replace(row, error=LOST))
+    monkeypatch.setattr(DBOS, "list_workflows_async", late)
+    async with durably(Model(), store) as on:
+        with pytest.raises(LimitReached):
+            await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.01"))
+        await asyncio.sleep(0.05)
+        result = await on.runtime.run_as("one", clerk, "a", limits=Limits(usd="0.02"))
+    assert result.output == "a!"
 
 
 async def test_a_row_that_died_before_it_told_of_its_answer_counts_once(store: str):

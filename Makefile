@@ -49,7 +49,7 @@ cancellation: $(VENV)/ready-to-test
 		tests/toolsets/test_cancelled_servers.py
 
 chaos: $(VENV)/ready-to-test
-	$(BIN)/python -m pytest tests/chaos -k long --numprocesses 0 --chaos-errands $(ERRANDS) --chaos-seed $(SEED)
+	$(BIN)/python -m pytest tests/chaos/test_chaos.py::test_a_long_storm --numprocesses 0 --chaos-errands $(ERRANDS) --chaos-seed $(SEED)
 
 check: static test
 

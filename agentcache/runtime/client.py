@@ -150,6 +150,7 @@ class MessagesClient:
             self._tell_interrupted(sending, attempt, error)
             raise
         if isinstance(outcome, Failure):
+            outcome = self._without_key(outcome)
             self._tell_interrupted(sending, attempt, outcome.error)
         return outcome
 
@@ -276,7 +277,7 @@ class MessagesClient:
             )
             if failure is None:
                 raise
-            return self._without_key(failure)
+            return failure
 
     def _without_key(self, failure: Failure) -> Failure:
         """Return a failure that quotes no key: some gateways answer with the headers that they were sent."""

@@ -9,7 +9,6 @@ loop is switched off.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -27,6 +26,7 @@ from agentcache.errors import (
     ServerFailed,
     Unauthenticated,
 )
+from agentcache.prompt.strict_json import parsed_json
 from agentcache.runtime.retry_after import retry_after_s
 
 AnswerT = TypeVar("AnswerT")
@@ -173,15 +173,16 @@ def refused_in_stream(data: bytes, headers: Mapping[str, str], *, attempts: int,
     """Return what an error event inside a stream means; `data` is what it brings, which should be JSON."""
     text = data.decode(errors="replace")
     try:
-        told = json.loads(text)
+        told = parsed_json(text)
     except ValueError:
         told = text
     error = told.get("error") if isinstance(told, dict) else None
     error = error if isinstance(error, dict) else {}
+    kind, message = error.get("type"), error.get("message")
     return refused(
         200,
-        error_type=error.get("type"),
-        told=error.get("message") or excerpt(told),
+        error_type=kind if isinstance(kind, str) else None,
+        told=message if isinstance(message, str) and message else excerpt(told),
         headers=headers,
         attempts=attempts,
         now=now,

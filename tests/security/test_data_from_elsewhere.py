@@ -18,15 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from agentcache import ReplyMalformed, TargetError
+from agentcache import CallError, ReplyMalformed, TargetError
 from agentcache.cli import app
 from agentcache.prompt.strict_json import MAX_DEPTH, parsed_json
+from agentcache.runtime.client import MessagesClient
 from agentcache.runtime.conversation_file import from_lines
 from agentcache.runtime.mcp_results import result_from
 from agentcache.runtime.replies import ReplyBuilder
 from agentcache.simulate.traffic import json_object
 from agentcache.stores.opening import open_ledger
-from tests.runtime.loopback import start
+from tests.runtime.loopback import REQUEST, Answer, Listener, LoopbackApi, start, streamed
 
 PACKAGE = Path(__file__).parents[2] / "agentcache"
 
@@ -125,6 +126,17 @@ def test_tool_arguments_that_are_a_bomb_end_the_reply_in_a_typed_error(bomb):
     with pytest.raises(ReplyMalformed):  # noqa: PT012 - one of the two reads them
         builder.add({"type": "content_block_stop", "index": 0})
         builder.message()
+
+
+@pytest.mark.parametrize("told", [*BOMBS.values(), '{"error": {"type": ["x"], "message": {"a": 1}}}', "[]"])
+async def test_an_error_within_a_stream_ends_the_call_in_a_typed_error_whatever_it_says(told):
+    answer = Answer(headers=streamed().headers, pieces=[f"event: error\ndata: {told}\n\n".encode()])
+    async with (
+        LoopbackApi(answer) as api,
+        MessagesClient(api_key="k", base_url=api.base_url, max_attempts=1) as client,
+    ):
+        with pytest.raises(CallError, match="in the middle of the reply"):
+            await client.send(REQUEST, observer=Listener())
 
 
 def test_a_tool_server_s_text_that_is_a_bomb_stays_text():

@@ -22,7 +22,7 @@ from agentcache.stores.memo_opening import open_memo
 from agentcache.stores.opening import open_ledger
 from tests.canary import CANARY, Canary
 from tests.durable.conftest import postgres_url  # noqa: F401
-from tests.runtime.loopback import REQUEST, Answer, Listener, LoopbackApi, refusing
+from tests.runtime.loopback import REQUEST, Answer, Listener, LoopbackApi, refusing, streamed
 from tests.workflow.conftest import agent, at_once, staged
 
 SECRET = Canary("sk-ant-finch-3HsLw8RzPqKd")
@@ -77,7 +77,14 @@ def echoing(status: int) -> Answer:
     return Answer(status=status, headers={"content-type": "text/html"}, pieces=[page.encode()])
 
 
-@pytest.mark.parametrize("answer", [echoing(401), echoing(400), refusing(403, message=f"bad key {SECRET.key}")])
+def echoing_in_the_stream() -> Answer:
+    return streamed({"type": "error", "error": {"type": "invalid_request_error", "message": f"bad key {SECRET.key}"}})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [echoing(401), echoing(400), refusing(403, message=f"bad key {SECRET.key}"), echoing_in_the_stream()],
+)
 async def test_a_server_that_answers_with_our_own_headers_is_not_quoted(answer):
     async with LoopbackApi(answer) as api, MessagesClient(api_key=SECRET.key, base_url=api.base_url) as client:
         with pytest.raises(CallError) as failed:

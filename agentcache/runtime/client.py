@@ -1,9 +1,8 @@
-"""The one place that knows the Anthropic SDK: sends a request, reads its stream, says what every failure means.
+"""Sends a request to a Messages API, reads its stream, and tries again where that may help.
 
-The SDK does authentication, headers and connections, over its `aiohttp` transport. Its typed models, its reading of
-events and its retries are not used: events pass through as plain JSON so that content survives byte for byte, and one
-loop (`retrying.py`) counts every request that may have been billed. Knows nothing of agents, prompts, plans or the
-ledger.
+Events pass through as plain JSON, not as the SDK's models, so that content survives byte for byte, and one loop
+(`retrying.py`) counts every request that may have been billed. The SDK and HTTP stand behind `api_connection.py`. Knows
+nothing of agents, prompts, plans or the ledger.
 """
 
 from __future__ import annotations
@@ -16,41 +15,23 @@ from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias, TypeVar
-from urllib.request import getproxies
 
-import aiohttp
-import anthropic
 import httpx2
-from anthropic import AsyncStream
 
-from agentcache.errors import ReplyMalformed, SettingsError, Unauthenticated
+from agentcache.errors import ReplyMalformed, SettingsError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.strict_json import parsed_json
+from agentcache.runtime.api_connection import NETWORK_ERRORS, ApiConnection, failure_of, refusal_of
 from agentcache.runtime.attempt import Attempt, Sending
 from agentcache.runtime.credentials import find_credentials
 from agentcache.runtime.event_stream import EventDecoder
 from agentcache.runtime.replies import CallObserver, Reply, json_object
-from agentcache.runtime.request_body import body_of, written
-from agentcache.runtime.retrying import (
-    DEFAULT_WAITS,
-    Failure,
-    Waits,
-    excerpt,
-    malformed,
-    refused,
-    refused_in_stream,
-    run_attempts,
-    unanswered,
-)
+from agentcache.runtime.request_body import body_of
+from agentcache.runtime.retrying import DEFAULT_WAITS, Failure, Waits, malformed, refused, run_attempts, unanswered
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_TIMEOUT_S = 600.0
-CONNECT_TIMEOUT_S = 5.0
-"""The SDK's own bounds (`_constants.py`): ten minutes of silence, five seconds to connect."""
-
-_PATH = "/v1/messages"
-_LIMITS = httpx2.Limits(max_connections=0, keepalive_expiry=5.0)
-"""No bound (`aiohttp`'s zero): whoever wants fewer calls at once bounds them. Idle ones live 5 s, as the SDK has it."""
+"""The SDK's own bound on silence (`_constants.py`): ten minutes."""
 
 _AnswerT = TypeVar("_AnswerT")
 
@@ -87,15 +68,7 @@ class MessagesClient:
         self._base_url, self._hidden_in = credentials.shown_url, credentials.hidden_in
         self._max_attempts, self._waits = max_attempts, waits
         self._sleep, self._random, self._clock = sleep, random, clock
-        self._owns_connections = http_client is None
-        self._sdk = anthropic.AsyncAnthropic(
-            api_key=credentials.api_key,
-            auth_token=credentials.auth_token,
-            base_url=credentials.base_url,
-            http_client=http_client or _connections(),
-            timeout=anthropic.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
-            max_retries=0,
-        )
+        self._connection = ApiConnection(credentials, http_client=http_client, timeout_s=timeout_s)
 
     async def __aenter__(self) -> MessagesClient:
         return self
@@ -107,8 +80,7 @@ class MessagesClient:
 
     async def aclose(self) -> None:
         """Close the connections that this client opened."""
-        if self._owns_connections:
-            await self._sdk.close()
+        await self._connection.close()
 
     async def send(
         self, request: JsonObject, *, observer: CallObserver, extra_headers: Mapping[str, str] | None = None
@@ -155,12 +127,10 @@ class MessagesClient:
         return outcome
 
     async def _read_stream(self, sending: Sending, attempt: Attempt) -> Reply | Failure:
-        response = await self._guarded(self._posted(sending, stream=True), attempt)
+        response = await self._accepted(sending, attempt)
         if isinstance(response, Failure):
             return response
         async with aclosing(response):
-            attempt.request_id = response.headers.get("request-id")
-            sending.observer.responded(response.status_code, response.headers)
             broken = self._not_events(response, attempt) or await self._take_events(response, sending, attempt)
         if broken is not None:
             return broken
@@ -180,20 +150,23 @@ class MessagesClient:
         told = f"{self._base_url} answered a streamed request with {kind!r}; is it a Messages API server?"
         return malformed(told, attempts=attempt.number, request_id=attempt.request_id, retry=False)
 
-    async def _posted(self, sending: Sending, *, stream: bool) -> httpx2.Response:
-        """Send the request and return what came back; with `stream` as soon as its headers are here."""
-        length, content = written(sending.content)
-        response = await self._sdk.post(
-            _PATH,
-            cast_to=httpx2.Response,
-            content=content,
-            options={"headers": {**sending.headers, **length}},
-            stream=stream,
-            stream_cls=AsyncStream[object],  # it is asked for, and given only to who wants no response
-        )
-        if not isinstance(response, httpx2.Response):
-            raise TypeError(f"the SDK gave a {type(response).__name__} where a response was asked for")
-        return response
+    async def _accepted(self, sending: Sending, attempt: Attempt) -> httpx2.Response | Failure:
+        """Send the request and return the response that begins to answer it, or why there is none."""
+        try:
+            response = await self._connection.post(sending.content, sending.headers, attempt=attempt.number)
+        except Exception as error:  # noqa: BLE001  # nothing of ours runs in there
+            return failure_of(error, base_url=self._base_url, attempts=attempt.number, request_id=None)
+        request_id = response.headers.get("request-id")
+        if response.is_success:
+            attempt.request_id = request_id
+            sending.observer.responded(response.status_code, response.headers)
+            return response
+        async with aclosing(response):
+            try:
+                await response.aread()
+            except NETWORK_ERRORS as error:
+                return failure_of(error, base_url=self._base_url, attempts=attempt.number, request_id=request_id)
+            return refusal_of(response, attempts=attempt.number, now=self._clock())
 
     async def _take_events(self, response: httpx2.Response, sending: Sending, attempt: Attempt) -> Failure | None:
         """Take events to the end of the stream; return why the reply is not whole, or `None` when it is.
@@ -224,7 +197,7 @@ class MessagesClient:
         if name == b"ping" or not data:
             return None
         if name == b"error":
-            return refused_in_stream(data, response.headers, attempts=attempt.number, now=self._clock())
+            return refused(200, data, headers=response.headers, attempts=attempt.number, now=self._clock())
         try:
             event = json_object(parsed_json(data), "an event")
         except (ValueError, ReplyMalformed) as error:
@@ -246,15 +219,17 @@ class MessagesClient:
 
     async def _answer(self, sending: Sending, attempt: Attempt) -> Reply | Failure:
         """Make one attempt that is answered in one piece; its beginning shows only when all of it is here."""
-        response = await self._guarded(self._posted(sending, stream=False), attempt)
+        response = await self._accepted(sending, attempt)
         if isinstance(response, Failure):
             return response
         attempt.accepted = True
-        attempt.request_id = response.headers.get("request-id")
-        sending.observer.responded(response.status_code, response.headers)
+        async with aclosing(response):
+            content = await self._guarded(response.aread(), attempt)
+        if isinstance(content, Failure):
+            return content
         attempt.first_token_at = self._clock()
         try:
-            message = json_object(parsed_json(response.content), "the answer")
+            message = json_object(parsed_json(content), "the answer")
             reply = attempt.reply(message, ended_at=attempt.first_token_at)
         except (ReplyMalformed, ValueError) as error:
             damaged = isinstance(error, ValueError)
@@ -267,17 +242,8 @@ class MessagesClient:
         """Await what the network does; only here do exceptions become failures, so that an observer's never do."""
         try:
             return await work
-        except Exception as error:
-            failure = failure_of(
-                error,
-                base_url=self._base_url,
-                attempts=attempt.number,
-                request_id=attempt.request_id,
-                now=self._clock(),
-            )
-            if failure is None:
-                raise
-            return failure
+        except NETWORK_ERRORS as error:
+            return failure_of(error, base_url=self._base_url, attempts=attempt.number, request_id=attempt.request_id)
 
     def _without_key(self, failure: Failure) -> Failure:
         """Return a failure that quotes no key: some gateways answer with the headers that they were sent."""
@@ -297,77 +263,3 @@ class MessagesClient:
             ended_at = attempt.ended_at or self._clock()
             partial = attempt.reply(attempt.builder.partial(), ended_at=ended_at, usage_told=False)
         sending.observer.interrupted(partial, told)
-
-
-def _connections() -> httpx2.AsyncClient:
-    if any(address.startswith("socks") for address in getproxies().values()):
-        return anthropic.DefaultAsyncHttpxClient()  # aiohttp knows no such proxies
-    return anthropic.DefaultAioHttpClient(limits=_LIMITS)
-
-
-def failure_of(error: Exception, *, base_url: str, attempts: int, request_id: str | None, now: float) -> Failure | None:
-    """Return what an exception of the SDK, or of the HTTP library below it, means; `None` for any other exception.
-
-    `attempts` counts the requests sent so far, `request_id` is that of the stream that was being read, `now` is Unix
-    seconds.
-    """
-    match error:
-        case anthropic.APIStatusError():
-            return _refused(error, attempts=attempts, now=now)
-        case anthropic.APIConnectionError():
-            return _unanswered(error.__cause__ or error, base_url, attempts=attempts, request_id=request_id)
-        case anthropic.RetryableError() | httpx2.HTTPError() | httpx2.StreamError() | aiohttp.ClientError():
-            return _unanswered(error, base_url, attempts=attempts, request_id=request_id)
-        case anthropic.CredentialsError():
-            message = f"no usable credentials: {error}; set ANTHROPIC_API_KEY"
-            return Failure(error=Unauthenticated(message, attempts=attempts), retry=False, cause=error)
-        case anthropic.AnthropicError():
-            told = f"the SDK cannot read the answer of {base_url}: {error}"
-            return malformed(told, attempts=attempts, request_id=request_id, retry=False, cause=error)
-        case _:
-            return None
-
-
-def _refused(error: anthropic.APIStatusError, *, attempts: int, now: float) -> Failure:
-    headers = error.response.headers
-    if error.response.is_redirect:
-        told = f"the server redirects to {headers.get('location')!r}; set base_url to where it really is"
-        return malformed(told, attempts=attempts, request_id=error.request_id, retry=False, cause=error)
-    return refused(
-        error.status_code,
-        error_type=error.type,
-        told=error.api_message or excerpt(error.body),
-        headers=headers,
-        attempts=attempts,
-        now=now,
-        cause=error,
-    )
-
-
-def _unanswered(cause: BaseException, base_url: str, *, attempts: int, request_id: str | None) -> Failure:
-    # What is wrong before a byte is sent, or after we closed the connection ourselves, is wrong again next time.
-    hopeless = not isinstance(cause, _WORTH_ANOTHER) or isinstance(cause, _WRONG_HERE)
-    # The text of a protocol error of our own may quote a header, and the key is one.
-    told = type(cause).__name__ if isinstance(cause, httpx2.LocalProtocolError) else _named(cause)
-    return unanswered(
-        f"the connection to {base_url} failed: {told}",
-        attempts=attempts,
-        request_id=request_id,
-        retry=not hopeless,
-        cause=cause,
-    )
-
-
-_WORTH_ANOTHER = (
-    httpx2.TransportError,
-    httpx2.DecodingError,
-    aiohttp.ClientError,
-    anthropic.APIConnectionError,
-    anthropic.RetryableError,
-    OSError,
-)
-_WRONG_HERE = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, aiohttp.InvalidURL)
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")

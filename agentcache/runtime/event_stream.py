@@ -28,9 +28,11 @@ class EventDecoder:
 
     def _with_plain_ends(self, piece: bytes) -> bytes:
         """Return the piece with all its line ends as LF; a CR LF may be cut in two."""
-        if self._after_cr and piece.startswith(b"\n"):
+        if not piece:
+            return piece
+        after_cr, self._after_cr = self._after_cr, piece.endswith(b"\r")
+        if after_cr and piece.startswith(b"\n"):
             piece = piece[1:]
-        self._after_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 

@@ -1,7 +1,7 @@
 """Which failed attempts are worth another one, how long to wait before it, and when to give up.
 
-Decides from what HTTP says (status, error type, headers) and drives the one retry loop. Knows no SDK: `client.py`
-says what an exception of the SDK means in these terms.
+Decides from what HTTP says (status, error type, headers) and drives the one retry loop. Knows no HTTP library:
+`api_connection.py` says what an exception of one means in these terms.
 
 Retried statuses: https://platform.claude.com/docs/en/api/errors and the SDK's own policy (`_base_client.py`), whose
 loop is switched off.
@@ -138,20 +138,13 @@ async def run_attempts(
     return outcome
 
 
-def refused(
-    status: int,
-    *,
-    error_type: str | None,
-    told: str,
-    headers: Mapping[str, str],
-    attempts: int,
-    now: float,
-    cause: BaseException | None = None,
-) -> Failure:
-    """Return what an error answer means. `told` is the API's message, `now` Unix seconds, `headers` in lower case.
+def refused(status: int, body: bytes, *, headers: Mapping[str, str], attempts: int, now: float) -> Failure:
+    """Return what an error answer means. `now` is Unix seconds, `headers` have names in any case.
 
-    `status` is 200 for an error event inside a stream, which `error_type` then classifies.
+    `body` should be the API's error in JSON. `status` is 200 for an error event inside a stream, which its type then
+    classifies.
     """
+    error_type, told = _error_in(body)
     meaning = status if status >= 400 else _STATUS_OF_TYPE.get(error_type or "", 500)
     kind = _CLASS_OF_STATUS.get(meaning, ServerFailed if meaning >= 500 else CallRejected)
     request_id = headers.get("request-id")
@@ -165,13 +158,12 @@ def refused(
         retry_after_s=pause_s,
         status=meaning,
         headers=headers,
-        cause=cause,
     )
 
 
-def refused_in_stream(data: bytes, headers: Mapping[str, str], *, attempts: int, now: float) -> Failure:
-    """Return what an error event inside a stream means; `data` is what it brings, which should be JSON."""
-    text = data.decode(errors="replace")
+def _error_in(body: bytes) -> tuple[str | None, str]:
+    """Return the type and the message of an error as the API words it; of anything else its beginning."""
+    text = body.decode(errors="replace")
     try:
         told = parsed_json(text)
     except ValueError:
@@ -179,13 +171,9 @@ def refused_in_stream(data: bytes, headers: Mapping[str, str], *, attempts: int,
     error = told.get("error") if isinstance(told, dict) else None
     error = error if isinstance(error, dict) else {}
     kind, message = error.get("type"), error.get("message")
-    return refused(
-        200,
-        error_type=kind if isinstance(kind, str) else None,
-        told=message if isinstance(message, str) and message else excerpt(told),
-        headers=headers,
-        attempts=attempts,
-        now=now,
+    return (
+        kind if isinstance(kind, str) else None,
+        message if isinstance(message, str) and message else excerpt(told),
     )
 
 

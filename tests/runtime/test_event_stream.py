@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentcache.runtime.event_stream import EventDecoder
@@ -53,6 +53,7 @@ EVENT = st.builds(
 )
 
 
+@example(b"event: a\r\ndata: \r\ndata: \r\n\r\n", [9, 9])  # a piece of nothing between CR and LF
 @given(st.lists(EVENT, max_size=4).map(b"".join), st.lists(st.integers(0, 60), max_size=8))
 def test_where_the_bytes_are_cut_changes_nothing(stream: bytes, cuts: list[int]) -> None:
     ends = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]

@@ -116,7 +116,6 @@ async def test_the_last_failure_says_how_often_it_was_tried(bench: Bench) -> Non
             await client.send(REQUEST, observer=bench.listener)
     error = raised.value
     assert (error.attempts, error.status, error.request_id) == (3, 429, "req_1")
-    assert type(error.__cause__).__name__ == "RateLimitError"
     assert bench.pauses == [0.5, 1.0]
 
 

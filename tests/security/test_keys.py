@@ -98,7 +98,7 @@ async def test_no_logger_is_told_the_key_however_much_is_logged(caplog):
     async with LoopbackApi(refusing(400)) as api, MessagesClient(api_key=SECRET.key, base_url=api.base_url) as client:
         with pytest.raises(CallError):
             await client.send(REQUEST, observer=Listener())
-    assert [record.name for record in caplog.records if record.name.startswith("anthropic")]
+    assert [record.name for record in caplog.records if record.name.startswith("httpx2")]
     assert not SECRET.is_in("\n".join(record.getMessage() for record in caplog.records).encode())
 
 

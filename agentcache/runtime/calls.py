@@ -24,7 +24,7 @@ from agentcache.prompt.model_facts import facts_for
 from agentcache.runtime import call_rows
 from agentcache.runtime.admission import Admission, CallToSend, Gate
 from agentcache.runtime.call_watch import CallWatch
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import row_kept
 from agentcache.runtime.diagnostics import CacheDiagnostics
 from agentcache.runtime.events import CallFinished, CallStarted, EventSink, Notice
 from agentcache.runtime.limits import Meter
@@ -169,7 +169,7 @@ class Caller:
             context.emit(CallStarted(**watch.whose(row.sent_at), model=row.model, turn=row.turn))
             try:
                 if context.announce:
-                    await despite_cancellation(self.ledger.put_call(replace(row, error=LOST)))
+                    await row_kept(self.ledger.put_call(replace(row, error=LOST)))
                 reply = await self.client.send(prepared.request, observer=watch, extra_headers=_beta_header(prepared))
             except BaseException as error:
                 # Refused, cancelled, or a listener raised: whatever it was, the request went out and has its row.
@@ -269,7 +269,7 @@ class Caller:
         for row in priced:
             context.charge(row)
         try:
-            await despite_cancellation(self._written(priced, context, prepared))
+            await row_kept(self._written(priced, context, prepared))
         finally:
             for row in priced:
                 context.emit(CallFinished(**watch.whose(self.clock(), row.call_id), record=row))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine, Generator
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from agentcache.stores.finishing import finished
@@ -17,6 +19,44 @@ async def despite_cancellation(work: Coroutine[object, object, None]) -> None:
     Raises what `work` raises; after a cancellation, that stands in the cancellation's context.
     """
     await finished(asyncio.create_task(work))
+
+
+async def row_kept(work: Coroutine[object, object, None]) -> None:
+    """Do the same for a write of the ledger, without a task where it has nothing to wait for.
+
+    The write begins in the caller's task and may go on in another one, so it must not bound its time or cancel itself.
+    """
+    try:
+        waited_for = work.send(None)
+    except StopIteration:
+        return
+    await despite_cancellation(_gone_on(_Begun(work, waited_for)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun(Awaitable[None]):
+    """A coroutine that waits for something, to be gone on with in another task."""
+
+    work: Coroutine[object, object, None]
+    waited_for: object
+
+    def __await__(self) -> Generator[object, object, None]:
+        waited_for = self.waited_for
+        while True:
+            try:
+                heard = yield waited_for
+            except BaseException as error:  # noqa: BLE001  # whatever the task was told is for the coroutine to hear
+                step = partial(self.work.throw, error)
+            else:
+                step = partial(self.work.send, heard)
+            try:
+                waited_for = step()
+            except StopIteration:
+                return
+
+
+async def _gone_on(begun: _Begun) -> None:
+    await begun
 
 
 async def ended(tasks: Collection[asyncio.Future[T]]) -> None:

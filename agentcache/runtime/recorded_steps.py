@@ -19,7 +19,7 @@ from agentcache.errors import CallError
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.runtime.approval import ApprovalRequest, Approver, Decision
 from agentcache.runtime.calls import Answer, CallContext, Caller
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import row_kept
 from agentcache.runtime.limits import Meter
 from agentcache.runtime.memo import Remembered, Source
 from agentcache.runtime.nested_runs import NestedRuns
@@ -90,7 +90,7 @@ async def recorded_call(step: RecordedStep, caller: Caller, prepared: PreparedCa
     finally:
         # After the answer, and again when it comes from the record: what dies first must not be what was paid for.
         for row in rows:
-            await despite_cancellation(caller.ledger.put_call(row))
+            await row_kept(caller.ledger.put_call(row))
     if failure is not None:
         raise failure
     if kept["error"] is not None:

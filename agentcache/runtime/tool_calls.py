@@ -23,7 +23,7 @@ from agentcache.prompt.model_facts import ModelFacts
 from agentcache.prompt.token_estimate import block_tokens
 from agentcache.runtime.approval import Approver
 from agentcache.runtime.approving import held_back
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import despite_cancellation, row_kept
 from agentcache.runtime.events import EventSink, Notice, ToolFinished, ToolStarted, discard
 from agentcache.runtime.memo import Remembered, ToolMemo
 from agentcache.runtime.memo_keys import NOWHERE, MemoScope
@@ -252,7 +252,7 @@ class _ToolCall:
             result_digest=None if result is None else digest(result.sent_text),
         )
         try:
-            await despite_cancellation(turn.record(self.row))
+            await row_kept(turn.record(self.row))
         finally:
             self._explain(now)
             self._tell_of_end(self.row)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DatabaseError
 
 from agentcache.errors import StoreError
-from agentcache.stores import databases
-from agentcache.stores.databases import store_error
+from agentcache.stores import database_errors
+from agentcache.stores.database_errors import store_error
 from agentcache.stores.migrations import MIGRATIONS
 from agentcache.stores.schema import schema_migrations
 
@@ -64,7 +64,7 @@ def _foreign_table_of_still_file(path: Path) -> str | None:
 
 def _foreign_table(path: Path, how: str) -> str | None:
     """Return a table of a database that is no ledger, `None` for a ledger or a database without tables."""
-    patience = {"timeout": databases.BUSY_TIMEOUT_S}
+    patience = {"timeout": database_errors.BUSY_TIMEOUT_S}
     engine = create_engine(
         f"sqlite:///file:{quote(str(path))}?{how}&uri=true", poolclass=NullPool, connect_args=patience
     )

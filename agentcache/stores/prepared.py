@@ -35,7 +35,12 @@ def execute(connection: Connection, statement: Insert | Update, rows: Sequence[V
     try:
         return driver.executemany(prepared.text, values).rowcount
     except sqlite3.Error as error:
-        raise DBAPIError.instance(prepared.text, None, error, sqlite3.Error, dialect=_DIALECT) from error
+        raise driver_error(error, prepared.text) from error
+
+
+def driver_error(error: sqlite3.Error, statement: str) -> Exception:
+    """Return SQLAlchemy's error for one of the driver's."""
+    return DBAPIError.instance(statement, None, error, sqlite3.Error, dialect=_DIALECT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ from agentcache.accounting.selection import EVERYTHING
 from agentcache.accounting.wasted_writes import Writes
 from agentcache.prompt.model_facts import facts_digest
 from agentcache.stores.billed_rows import asked_tool_calls, billed_calls
-from agentcache.stores.databases import Database, may_not_write
+from agentcache.stores.database_errors import may_not_write
+from agentcache.stores.databases import Database
 from agentcache.stores.schema import calls, seals, tool_calls, wasted_writes
 
 LAG_S = 7200.0

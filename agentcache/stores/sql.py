@@ -1,30 +1,24 @@
-"""The ledger in SQLite or PostgreSQL, through one batched writer.
-
-Rows that are handed in while a transaction commits wait together and go into the next one, so that a fan-out of calls
-costs a few commits and not one each. A row belongs to the writer from the moment it is handed in: cancelling whoever
-waits for it, or closing the ledger, does not lose it.
-"""
+"""The ledger in SQLite or PostgreSQL, written by one batched writer."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Executable, Insert, RowMapping, bindparam, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord
 from agentcache.errors import SchemaTooNew, StoreError
 from agentcache.prompt.canonical import JsonObject
 from agentcache.prompt.provenance import Provenance
 from agentcache.stores import rows, schema, seals, sql_conversations, sql_explaining, sql_provenance, sql_upkeep
-from agentcache.stores.databases import Database, database_at, is_fault_of_a_row, store_error
+from agentcache.stores.batched_writer import BatchedWriter, Write
+from agentcache.stores.database_errors import store_error, told
+from agentcache.stores.databases import Database, database_at
 from agentcache.stores.finishing import finished
 from agentcache.stores.migrations import apply_next, is_current
 from agentcache.stores.prepared import execute
@@ -51,9 +45,6 @@ _FINISH_RUN = (
     .values({name: bindparam(name) for name in ("ended_at", "status", "error")})
 )
 
-_SEAL_EVERY_S = 3600.0
-"""How often a ledger that is written to seals by itself."""
-
 _ROWS_AT_ONCE = 1000
 """Rows that a visit fetches at a time."""
 
@@ -78,31 +69,17 @@ async def open_sql_ledger(url: URL, *, where: str) -> SqlLedger:
     return ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Write:
-    """One thing to write: a row to insert, or a change that returns a number of its own meaning."""
-
-    insert: Insert | None = None
-    row: rows.Row | None = None
-    change: Callable[[Connection], int] | None = None
-    done: asyncio.Future[int]
-
-
 class SqlLedger(SqlSums):
     """A `Ledger` in a database. It belongs to the event loop that opened it."""
 
     def __init__(self, database: Database, *, where: str) -> None:
         self._database, self._where = database, where
-        self._waiting: list[_Write] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = BatchedWriter(database, where=where)
         self._closing: asyncio.Task[None] | None = None
-        self._seal_at = time.time() + _SEAL_EVERY_S
-        self._abandoned: set[asyncio.Future[int]] = set()
-        """Writes whose waiter was cancelled, until they succeed; those that fail are told of when the ledger closes."""
 
     async def prepare(self) -> None:
         """Bring the database to today's schema, one transaction a step."""
-        with self._told("open the ledger"):
+        with told("open the ledger", where=self._where):
             while not await self._database.read(is_current):
                 await self._database.write(lambda connection: apply_next(connection, now=time.time()))
 
@@ -113,7 +90,7 @@ class SqlLedger(SqlSums):
     async def finish_run(self, run_id: str, *, ended_at: float, status: RunStatus, error: str | None = None) -> None:
         """Tell how a run ended."""
         values = {"of_run": run_id, "ended_at": ended_at, "status": status.value, "error": error}
-        changed = await self._change(lambda connection: execute(connection, _FINISH_RUN, [values]))
+        changed = await self._change(lambda connection: execute(connection, _FINISH_RUN, [values]), short=True)
         if not changed:
             raise StoreError(f"{self._where}: the ledger has no run {run_id!r} (to finish it); start_run comes first")
 
@@ -165,7 +142,7 @@ class SqlLedger(SqlSums):
     async def compact(self) -> None:
         """Give the room of removed rows back."""
         self._check_open()
-        with self._told("make the database smaller"):
+        with told("make the database smaller", where=self._where):
             await self._database.compact()
 
     async def runs(
@@ -221,7 +198,7 @@ class SqlLedger(SqlSums):
     async def seal(self, *, now: float) -> bool:
         """Sum up what is old enough, for good, a share a transaction."""
         self._check_open()
-        with self._told("sum up"):
+        with told("sum up", where=self._where):
             return await seals.seal_all(self._database, now=now)
 
     async def visit(
@@ -282,115 +259,26 @@ class SqlLedger(SqlSums):
         await finished(self._closing)
 
     async def _close(self) -> None:
-        if self._writer is not None:
-            await self._writer
+        await self._writer.close()
         await self._database.close()
-        for done in self._abandoned:
-            done.result()
+        self._writer.tell_failures()
 
     async def _insert(self, insert: Insert, row: rows.Row) -> None:
-        await self._written(_Write(insert=insert, row=row, done=self._future()))
-
-    async def _change(self, change: Callable[[Connection], int]) -> int:
-        return await self._written(_Write(change=change, done=self._future()))
-
-    def _future(self) -> asyncio.Future[int]:
-        return asyncio.get_running_loop().create_future()
-
-    async def _written(self, write: _Write) -> int:
-        """Hand a write in and wait until it is committed; the writer runs while there is something to write."""
         self._check_open()
-        self._waiting.append(write)
-        if self._writer is None:
-            self._writer = asyncio.ensure_future(self._write_all())
-        try:
-            return await asyncio.shield(write.done)
-        except asyncio.CancelledError:
-            self._abandoned.add(write.done)
-            write.done.add_done_callback(self._forget_written)
-            raise
+        await self._writer.written(Write(insert=insert, row=row, short=row.get("request") is None))
 
-    def _forget_written(self, done: asyncio.Future[int]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._abandoned.discard(done)
-
-    async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            try:
-                await self._commit(batch)
-                if time.time() >= self._seal_at:
-                    await self._seal_some()
-            except BaseException as error:
-                # Nobody may wait for ever: whatever ended the writer ends everybody who waits for it.
-                unwritten, self._waiting, self._writer = [*batch, *self._waiting], [], None
-                _fail(unwritten, StoreError(f"{self._where}: the writer of the ledger ended: {error!r}"))
-                raise
-        self._writer = None
-
-    async def _seal_some(self) -> None:
-        """Seal the hours that have become old enough, so that reports on the ledger of a long service stay quick."""
-        now = time.time()
-        self._seal_at = now + _SEAL_EVERY_S
-        with suppress(SQLAlchemyError, OSError):  # rows do not fail for it, and the next report tells what is wrong
-            await self._database.write(lambda connection: seals.seal_next(connection, now=now))
-
-    async def _commit(self, batch: Sequence[_Write]) -> None:
-        """Write a batch in one transaction. Where one row is at fault, the others are written without it."""
-        try:
-            with self._told("write"):
-                results = await self._database.write(lambda connection: _apply(connection, batch))
-        except StoreError as error:
-            if len(batch) == 1 or not is_fault_of_a_row(error.__cause__):
-                _fail(batch, error)
-                return
-            for write in batch:
-                await self._commit([write])
-        else:
-            for write, result in zip(batch, results, strict=True):
-                if not write.done.done():
-                    write.done.set_result(result)
+    async def _change(self, change: Callable[[Connection], int], *, short: bool = False) -> int:
+        self._check_open()
+        return await self._writer.written(Write(change=change, short=short))
 
     async def _read(self, statement: Executable) -> Sequence[RowMapping]:
         return await self._look(lambda connection: connection.execute(statement).mappings().all())
 
     async def _look(self, work: Callable[[Connection], _T]) -> _T:
         self._check_open()
-        with self._told("read"):
+        with told("read", where=self._where):
             return await self._database.read(work)
-
-    @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
-        """Turn what a database raises into a `StoreError`."""
-        try:
-            yield
-        except (SQLAlchemyError, OSError) as error:
-            raise store_error(error, where=self._where, doing=doing) from error
 
     def _check_open(self) -> None:
         if self._closing is not None:
             raise StoreError(f"{self._where}: this ledger is closed; open it again to use it")
-
-
-def _apply(connection: Connection, batch: Sequence[_Write]) -> list[int]:
-    """Do every write of a batch in order, neighbours that go into one table together."""
-    written = [(write.insert.table.name, write.row) for write in batch if write.insert is not None and write.row]
-    put = upserts(connection.dialect.name).put_call
-    replaced = [write.row["call_id"] for write in batch if write.insert is put and write.row]
-    seals.unseal(connection, seals.oldest_of(connection, written, replaced), now=time.time())
-    results: list[int] = []
-    for _, neighbours in groupby(batch, key=lambda write: id(write.insert)):
-        writes = list(neighbours)
-        insert = writes[0].insert
-        if insert is not None:
-            execute(connection, insert, [write.row for write in writes if write.row is not None])
-            results.extend(1 for _ in writes)
-        else:
-            results.extend(write.change(connection) for write in writes if write.change is not None)
-    return results
-
-
-def _fail(writes: Sequence[_Write], error: StoreError) -> None:
-    for write in writes:
-        if not write.done.done():
-            write.done.set_exception(error)

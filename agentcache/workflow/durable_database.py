@@ -14,8 +14,8 @@ from dbos import DBOSClient, DBOSConfig, Serializer
 
 from agentcache.errors import SettingsError
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
-from agentcache.stores.databases import blocking_sqlite_engine
 from agentcache.stores.opening import is_in_memory, normal_url
+from agentcache.stores.sqlite_database import blocking_sqlite_engine
 from agentcache.workflow.durable_runs import Durable
 
 FORMAT = "agentcache-1"

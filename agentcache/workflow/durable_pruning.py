@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from dbos import DBOSClient
 
 from agentcache.errors import StoreError
-from agentcache.stores.databases import database_at, store_error
+from agentcache.stores.database_errors import store_error
+from agentcache.stores.databases import database_at
 from agentcache.stores.opening import normal_url
 from agentcache.workflow.durable_database import TASK, opened_from_outside
 

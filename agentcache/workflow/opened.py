@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from agentcache.accounting.usage import RunRecord, RunStatus
 from agentcache.errors import StoreError
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import row_kept
 from agentcache.runtime.events import EventSink, RunFinished, RunStarted
 from agentcache.runtime.limits import Limits, Meter
 from agentcache.runtime.results import RunResult
@@ -85,7 +85,7 @@ async def opened_run(
             output=run.output,
         )
         try:
-            await despite_cancellation(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
+            await row_kept(ledger.finish_run(run.run_id, ended_at=ended_at, status=status, error=error))
         except StoreError as unwritten:
             if ended_by is None:
                 raise
@@ -97,12 +97,10 @@ async def opened_run(
 async def _row_begun(ledger: Ledger, record: RunRecord, clock: Callable[[], float], *, reopen: bool) -> None:
     """Write the row of a run; where it is cancelled meanwhile, the row gets its end as well."""
     try:
-        await despite_cancellation(ledger.reopen_run(record) if reopen else ledger.start_run(record))
+        await row_kept(ledger.reopen_run(record) if reopen else ledger.start_run(record))
     except asyncio.CancelledError:
         status, ended_at = RunStatus.CANCELLED, clock()
-        await despite_cancellation(
-            ledger.finish_run(record.run_id, ended_at=ended_at, status=status, error="cancelled")
-        )
+        await row_kept(ledger.finish_run(record.run_id, ended_at=ended_at, status=status, error="cancelled"))
         raise
 
 

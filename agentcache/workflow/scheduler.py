@@ -23,6 +23,9 @@ from agentcache.workflow.leads import HANDOVERS, Leads
 from agentcache.workflow.scheduling import FirstTokenTime, Scheduling, choose_deadline
 from agentcache.workflow.tickets import Lane, Lead, Ticket
 
+TIMER = "agentcache scheduler timer"
+"""Name of a task that waits for the end of a pause: the runtime's own, whoever the pause is for."""
+
 
 class Scheduler:
     """The gate of one runtime. `clock` gives seconds, `sleep` waits for some of them; a pause is over when it returns.
@@ -234,7 +237,7 @@ class Scheduler:
             await self._sleep(max(0.0, seconds))
             act()
 
-        timer = asyncio.get_running_loop().create_task(wait())
+        timer = asyncio.get_running_loop().create_task(wait(), name=TIMER)
         self._timers.add(timer)
         timer.add_done_callback(self._timer_done)
         return timer

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import Result
 
-from agentcache.stores import databases
+from agentcache.stores import database_errors
 from agentcache.stores.migrations import MIGRATIONS
 from agentcache.stores.opening import open_ledger
 from tests.stores.test_troubled_files import CALL, RUN, made_by
@@ -137,7 +137,7 @@ def _held(path: Path, pragma: str) -> Iterator[None]:
 def test_a_file_that_another_program_keeps_for_itself(
     cli: Cli, ledger_file: Path, monkeypatch: pytest.MonkeyPatch, pragma: str, words: tuple[str]
 ):
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(database_errors, "BUSY_TIMEOUT_S", 0.05)
     with _held(ledger_file, pragma):
         told = _told(cli(*words, "--db", str(ledger_file)))
 
@@ -157,7 +157,7 @@ def test_a_file_that_another_program_is_writing_is_read(cli: Cli, ledger_file: P
 def test_a_table_that_another_session_keeps_for_itself(
     cli: Cli, ledger_db: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str]
 ):
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(database_errors, "BUSY_TIMEOUT_S", 0.05)
     engine = create_async_engine(ledger_db)
     with asyncio.Runner() as runner:
         other = runner.run(engine.connect().start())

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
 
 from agentcache.errors import StoreError
-from agentcache.runtime.despite_cancellation import despite_cancellation
+from agentcache.runtime.despite_cancellation import despite_cancellation, row_kept
+
+Finish = Callable[[Coroutine[object, object, None]], Awaitable[None]]
 
 
-async def test_without_a_cancellation_it_is_the_work_itself():
+@pytest.fixture(params=[despite_cancellation, row_kept], ids=lambda function: function.__name__)
+def finish(request: pytest.FixtureRequest) -> Finish:
+    function: Finish = request.param
+    return function
+
+
+async def test_without_a_cancellation_it_is_the_work_itself(finish: Finish):
     done: list[int] = []
 
     async def work() -> None:
         done.append(1)
 
-    await despite_cancellation(work())
+    await finish(work())
     assert done == [1]
 
 
-async def test_work_is_finished_before_the_cancellation_goes_on():
+async def test_work_is_finished_before_the_cancellation_goes_on(finish: Finish):
     began, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -28,7 +37,7 @@ async def test_work_is_finished_before_the_cancellation_goes_on():
         await go.wait()
         done.set()
 
-    task = asyncio.create_task(despite_cancellation(work()))
+    task = asyncio.ensure_future(finish(work()))
     await began.wait()
     for _ in range(3):
         task.cancel()
@@ -39,15 +48,15 @@ async def test_work_is_finished_before_the_cancellation_goes_on():
     assert done.is_set()
 
 
-async def test_what_the_work_raises_comes_out():
+async def test_what_the_work_raises_comes_out(finish: Finish):
     async def work() -> None:
         raise StoreError("disk full")
 
     with pytest.raises(StoreError, match="disk full"):
-        await despite_cancellation(work())
+        await finish(work())
 
 
-async def test_after_a_cancellation_what_the_work_raised_is_its_context():
+async def test_after_a_cancellation_what_the_work_raised_is_its_context(finish: Finish):
     go = asyncio.Event()
     contexts: list[BaseException | None] = []
 
@@ -57,7 +66,7 @@ async def test_after_a_cancellation_what_the_work_raised_is_its_context():
 
     async def caller() -> None:
         try:
-            await despite_cancellation(work())
+            await finish(work())
         except asyncio.CancelledError as cancellation:
             contexts.append(cancellation.__context__)
             raise
@@ -70,3 +79,32 @@ async def test_after_a_cancellation_what_the_work_raised_is_its_context():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert isinstance(contexts[0], StoreError)
+
+
+async def test_a_row_that_waits_for_nothing_makes_no_task():
+    tasks: list[asyncio.Task[object] | None] = []
+
+    async def work() -> None:
+        tasks.append(asyncio.current_task())
+
+    await row_kept(work())
+    assert tasks == [asyncio.current_task()]
+
+
+async def test_a_row_may_wait_more_than_once_and_hears_what_it_waited_for():
+    heard: list[object] = []
+
+    async def work() -> None:
+        heard.append(await asyncio.sleep(0, "first"))
+        try:
+            await asyncio.gather(asyncio.sleep(0, "second"), _failing())
+        except StoreError as error:
+            heard.append(str(error))
+
+    await row_kept(work())
+    assert heard == ["first", "busy"]
+
+
+async def _failing() -> None:
+    await asyncio.sleep(0)
+    raise StoreError("busy")

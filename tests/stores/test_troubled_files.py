@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from agentcache.accounting.usage import CallRecord, RunRecord, Usage
 from agentcache.errors import StoreError
-from agentcache.stores import databases
+from agentcache.stores import database_errors
 from agentcache.stores.migrations import MIGRATIONS, apply_next
 from agentcache.stores.opening import open_ledger
 
@@ -106,7 +106,7 @@ def _killed_while_writing(path: Path) -> int:
 async def test_a_ledger_that_another_program_keeps_locked_is_read_and_its_writer_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(database_errors, "BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "ledger.db"
     ledger = await open_ledger(str(path))
     await ledger.start_run(RUN)

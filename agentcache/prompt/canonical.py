@@ -21,15 +21,19 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 DIGEST_SCHEME = "p1"
 ROOT_DIGEST = f"{DIGEST_SCHEME}:"
 
+# Made once: `json.dumps` makes one for each value that it is not to write in its own way.
+_AS_IT_IS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_SORTED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
 
 def json_text(value: object) -> str:
     """Return `value` as compact JSON with its keys in the order they have: what the wire carries."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _AS_IT_IS.encode(value)
 
 
 def canonical_json(value: object) -> str:
     """Return `value` as compact JSON with sorted keys: equal values give equal text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return _SORTED.encode(value)
 
 
 def canonical_text(text: str) -> str:

@@ -197,6 +197,10 @@ class PastCall:
     marks: tuple[tuple[str, Ttl], ...]
 
 
+MARKS_KEPT = 32
+"""Marks of a conversation that are followed, deepest last: a call reads the deepest, and forks begin near the end. What a
+turn costs does not grow with the turns before it."""
+
 LOOSE_AT_MOST = 4
 """A prompt that leaves out more of the last one's end than this many blocks is another conversation: a fork."""
 
@@ -268,7 +272,7 @@ class ReuseHistory:
             # A read renews every entry on its path (spec 2.3).
             ttl, until_s = self._entries[mark.digest]
             self._entries[mark.digest] = (ttl, max(until_s, at_s + TTL_SECONDS[ttl]))
-        conversation.marks = tuple(still)
+        conversation.marks = tuple(still[-MARKS_KEPT:])
         if len(self._entries) > REMEMBERED_BLOCKS:
             self._entries = {digest: entry for digest, entry in self._entries.items() if entry[1] > at_s}
 

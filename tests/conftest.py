@@ -11,6 +11,7 @@ reason why they cannot be.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 
@@ -53,6 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # what is being imported stays; see `pytest_collection_finish`
     config.stash[TAKEN] = {name: value for name in NAMES if (value := os.environ.pop(name, None)) is not None}
     if not config.getoption("--live"):
         SIGNING.install()
@@ -86,6 +88,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("live") is not None:
             item.add_marker(pytest.mark.skip(reason="calls the real API and costs money; run with --live"))
+
+
+def pytest_collection_finish() -> None:
+    # Half a million objects of modules and tests, which every full collection would go through for a test's garbage.
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -55,7 +55,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    gc.disable()  # what is being imported stays; see `pytest_collection_finish`
     config.stash[TAKEN] = {name: value for name in NAMES if (value := os.environ.pop(name, None)) is not None}
     if not config.getoption("--live"):
         SIGNING.install()
@@ -95,10 +94,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="calls the real API and costs money; run with --live"))
 
 
-def pytest_collection_finish() -> None:
-    # Half a million objects of modules and tests, which every full collection would go through for a test's garbage.
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Half a million objects of modules and tests stay to the end: no collection of garbage needs to go through them.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tokenize
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from agentcache.lint.located_text import LocatedText
@@ -45,18 +45,29 @@ def find_written(text: str) -> LocatedText | None:
 
 def _author_files() -> Iterator[tuple[str, str]]:
     """Yield path and text of the Python files behind the loaded modules that the author wrote."""
-    installed = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib"))
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py"):
-            continue
-        path = Path(file).resolve()
-        if str(path).startswith(installed) or _OWN in path.parents:
+        path = _author_file(file) if isinstance(file, str) else None
+        if path is None:
             continue
         try:
             yield shown_path(path), path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
             continue  # a file that is gone since, or no text, tells no place
+
+
+@cache  # thousands of modules are loaded, and links are followed for each
+def _author_file(file: str) -> Path | None:
+    """Return where the file of a module lies, or `None` unless the author wrote it."""
+    if not file.endswith(".py"):
+        return None
+    path = Path(file).resolve()
+    return None if str(path).startswith(_installed()) or _OWN in path.parents else path
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    return tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib"))
 
 
 def shown_path(path: Path) -> str:

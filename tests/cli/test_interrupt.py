@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
+
+from tests.cli.conftest import ROOT, TEAM
 
 WAITING = """
 import asyncio
@@ -30,22 +35,27 @@ def emulated_replies(request):
 """
 
 
-@pytest.fixture
-def interrupted(team: Path) -> subprocess.CompletedProcess[str]:
+COMMAND_LINE = "from agentcache.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run is interrupted, once for all that is looked at here."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    (folder / "team.py").write_text(TEAM)
+    (folder / "waits.py").write_text(WAITING)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def interrupted(folder: Path) -> subprocess.CompletedProcess[str]:
     """A run that Ctrl-C ended while it waited, after its first call."""
-    (team / "waits.py").write_text(WAITING)
-    command = [
-        sys.executable,
-        "-c",
-        "from agentcache.cli import main; main()",
-        "run",
-        "waits.py:waits",
-        "--emulate",
-        "--json",
-    ]
-    process = subprocess.Popen(command, cwd=team, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", COMMAND_LINE, "run", "waits.py:waits", "--emulate", "--json"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 60
-    while not (team / "waiting").exists():
+    while not (folder / "waiting").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -54,9 +64,13 @@ def interrupted(team: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def test_ctrl_c_ends_with_130_and_says_what_was_spent(
-    interrupted: subprocess.CompletedProcess[str], team: Path
-) -> None:
+def _environment() -> dict[str, str]:
+    """Return this process's environment without settings of agentcache; children find the package, installed or not."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AGENTCACHE_")}
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def test_ctrl_c_ends_with_130_and_says_what_was_spent(interrupted: subprocess.CompletedProcess[str]) -> None:
     assert interrupted.returncode == 130, interrupted.stderr
     assert "Traceback" not in interrupted.stderr
     body = json.loads(interrupted.stdout)
@@ -64,19 +78,8 @@ def test_ctrl_c_ends_with_130_and_says_what_was_spent(
     assert body["report"]["total"]["calls"] == 1
 
 
-def test_the_ledger_has_the_cancelled_run_and_its_call(
-    interrupted: subprocess.CompletedProcess[str], team: Path
-) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from agentcache.cli import main; main()",
-        "report",
-        "--format",
-        "json",
-        "--by",
-        "run",
-    ]
-    report = json.loads(subprocess.run(command, cwd=team, check=True, capture_output=True, text=True).stdout)
+@pytest.mark.usefixtures("interrupted")
+def test_the_ledger_has_the_cancelled_run_and_its_call(cli: Callable[..., Result], folder: Path) -> None:
+    told = cli("report", "--db", str(folder / ".agentcache" / "ledger.db"), "--format", "json", "--by", "run")
 
-    assert [(row["name"], row["calls"]) for row in report["rows"]] == [("waits", 1)]
+    assert [(row["name"], row["calls"]) for row in json.loads(told.stdout)["rows"]] == [("waits", 1)]

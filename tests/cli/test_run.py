@@ -154,10 +154,10 @@ def test_a_script_that_fails_is_told_as_itself(cli: Cli) -> None:
     assert "agentcache: LookupError: no reply for this at team.py, line " in result.stderr
 
 
-def test_without_a_key_the_sentence_says_what_to_set(shell: Shell) -> None:
-    result = shell("run", "team.py:support", "hello")
+def test_without_a_key_the_sentence_says_what_to_set(cli: Cli) -> None:
+    result = cli("run", "team.py:support", "hello")
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith("agentcache: no ANTHROPIC_API_KEY is set")
     assert "--emulate" in result.stderr
@@ -194,12 +194,12 @@ def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(cli: Cli, words: tup
     assert sentence in last
 
 
-def test_a_broken_database_is_one_sentence(shell: Shell) -> None:
+def test_a_broken_database_is_one_sentence(cli: Cli) -> None:
     Path("broken.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
 
-    result = shell("run", "team.py:support", "hello", "--emulate", "--db", "broken.db")
+    result = cli("run", "team.py:support", "hello", "--emulate", "--db", "broken.db")
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert "broken.db" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
 

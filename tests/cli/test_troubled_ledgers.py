@@ -35,12 +35,18 @@ def ledger_db(database_url: str) -> str:
     return database_url
 
 
-@pytest.fixture
-def ledger_file(tmp_path: Path) -> Path:
-    """The same in a file."""
-    path = tmp_path / "file.db"
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in a file, which is copied and stays as it is."""
+    path = tmp_path_factory.mktemp("filled") / "file.db"
     asyncio.run(_fill(str(path)))
     return path
+
+
+@pytest.fixture
+def ledger_file(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copy(filled, tmp_path))
 
 
 async def _fill(url: str) -> None:

@@ -1,35 +1,28 @@
-"""What durable runs are tested on: fresh databases (a SQLite file, a real PostgreSQL), and a model that gets stuck."""
+"""What durable runs are tested on: empty databases (a SQLite file, a real PostgreSQL), and a model that gets stuck."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 
 from agentcache import Durable
-from tests.postgresql import POSTGRES_URL, need_postgresql, on_the_server
+from tests.postgresql import KeptDatabases
 from tests.workflow.conftest import Request, staged
 
 
 @pytest.fixture
-async def postgres_url() -> AsyncIterator[str]:
-    """The URL of an empty PostgreSQL database that is gone after the test."""
-    await need_postgresql()
-    name = f"agentcache_{uuid.uuid4().hex}"
-    await on_the_server(f"CREATE DATABASE {name}")
-    yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
-    await on_the_server(f"DROP DATABASE {name} WITH (FORCE)")
+async def postgres_url(kept_databases: KeptDatabases) -> str:
+    """The URL of a PostgreSQL database without a row."""
+    return await kept_databases.without_runs()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database that is gone after the test."""
+    """The URL of a database without a row."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
     url: str = request.getfixturevalue("postgres_url")

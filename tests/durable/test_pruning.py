@@ -20,6 +20,7 @@ from agentcache.workflow import durable_pruning
 from agentcache.workflow.durable_database import database_of
 from agentcache.workflow.durable_pruning import SETTLED_S, PrunedDurableRuns, prune_durable_runs
 from tests.durable.conftest import DURABLE, Model, durably, interrupted
+from tests.postgresql import KeptDatabases
 from tests.workflow.conftest import agent
 
 LATER_S = 2 * SETTLED_S
@@ -190,9 +191,10 @@ async def test_many_runs_go_a_part_at_a_time(durable_url: str, monkeypatch: pyte
     assert rows(durable_url) == dict.fromkeys(TABLES, 0)
 
 
-async def test_a_database_without_durable_runs_is_told(durable_url: str):
-    await (await open_ledger(durable_url)).close()
-    place = durable_url if durable_url.startswith("sqlite") else database_of(DURABLE, durable_url)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_database_without_durable_runs_is_told(kind: str, tmp_path: Path, kept_databases: KeptDatabases):
+    place = f"sqlite:///{tmp_path}/ledger.db" if kind == "sqlite" else await kept_databases.bare()
+    await (await open_ledger(place)).close()
 
     with pytest.raises(StoreError, match="no durable run was ever recorded here"):
         await prune_durable_runs(place, before=1.0, now=1e9)
@@ -201,6 +203,7 @@ async def test_a_database_without_durable_runs_is_told(durable_url: str):
 async def test_another_run_ending_cancels_nothing_of_one_whose_id_has_other_capitals(durable_url: str):
     model = Model("b")
     async with durably(model, durable_url) as on:
+        await on.runtime.run_as("before", in_turn, ["a"])  # "one" waits for no prefix that "ONE" writes
         task = asyncio.create_task(on.runtime.run_as("ONE", in_turn, ["b"]))
         await model.reached.wait()
         await on.runtime.run_as("one", in_turn, ["a"])

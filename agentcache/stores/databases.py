@@ -42,7 +42,7 @@ class Database(Protocol):
     def write_now(self, work: Callable[[Connection], _T]) -> _T:
         """Return what `work` returns, which must be short, once it is committed, without waiting for anybody.
 
-        Raises `NotNow`, before `work` began, where it would have to wait.
+        Raises `NotNow`, with nothing written, where it would have to wait.
         """
         ...
 

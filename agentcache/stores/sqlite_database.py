@@ -19,10 +19,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -52,8 +52,8 @@ class SqliteDatabase:
         event.listen(self._reading, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         self._writing = _sqlite_engine(url)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="agentcache-ledger")
-        self._in_thread = 0
-        """What the thread has been given and not finished; the connection is its own meanwhile."""
+        self._handed: list[Future[object]] = []
+        """What the thread was given and may not have finished; the connection is its own meanwhile."""
         self._uncarried = 0
         """How many commits `write_now` has made since the log was carried over."""
         self._connection: Connection | None = None
@@ -84,7 +84,7 @@ class SqliteDatabase:
 
     def write_now(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` here, unless the thread is at work, or another program."""
-        if self._in_thread or self._connection is None:
+        if self._unfinished() or self._connection is None:
             raise NotNow
         connection = self._connected()
         try:
@@ -99,13 +99,13 @@ class SqliteDatabase:
         return result
 
     def _by_thread(self, work: Callable[[], _T]) -> asyncio.Future[_T]:
-        self._in_thread += 1
-        done = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        done.add_done_callback(self._thread_did_one)
-        return done
+        # The thread's own future: the event loop's is done once whoever waits is cancelled, though the thread is not.
+        handed = self._thread.submit(work)
+        self._handed = [*self._unfinished(), cast("Future[object]", handed)]
+        return asyncio.wrap_future(handed)
 
-    def _thread_did_one(self, _: asyncio.Future[_T]) -> None:
-        self._in_thread -= 1
+    def _unfinished(self) -> list[Future[object]]:
+        return [handed for handed in self._handed if not handed.done()]
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -118,7 +118,7 @@ class SqliteDatabase:
 
     def _carry_over(self) -> None:
         """Carry the log over into the file, which waits for the disk, before a commit has to do it."""
-        with suppress(sqlite3.Error):  # the rows are safe in the log, and the next commit tells what is wrong
+        with suppress(sqlite3.Error, OSError):  # the rows are safe in the log, and the next commit tells what is wrong
             _driver_of(self._connected()).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     async def compact(self) -> None:
@@ -149,7 +149,7 @@ class SqliteDatabase:
 
 
 class _Locked(OperationalError):
-    """Another program writes."""
+    """Another program keeps the file from being written."""
 
 
 class _Readers:
@@ -227,19 +227,18 @@ def _file_at(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def _transaction(driver: sqlite3.Connection) -> Iterator[None]:
-    """Commit what the block writes, or roll it back when it raises. Raises `_Locked` where others write meanwhile."""
+    """Commit what the block writes, or roll it back when it raises. Raises `_Locked` where others keep the file."""
     try:
         driver.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        kind = _Locked if error.sqlite_errorcode == sqlite3.SQLITE_BUSY else OperationalError
-        raise kind("BEGIN IMMEDIATE", None, error) from error
-    try:
         yield
         driver.commit()
     except BaseException as error:
         driver.rollback()
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            # At the commit, too, where the file's disk knows no write-ahead log.
+            raise _Locked("BEGIN or COMMIT", None, error) from error
         if isinstance(error, sqlite3.Error):
-            raise driver_error(error, "COMMIT") from error
+            raise driver_error(error, "BEGIN or COMMIT") from error
         raise
 
 

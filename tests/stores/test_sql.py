@@ -18,6 +18,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, Usage
 from agentcache.errors import StoreError
+from agentcache.stores.database_errors import NotNow
 from agentcache.stores.databases import database_at
 from agentcache.stores.migrations import MIGRATIONS, apply_next
 from agentcache.stores.opening import normal_url, open_ledger
@@ -99,7 +100,7 @@ async def test_nothing_is_remembered_of_a_cancelled_writer_once_its_row_is_writt
         orphan.cancel()
         await asyncio.gather(orphan, return_exceptions=True)
         assert len(ledger._writer._abandoned) == 1
-        await ledger.add_call(replace(CALL, call_id=f"{call_id} after"))
+        await ledger.add_call(replace(CALL_WITH_TEXT, call_id=f"{call_id} after"))
 
         assert ledger._writer._abandoned == set()
     await ledger.close()
@@ -143,6 +144,28 @@ async def test_the_event_loop_waits_for_no_other_program_that_writes(tmp_path: P
 
     assert await ledger.calls() == [CALL]
     await ledger.close()
+
+
+async def test_what_the_thread_writes_is_left_alone_though_nobody_waits_for_it_any_more(tmp_path: Path):
+    database = database_at(normal_url(str(tmp_path / "ledger.db")))
+    await database.write(lambda _: None)
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def slow(_: Connection) -> None:
+        at_work.set()
+        go_on.wait(5)
+
+    writing = asyncio.ensure_future(database.write(slow))
+    await asyncio.to_thread(at_work.wait, 5)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+    with pytest.raises(NotNow):
+        database.write_now(lambda _: None)
+    go_on.set()
+    await database.write(lambda _: None)
+    database.write_now(lambda _: None)
+    await database.close()
 
 
 async def test_the_log_is_carried_over_before_a_commit_has_to(tmp_path: Path):

@@ -13,8 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.canary import CANARY
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 REDIS_URL = os.environ.get("AGENTCACHE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 
@@ -37,7 +43,10 @@ def need_redis() -> None:
 
 @contextmanager
 def own_keys() -> Iterator[str]:
-    """Give a prefix that nobody else uses on the shared server; its keys are gone after the block."""
+    """Give a prefix that nobody else uses on the shared server; its keys are gone after the block.
+
+    None of them may hold the key that the suite signs with.
+    """
     from redis import Redis
 
     prefix = f"agentcache-test:{uuid.uuid4().hex}"
@@ -45,8 +54,21 @@ def own_keys() -> Iterator[str]:
         yield prefix
     finally:
         with Redis.from_url(REDIS_URL) as client:
-            for key in client.scan_iter(match=f"{prefix}:*"):
-                client.delete(key)
+            kept = {key: _value(client, key) for key in client.scan_iter(match=f"{prefix}:*")}
+            if kept:
+                client.delete(*kept)
+        assert not [key for key, value in kept.items() if CANARY.is_in(key + value)]
+
+
+def _value(client: Redis, key: bytes) -> bytes:
+    """Return what is kept under a key, whatever its type; nothing where it has just expired."""
+    kind = client.type(key)
+    if kind == b"none":
+        return b""
+    read = {b"string": client.get, b"hash": client.hgetall, b"set": client.smembers}[
+        kind if isinstance(kind, bytes) else kind.encode()
+    ]
+    return repr(read(key)).encode()
 
 
 @dataclass

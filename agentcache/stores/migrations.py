@@ -1,7 +1,8 @@
 """How a database comes to today's schema: named steps in order, each in one transaction with its own record.
 
-A step is never changed once it was released: it says what was true then, in SQL that SQLite and PostgreSQL both take.
-Add a step at the end instead, and change `schema.py` with it; a test compares the two.
+A new database, in which no step can take long, gets all of them in one. A step is never changed once it was released:
+it says what was true then, in SQL that SQLite and PostgreSQL both take. Add a step at the end instead, and change
+`schema.py` with it; a test compares the two.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ def is_current(connection: Connection, migrations: Sequence[Migration] = MIGRATI
 
 
 def apply_next(connection: Connection, *, now: float, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Apply the first step that the database lacks and record it; nothing when it lacks none.
+    """Apply the first step that the database lacks and record it, in a new database all; nothing when it lacks none.
 
     Call it in a transaction that writes, and commit after each step. `now` is in Unix seconds. Raises `SchemaTooNew`
     for a database with steps that are not known here.
@@ -223,12 +224,18 @@ def apply_next(connection: Connection, *, now: float, migrations: Sequence[Migra
     if step is None:
         return
     schema_migrations.create(connection, checkfirst=True)
+    is_new = step is migrations[0]
+    for each in migrations if is_new else [step]:
+        _apply(connection, each, now=now)
+
+
+def _apply(connection: Connection, step: Migration, *, now: float) -> None:
     for statement in step.statements:
-        connection.execute(text(statement))
+        connection.exec_driver_sql(statement)
     if step.convert is not None:
         step.convert(connection)
     for statement in step.closing:
-        connection.execute(text(statement))
+        connection.exec_driver_sql(statement)
     connection.execute(schema_migrations.insert(), {"name": step.name, "applied_at": now})
 
 

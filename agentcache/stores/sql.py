@@ -78,7 +78,7 @@ class SqlLedger(SqlSums):
         self._closing: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
-        """Bring the database to today's schema, one transaction a step."""
+        """Bring the database to today's schema, a step a transaction; a new one at once."""
         with told("open the ledger", where=self._where):
             while not await self._database.read(is_current):
                 await self._database.write(lambda connection: apply_next(connection, now=time.time()))

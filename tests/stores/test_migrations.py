@@ -19,6 +19,7 @@ from agentcache.stores.rows import call_of, tool_call_of
 
 FIRST = Migration(name="0001_first", statements=["CREATE TABLE one (id INTEGER)"])
 SECOND = Migration(name="0002_second", statements=["CREATE TABLE two (id INTEGER)", "CREATE INDEX two_ids ON two (id)"])
+THIRD = Migration(name="0003_third", statements=["CREATE TABLE three (id INTEGER)"])
 BROKEN = Migration(name="0002_broken", statements=["CREATE TABLE two (id INTEGER)", "CREATE NONSENSE"])
 
 
@@ -33,17 +34,25 @@ def tables(connection: Connection) -> list[str]:
     return sorted(inspect(connection).get_table_names())
 
 
-def test_steps_are_applied_in_order_and_recorded(engine: Engine):
+def test_a_new_database_gets_all_steps_in_order_and_records_them(engine: Engine):
     with engine.begin() as connection:
         apply_next(connection, now=1.5, migrations=[FIRST, SECOND])
-        assert tables(connection) == ["one", "schema_migrations"]
-        assert not is_current(connection, [FIRST, SECOND])
-        apply_next(connection, now=2.5, migrations=[FIRST, SECOND])
         recorded = connection.execute(schema.schema_migrations.select()).all()
 
         assert is_current(connection, [FIRST, SECOND])
         assert tables(connection) == ["one", "schema_migrations", "two"]
-        assert [tuple(row) for row in recorded] == [("0001_first", 1.5), ("0002_second", 2.5)]
+        assert [tuple(row) for row in recorded] == [("0001_first", 1.5), ("0002_second", 1.5)]
+
+
+def test_an_older_database_gets_one_step_at_a_time(engine: Engine):
+    with engine.begin() as connection:
+        apply_next(connection, now=1.0, migrations=[FIRST])
+        apply_next(connection, now=2.0, migrations=[FIRST, SECOND, THIRD])
+        assert tables(connection) == ["one", "schema_migrations", "two"]
+        assert not is_current(connection, [FIRST, SECOND, THIRD])
+        apply_next(connection, now=3.0, migrations=[FIRST, SECOND, THIRD])
+
+        assert is_current(connection, [FIRST, SECOND, THIRD])
 
 
 def test_an_older_database_gets_what_it_lacks(engine: Engine):

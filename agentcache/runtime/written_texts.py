@@ -30,16 +30,19 @@ _OWN = Path(__file__).resolve().parent.parent
 def find_written(text: str) -> LocatedText | None:
     """Return the literal of a loaded module that comes to `text`, `dedent` and the like included; `None` if none does.
 
-    A text made of values, or written in two places, is found in the first of them or not at all.
+    A text made of values, or written in two places, is found in one of them or not at all.
     """
-    longest = max(_WORD.findall(text), key=len, default="")
+    words = dict.fromkeys(_WORD.findall(text))
+    longest = max(words, key=len, default="")
     if not longest:
         return None
-    for path, source in _author_files():
-        if longest in source:
-            found = _texts_of(path, source).get(text)
-            if found is not None:
-                return found
+    files = [(path, source) for path, source in _author_files() if longest in source]
+    # Each is parsed whole, and it is nearly always one that holds every word.
+    files.sort(key=lambda file: not all(word in file[1] for word in words))
+    for path, source in files:
+        found = _texts_of(path, source).get(text)
+        if found is not None:
+            return found
     return None
 
 

@@ -107,7 +107,7 @@ def test_inline_text_is_found_at_its_line_in_the_python_file():
 
 
 def test_text_that_is_written_nowhere_is_called_by_agent_and_section():
-    text = "STEP {{ STEP_NUMBER }}".lower()
+    text = "STEP {{ STEP_NUMBER }} UNHURRIEDLY".lower()
     (found,) = findings_in([agent(prompt=Prompt(static=RULES, session=text))])
     assert (found.code, found.place.path, found.place.line) == ("PC057", "clerk, section session", 1)
 

@@ -27,16 +27,16 @@ LOOSE = Agent(name="loose", model="claude-sonnet-5-5", prompt=Prompt(static="Be 
 
 
 class FastClock:
-    """The real clock, forty times as fast, for the emulator and the runtime: a minute is a second and a half."""
+    """The real clock, twenty times as fast, for the emulator and the runtime: a minute is three seconds."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def now(self) -> float:
-        return 1_800_000_000.0 + (time.monotonic() - self._began) * 40
+        return 1_800_000_000.0 + (time.monotonic() - self._began) * 20
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 40)
+        await asyncio.sleep(seconds / 20)
 
 
 @dataclass

@@ -154,7 +154,7 @@ def _change(mine: Segment | None, theirs: Segment | None) -> SectionChange:
     every = tuple(dict.fromkeys(name for site in sites for name in site.under))
     apart = tuple(name for name in every if not all(name in site.under for site in sites))
     if not every:
-        return _printed(next((site for site in sites if site.variables), sites[0]))
+        return _printed(_widest(sites))
     # Named is the place under the condition: what comes after it is the same in both.
     place = max(sites, key=lambda site: len(site.under))
     shown = tuple(dict.fromkeys(name for site in sites for name in site.variables))
@@ -162,6 +162,16 @@ def _change(mine: Segment | None, theirs: Segment | None) -> SectionChange:
     return SectionChange(
         kind=ChangeKind.BRANCH, template=place.template, line=place.line, variables=variables, prints=()
     )
+
+
+def _widest(sites: Sequence[Site]) -> Site:
+    """Return the place that shows all that the others do, else the first that shows anything.
+
+    A filter's block comes out as a whole, and in pieces where it changed none of them.
+    """
+    shown = {name for site in sites for name in site.prints}
+    whole = (site for site in sites if site.variables and shown <= set(site.prints))
+    return next(whole, None) or next((site for site in sites if site.variables), sites[0])
 
 
 def _printed(site: Site) -> SectionChange:

@@ -198,8 +198,7 @@ class PastCall:
 
 
 MARKS_KEPT = 32
-"""Marks of a conversation that are followed: a call reads the deepest, and forks begin near the end. Thus what a turn
-costs does not grow with the turns before it."""
+"""Marks of a conversation that are followed, the deepest: what a turn costs does not grow with the turns before it."""
 
 LOOSE_AT_MOST = 4
 """A prompt that leaves out more of the last one's end than this many blocks is another conversation: a fork."""

@@ -45,6 +45,14 @@ def test_a_filter_around_a_block_names_what_is_in_it():
     assert change(template, {"who": "Ana"}, {"who": "Bo"})[:3] == (ChangeKind.VALUE, "static:1", ("who",))
 
 
+def test_a_filter_that_has_nothing_to_change_names_what_was_in_it_before():
+    template = "for{% filter upper %}{{ title }}{{ who }}{% endfilter %}"
+
+    told = change(template, {"title": "", "who": "Ana"}, {"title": "", "who": ""})
+
+    assert told[:3] == (ChangeKind.VALUE, "static:1", ("title", "who"))
+
+
 def test_a_set_is_followed_to_where_it_comes_from():
     template = "{% set name = user.first ~ user.last %}\n{{ name }}"
 

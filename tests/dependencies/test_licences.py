@@ -11,11 +11,13 @@ from dependencies.installed import OURS, extras_of_users, needed
 from dependencies.licences import ONLY_WITH_AN_EXTRA, is_permissive, licence_of
 
 
+@pytest.mark.pinned
 def test_what_everybody_gets_is_under_permissive_licences():
     licences = {name: licence_of(each.distribution) for name, each in needed(OURS).items()}
     assert {name: licence for name, licence in licences.items() if not licence or not is_permissive(licence)} == {}
 
 
+@pytest.mark.pinned
 def test_what_extras_bring_is_under_them_too_but_for_what_is_listed():
     found = needed(OURS, extras_of_users())
     licences = {name: licence_of(each.distribution) for name, each in found.items()}

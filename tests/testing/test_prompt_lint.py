@@ -98,4 +98,13 @@ def test_the_example_of_the_page_runs(pytester: pytest.Pytester):
     for page, name in (("testing.md", "support.py"), ("strict.md", "test_prompts.py")):
         blocks = (docs / page).read_text(encoding="utf-8").split("```python\n")
         (pytester.path / name).write_text(next(each for each in blocks if each.startswith(f"# {name}")).split("```")[0])
-    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").assert_outcomes(passed=2)
+    # Without a scope of loops, some versions of the plugin for asyncio warn.
+    options = (
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:hypothesispytest",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+    )
+    pytester.runpytest_inprocess(*options).assert_outcomes(passed=2)

@@ -85,7 +85,7 @@ def test_what_was_searched_is_paid_for() -> None:
         assistant("a2", "a1", 2, "msg_2", usage={**told, "server_tool_use": {"web_search_requests": 2}}),
     ).calls
 
-    assert (plain.cost_usd, searched.cost_usd) == (0, Decimal("0.02"))
+    assert (plain.cost_usd, searched.cost_usd) == (Decimal(0), Decimal("0.02"))
 
 
 def test_usage_that_cannot_be_read_is_an_error_with_its_name() -> None:

@@ -13,7 +13,7 @@ from agentcache.accounting.misses import Cause, Miss
 from agentcache.accounting.section_changes import provenance_of, requests_of, section_change
 from agentcache.accounting.usage import CallRecord, Usage
 from agentcache.prompt.canonical import JsonObject, JsonValue
-from agentcache.prompt.provenance import Provenance
+from agentcache.prompt.provenance import Provenance, first_change
 from agentcache.prompt.rendering import Renderer
 from agentcache.prompt.sections import Prompt, Stability
 from agentcache.prompt.spans import Span
@@ -170,6 +170,13 @@ def test_a_section_that_moved_is_told_with_template_line_and_variable() -> None:
     assert provenance_of([moved]) == {ANA.digest, BO.digest}
 
 
+def test_all_variables_of_a_line_are_named_and_without_one_what_changes() -> None:
+    moved = missed(Cause.MOVED, span())
+    change = replace(first_change(ANA, BO) or pytest.fail("they differ"), variables=("who", "when"))
+    assert miss_fix(moved, change) == "move `who` and `when` to a less stable layer"
+    assert miss_fix(moved) == "move what changes to a less stable layer"
+
+
 def test_what_nobody_kept_parts_nowhere() -> None:
     moved = missed(Cause.MOVED, span(made_of=BO), earlier=SENT_BEFORE)
     assert section_change(moved, {ANA.digest: ANA}) is None
@@ -225,6 +232,50 @@ def test_findings_of_a_ledger_are_those_of_the_calls_that_are_asked_about() -> N
         ("call_2", "expired"),
     ]
     assert [told["call"] for told in explain_ledger(calls, only=lambda call: call.call_id == "call_2")] == ["call_2"]
+
+
+def test_recorded_calls_of_the_same_ledger_have_their_findings_between_those_of_others_by_time() -> None:
+    prompt = (Span(layer="static", section="rules", where="system[0]", tokens=5000, digest="d1"),)
+    own = [
+        replace(
+            CALL,
+            call_id=name,
+            sent_at=at,
+            first_token_at=at + 1,
+            usage=Usage(cache_write_5m_tokens=5000),
+            prompt_spans=prompt,
+            plan={"kept": [{"digest": "d1", "ttl": "5m"}]},
+        )
+        for name, at in (("own 1", 0.0), ("own 2", 400.0), ("own 3", 5000.0))
+    ]
+    recorded = [
+        replace(CALL, call_id=name, sent_at=at, conversation="c", usage=Usage(cache_write_1h_tokens=5000))
+        for name, at in (("recorded 1", 100.0), ("recorded 2", 600.0))
+    ]
+    calls = [*recorded, *own]
+    assert [told["call"] for told in explain_ledger(calls)] == ["own 2", "recorded 2", "own 3"]
+    assert [told["call"] for told in explain_ledger(calls, only=lambda call: "own" in call.call_id)] == [
+        "own 2",
+        "own 3",
+    ]
+
+
+def test_findings_of_a_ledger_tell_what_was_kept_of_a_section() -> None:
+    plan: JsonObject = {"kept": [{"digest": "d", "ttl": "5m"}]}
+    calls = [
+        replace(
+            CALL,
+            call_id=who.digest,
+            sent_at=at,
+            first_token_at=at + 1,
+            usage=Usage(cache_write_5m_tokens=5000),
+            prompt_spans=(replace(span(made_of=who), digest=digest),),
+            plan=plan,
+        )
+        for who, at, digest in ((ANA, 0.0, "d"), (BO, 9.0, "e"))
+    ]
+    (told,) = explain_ledger(calls, kept=KEPT)
+    assert (told["cause"], told["variables"]) == ("moved", ["who"])
 
 
 # --------------------------------------------------------------------------------------------- what the API says of it

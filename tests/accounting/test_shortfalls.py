@@ -154,7 +154,7 @@ def turn(
     """Return a turn of two calls, and a call after it that found no more of it than its beginning."""
     return [
         row("a", None, 0, hour=1000, model=model, asked=asked, thinks=thinks),
-        row("b", "a", 10, read=1000, hour=300, model=model, thinks=thinks, positions=3),
+        row("b", "a", 10, read=1000, hour=300, model=model, positions=3),
         row("c", "b", 20, read=1000, hour=350, model=model, asked=asks_again, thinks=thinks, positions=2),
     ]
 

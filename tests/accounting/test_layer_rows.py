@@ -209,7 +209,10 @@ def test_what_was_written_for_an_hour_and_what_stands_in_front_of_it_is_there_fo
     writes = call(0, billed(read=1000, hour=1000), TOOLS, STATIC, TURN)
     later = call(3599, billed(five=2000), TOOLS, STATIC, TURN)
 
+    other = call(3599, billed(five=2000), TOOLS, run("static", 1000, section="other"), TURN)
+
     assert rewritten(writes, later) == {"tools": 1000, "static": 1000, "turn": 0}
+    assert rewritten(writes, other) == {"tools": 1000, "static": 0, "turn": 0}
     assert rewritten(writes, replace(later, sent_at=writes.sent_at + 3601)) == {"tools": 0, "static": 0, "turn": 0}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from agentcache.accounting.misses import Cause, Miss, misses
 from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.prompt.spans import Span
 from tests.accounting.test_misses import prompt, sent, unmarked
 
 WRITE = Usage(cache_write_5m_tokens=5000)
@@ -111,6 +112,35 @@ def test_a_length_that_was_billed_is_compared_to_the_token() -> None:
     assert only(writes, reads).lost_tokens == 100
 
 
+def test_a_read_tells_exactly_how_long_an_entry_is_whose_length_was_estimated() -> None:
+    calls = [
+        marking(sent("a", 100, WRITE, *"aaaaa"), 0, 1, 4),
+        sent("b", 200, Usage(cache_read_tokens=1900, cache_write_5m_tokens=3100), *"aabbb"),
+        sent("c", 600, WRITE, *"aaccc"),
+        sent("d", 1200, WRITE, *"adddd"),
+    ]
+
+    expired = [found for found in misses(calls) if found.cause is Cause.EXPIRED]
+
+    assert [(found.call.call_id, found.available_tokens, found.gap_s) for found in expired] == [
+        ("c", 1900, 400),
+        ("d", 1000, 1000),
+    ]
+
+
+def test_behind_an_entry_that_lived_a_call_leaves_one_of_its_own() -> None:
+    read = Usage(cache_read_tokens=2000, cache_write_5m_tokens=3000)
+    calls = [
+        marking(sent("a", 0, WRITE, *"aaaaa"), 1, 4),
+        marking(sent("b", 10, read, *"aabbb"), 1, 4),
+        sent("c", 20, read, *"aabbb"),
+    ]
+
+    found = misses(calls)[-1]
+
+    assert (found.call.call_id, found.earlier.call_id, found.cause) == ("c", "b", Cause.UNEXPLAINED)
+
+
 def test_a_read_tells_how_long_an_entry_is_and_renews_none_that_is_deeper() -> None:
     calls = [
         marking(sent("a", 0, WRITE, *"aaaaa"), 1, 2),
@@ -125,9 +155,10 @@ def test_a_read_tells_how_long_an_entry_is_and_renews_none_that_is_deeper() -> N
 
 
 def test_another_conversation_of_the_agent_should_have_what_all_of_them_share() -> None:
-    first = sent("a", 0, WRITE, *"aaaaa")
-    tools = replace(sent("b", 9, WRITE, *"bbbbb"), conversation="another")
-    session = replace(sent("b", 9, WRITE, *"aabbb"), conversation="another")
+    first = sent("a", 50, WRITE, *"aaaaa")
+    tools = replace(sent("b", 59, WRITE, *"bbbbb"), conversation="another")
+    session = replace(sent("b", 59, WRITE, *"aabbb"), conversation="another")
+    unshared = replace(first, prompt_spans=(first.prompt_spans or ())[-1:])
 
     found = only(first, tools)
 
@@ -135,6 +166,7 @@ def test_another_conversation_of_the_agent_should_have_what_all_of_them_share() 
     assert (found.earlier.call_id, found.gap_s, found.ttl_s) == ("a", 9, 300)
     assert misses([first, session]) == (), "its session section is its own"
     assert misses([first, replace(tools, agent="editor")]) == ()
+    assert misses([unshared, tools]) == (), "a prompt of messages alone shares nothing"
 
 
 def test_what_would_have_been_lost_all_the_same_was_not_lost_by_the_change() -> None:
@@ -143,6 +175,45 @@ def test_what_would_have_been_lost_all_the_same_was_not_lost_by_the_change() -> 
     assert misses([first, sent("b", 301, WRITE, *"baaaa")]) == (), "it had expired"
     assert misses([first, sent("b", 0.5, WRITE, *"baaaa")]) == (), "it was still being written"
     assert only(first, sent("b", 299, WRITE, *"baaaa")).cause is Cause.MOVED
+
+
+def with_settings(call: CallRecord, digest: str) -> CallRecord:
+    """Return the call with what the API renders from settings in front of its prompt."""
+    settings = Span(layer="settings", section=None, where="tools", tokens=0, digest=digest)
+    behind = (replace(span, digest=f"{digest}/{span.digest}") for span in call.prompt_spans or ())
+    spans = (settings, *behind)
+    return replace(call, prompt_spans=spans, plan={"kept": [{"digest": spans[-1].digest, "ttl": "5m"}]})
+
+
+def test_settings_are_named_where_they_changed_and_else_the_first_run_that_has_tokens() -> None:
+    first = with_settings(sent("a", 100, WRITE, *"aaaaa"), "any")
+
+    changed = only(first, with_settings(sent("b", 109, WRITE, *"aaaaa"), "none"))
+    expired = only(first, with_settings(sent("b", 500, WRITE, *"aaaaa"), "any"))
+
+    assert (changed.cause, changed.span.layer, changed.gap_s) == (Cause.MOVED, "settings", 9)
+    assert (expired.cause, expired.span.layer, expired.gap_s) == (Cause.EXPIRED, "tools", 400)
+
+
+@pytest.mark.parametrize(("read", "moved"), [(94_000, 1), (96_000, 0)])
+def test_a_twentieth_of_a_long_prompt_is_within_the_error_of_the_estimate(read: int, moved: int) -> None:
+    sizes = [20_000] * 5
+    first = sized(sent("a", 0, Usage(cache_write_5m_tokens=100_000), *"aaaaa"), sizes)
+    usage = Usage(cache_read_tokens=read, cache_write_5m_tokens=100_000 - read)
+
+    assert len(misses([first, sized(sent("b", 9, usage, *"baaaa"), sizes)])) == moved
+
+
+def test_what_was_never_cached_is_looked_for_in_the_conversation_and_then_in_the_agents_last_call() -> None:
+    first = unmarked("a", 100, *"aaaaa")
+    elsewhere = replace(unmarked("b", 130, *"bbbbb"), conversation="another")
+    alike = replace(unmarked("b", 130, *"aabbb"), conversation="another")
+
+    found = only(first, elsewhere, unmarked("c", 160, *"aaaaa"))
+    others = only(first, alike)
+
+    assert (found.earlier.call_id, found.gap_s, found.span.where) == ("a", 60, "tools run")
+    assert (others.cause, others.earlier.call_id, others.lost_tokens) == (Cause.NEVER_WRITTEN, "a", 2000)
 
 
 def test_no_more_is_lost_than_the_prompt_has() -> None:

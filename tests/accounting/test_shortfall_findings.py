@@ -224,10 +224,15 @@ def test_causes_are_counted_the_most_frequent_first_and_equals_by_name() -> None
     def told(cause: str, lost: int | None, code: str | None = None) -> JsonObject:
         return {"cause": cause, "certainty": "narrowed", "code": code, "lost_tokens": lost}
 
-    findings = [told("head_changed", 5), told("expired", 7, "PC050"), told("unexplained", None), told("expired", 8)]
+    findings = [
+        told("head_changed", 50),
+        told("unexplained", 7, "PC050"),
+        told("expired", None),
+        told("unexplained", 8),
+    ]
 
     assert shares_by_cause(findings) == [
-        {"cause": "expired", "certainty": "narrowed", "code": "PC050", "calls": 2, "lost_tokens": 15},
-        {"cause": "head_changed", "certainty": "narrowed", "code": None, "calls": 1, "lost_tokens": 5},
-        {"cause": "unexplained", "certainty": "narrowed", "code": None, "calls": 1, "lost_tokens": 0},
+        {"cause": "unexplained", "certainty": "narrowed", "code": "PC050", "calls": 2, "lost_tokens": 15},
+        {"cause": "expired", "certainty": "narrowed", "code": None, "calls": 1, "lost_tokens": 0},
+        {"cause": "head_changed", "certainty": "narrowed", "code": None, "calls": 1, "lost_tokens": 50},
     ]

@@ -1,0 +1,195 @@
+"""What is told of a cause besides its code and place: calls that it hit, and what they lost in tokens and dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from agentcache.accounting.explaining.explanation import explain_calls
+from agentcache.accounting.explaining.logged_calls import LoggedCall
+from agentcache.accounting.explaining.suspects import Explanation
+from agentcache.accounting.mistakes import MISTAKES
+from agentcache.accounting.usage import BilledPart, Usage
+from agentcache.prompt.canonical import JsonObject, JsonValue
+from tests.accounting.explaining.small_logs import calls_of
+from tests.accounting.test_explanation import RULES, TURNS, request, user
+
+MODEL = "claude-opus-5"
+"""A million tokens written for five minutes are 6.25 dollars, read 0.50."""
+
+
+def billed(requests: Sequence[JsonObject], *usages: Usage | None, apart_s: float = 20.0) -> list[LoggedCall]:
+    """Return requests as calls of a log in which the replies tell what they cost."""
+    calls = calls_of(requests, apart_s=apart_s)
+    bills = [None if usage is None else BilledPart(model=MODEL, usage=usage) for usage in usages]
+    return [replace(call, agent="clerk", bill=bill) for call, bill in zip(calls, bills, strict=True)]
+
+
+def wrote(tokens: int, *, read: int = 0) -> Usage:
+    return Usage(cache_write_5m_tokens=tokens, cache_read_tokens=read)
+
+
+def clocks(*minutes: str) -> list[JsonObject]:
+    """Return a conversation whose system prompt tells the time."""
+    return [
+        request(TURNS[: 1 + 2 * number], system=f"It is 10:{minute}.\n{RULES}") for number, minute in enumerate(minutes)
+    ]
+
+
+def test_the_whole_explanation_of_a_clock() -> None:
+    calls = billed(clocks("21", "35", "49"), wrote(4000), wrote(4500, read=1000), wrote(6000))
+
+    (found,) = explain_calls(calls)
+
+    assert found == Explanation(
+        code="PC001",
+        where="system[0]",
+        cause="system_changed",
+        severity=MISTAKES["PC001"].severity,
+        call=1,
+        continues=0,
+        calls=2,
+        agent="clerk",
+        before="10:21.",
+        after="10:35.",
+        lost_tokens=3000 + 5500,
+        lost_usd=Decimal("0.048875"),  # 8,500 tokens at 6.25 less 0.50 dollars per million
+    )
+    assert found.message == (
+        "call 1: clock in prefix at system[0] and does not read what call 0 left in the cache; 2 calls in all"
+    )
+
+
+def test_the_bill_overrules_the_difference() -> None:
+    assert explain_calls(billed(clocks("21", "35"), wrote(4000), wrote(500, read=4000))) == []
+    assert len(explain_calls(billed(clocks("21", "35"), wrote(4000), wrote(501, read=3999)))) == 1
+
+
+def test_what_no_reply_told_the_price_of_is_not_known_and_what_some_told_is_counted() -> None:
+    nothing = explain_calls(billed(clocks("21", "35"), None, None))
+    one = explain_calls(billed(clocks("21", "35", "49"), None, wrote(4500), wrote(5000)))
+    unpriced = [
+        replace(call, bill=None if call.bill is None else replace(call.bill, model="acme-9"))
+        for call in billed(clocks("21", "35"), wrote(4000), wrote(4500))
+    ]
+
+    assert [(found.lost_tokens, found.lost_usd) for found in nothing] == [(None, None)]
+    assert [(found.calls, found.lost_tokens, found.lost_usd) for found in one] == [(2, 4500, Decimal("0.025875"))]
+    assert [(found.lost_tokens, found.lost_usd) for found in explain_calls(unpriced)] == [(4000, None)]
+
+
+def test_a_call_that_read_more_than_was_left_lost_nothing_of_what_others_lost() -> None:
+    """A warm-up that wrote little does not make up for what its neighbours lost."""
+    calls = billed(clocks("21", "35", "49"), wrote(4000), wrote(500, read=3000), wrote(5000, read=3400))
+
+    (found,) = explain_calls(calls)
+
+    assert (found.calls, found.lost_tokens) == (2, 1000 + 100)
+
+
+@pytest.mark.parametrize(("calls", "severity"), [(2, "info"), (3, "warning")])
+def test_an_expiry_that_comes_back_is_a_cadence_and_a_warning(calls: int, severity: str) -> None:
+    requests = [request(TURNS[: 1 + 2 * number]) for number in range(calls)]
+
+    (found,) = explain_calls(billed(requests, *[wrote(4000)] * calls, apart_s=400))
+
+    assert (found.code, found.severity, found.calls) == ("PC050", severity, calls - 1)
+    assert (found.before, found.after) == ("300 s", "400 s")
+
+
+def test_calls_without_any_marker_are_one_family_at_fault() -> None:
+    bare = [{key: value for key, value in each.items() if key != "cache_control"} for each in clocks("21", "21")]
+
+    (found,) = explain_calls(billed(bare, Usage(uncached_input_tokens=4000), Usage(uncached_input_tokens=4100)))
+
+    assert (found.code, found.where, found.cause, found.severity) == (
+        "PC043",
+        "cache_control",
+        "no_marker",
+        MISTAKES["PC043"].severity,
+    )
+    assert (found.call, found.continues, found.calls, found.agent) == (0, None, 2, "clerk")
+    assert (found.lost_tokens, found.lost_usd) == (None, None)
+
+
+def hourly(word: str, **more: JsonValue) -> JsonObject:
+    """Return a request that shares nothing with those of other words, and is kept for an hour."""
+    system = "\n".join(f"{word}{number} keeps {word} from {word}{number + 1}." for number in range(200))
+    control: JsonObject = {"type": "ephemeral", "ttl": "1h"}
+    asked: JsonObject = {"messages": [user(f"Where is {word}?")], "system": system, "cache_control": control}
+    return {"model": MODEL, "max_tokens": 100, **asked, **more}
+
+
+def test_traffic_that_pays_for_an_hour_and_is_never_read_is_told_of_once() -> None:
+    hour = Usage(cache_write_1h_tokens=4000)
+
+    (found,) = explain_calls(billed([hourly("malt"), hourly("wool")], hour, hour))
+
+    assert (found.code, found.where, found.cause, found.call, found.calls) == ("PC054", "ttl", "unread_writes", 0, 2)
+    assert (found.continues, found.lost_tokens, found.lost_usd) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("second", "usages"),
+    [
+        ({}, (Usage(cache_write_1h_tokens=4000), Usage(cache_read_tokens=10, cache_write_1h_tokens=4000))),
+        ({}, (Usage(cache_write_1h_tokens=4000), Usage(uncached_input_tokens=4000))),
+        ({}, (Usage(cache_write_1h_tokens=4000), None)),
+        ({"cache_control": {"type": "ephemeral"}}, (wrote(4000), wrote(4000))),
+    ],
+    ids=["one is read", "one wrote nothing", "one is not known", "five minutes"],
+)
+def test_traffic_of_other_kinds_pays_for_no_hour_in_vain(
+    second: JsonObject, usages: tuple[Usage | None, Usage | None]
+) -> None:
+    assert explain_calls(billed([hourly("malt"), hourly("wool", **second)], *usages)) == []
+
+
+def test_causes_come_in_the_order_of_the_calls_that_they_hit_first() -> None:
+    requests = [
+        *clocks("21"),
+        request(TURNS[:3], system=f"It is 10:35.\n{RULES}"),
+        request(TURNS[:5], system=f"It is 10:35.\n{RULES}", model="claude-sonnet-5"),
+    ]
+
+    found = explain_calls(billed(requests, *[wrote(4000)] * 3))
+
+    assert [(each.code, each.call, each.continues) for each in found] == [("PC001", 1, 0), ("PC036", 2, 1)]
+
+
+def warm_up(**more: JsonValue) -> JsonObject:
+    return {**request(TURNS[:1]), "max_tokens": 0, **more}
+
+
+def test_a_warm_up_for_another_prompt_is_told_by_what_differs() -> None:
+    warmed = warm_up(system=f"It is 10:21.\n{RULES}")
+
+    (found,) = explain_calls(billed([warmed, request(TURNS[:1])], wrote(4000), wrote(4000)))
+
+    assert (found.code, found.where, found.cause) == ("PC052", "system[0]", "system_changed")
+    assert (found.call, found.continues, found.lost_tokens) == (1, 0, 4000)
+
+
+def test_a_warm_up_with_other_settings_is_told_by_the_setting() -> None:
+    choosing = request(TURNS[:1], tool_choice={"type": "any"})
+
+    (found,) = explain_calls(billed([warm_up(), choosing], wrote(4000), wrote(4000)))
+
+    assert (found.code, found.where) == ("PC052", "tool_choice")
+
+
+def test_a_warm_up_whose_marker_stands_on_its_own_question_warms_nothing() -> None:
+    question = warm_up(messages=[user("Nothing.")], system=RULES)
+    real = request([user("Where is order 7?")], system=RULES)
+
+    (found,) = explain_calls(billed([question, real], wrote(4000), wrote(4000)))
+
+    assert (found.code, found.where, found.cause) == ("PC052", "cache_control", "messages_changed")
+    assert found.before == "Nothing."
+
+
+def test_a_warm_up_that_is_read_is_no_fault() -> None:
+    assert explain_calls(billed([warm_up(), request(TURNS[:1])], wrote(4000), wrote(0, read=4000))) == []

@@ -203,11 +203,19 @@ def test_thinking_that_cannot_be_read_is_thinking() -> None:
     assert seen(call).thinks
 
 
-def test_blocks_of_one_kind_behind_each_other_count_once_and_no_others() -> None:
+@pytest.mark.parametrize(
+    ("answered", "sent", "positions"),
+    [
+        ([TEXT, tool_use("t1", "Read")], [tool_result("t1", "one"), TEXT], 4),
+        ([TEXT, tool_use("t1", "Read"), TEXT], [tool_result("t1", "one")], 4),
+        ([THINKING, TEXT, TEXT], [TEXT, THINKING], 3),
+    ],
+)
+def test_blocks_of_one_kind_behind_each_other_count_once_and_no_others(
+    answered: list[dict[str, Any]], sent: list[dict[str, Any]], positions: int
+) -> None:
     rows = read(
-        assistant("a1", None, 2, "msg_1", TEXT, TEXT, tool_use("t1", "Read")),
-        user("u1", "a1", 3, tool_result("t1", "one"), TEXT),
-        assistant("b1", "u1", 5, "msg_2"),
+        assistant("a1", None, 2, "msg_1", *answered), user("u1", "a1", 3, *sent), assistant("b1", "u1", 5, "msg_2")
     )
 
-    assert seen(rows.calls[1]).positions == 4  # text, tool use, result, text
+    assert seen(rows.calls[1]).positions == positions

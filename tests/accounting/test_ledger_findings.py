@@ -204,9 +204,28 @@ def test_a_change_of_text_has_a_code_where_both_requests_were_kept() -> None:
     assert "10:00:00" in str(told["before"])
     assert "10:01:00" in str(told["after"])
     assert requests_of([moved, missed(Cause.EXPIRED, span())]) == {"now", "before"}
+    assert requests_of([missed(Cause.EXPIRED, span())]) == set()
+    assert requests_of([missed(Cause.MOVED, span("tools", section=None))]) == set()
+    elsewhere = replace(span(), where="system[1]")
+    assert finding(missed(Cause.MOVED, elsewhere), Kept(requests=requests))["code"] is None
     for kept in ({"now": requests["now"]}, {"before": requests["before"]}):
         assert finding(moved, Kept(requests=kept))["code"] is None
     assert finding(missed(Cause.MOVED, span("tools", section=None)), Kept(requests=requests))["code"] is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "code"), [("c", "c", "PC018"), ("c", "d", "PC005"), (None, None, "PC005"), (None, "c", "PC005")]
+)
+def test_a_text_that_changed_is_an_edit_in_one_conversation_and_a_value_between_two(
+    before: str | None, now: str | None, code: str
+) -> None:
+    requests: dict[str, JsonObject] = {
+        call_id: {"model": CALL.model, "system": f"You keep the books of {shop} with care."}
+        for call_id, shop in (("before", "harbour"), ("now", "meadow"))
+    }
+    moved = missed(Cause.MOVED, span(), earlier=replace(EARLIER, conversation=before))
+    told = finding(replace(moved, call=replace(moved.call, conversation=now)), Kept(requests=requests))
+    assert told["code"] == code
 
 
 # ---------------------------------------------------------------------------------------------------- a whole ledger
@@ -313,9 +332,10 @@ def test_the_api_agrees_or_not(cause: Cause, layer: str, plan: JsonObject, verdi
 
 def test_the_api_tells_how_much_was_missed_where_it_says_a_number() -> None:
     told = [
-        api_diagnosis(missed(Cause.MOVED, span(), plan=asked(reason("system_changed", each)))) for each in (7, None)
+        api_diagnosis(missed(Cause.MOVED, span(), plan=asked(reason("system_changed", each))))
+        for each in (7, None, "many")
     ]
-    assert [each.missed_tokens for each in told] == [7, None]
+    assert [each.missed_tokens for each in told] == [7, None, None]
     assert told[0].to_json() == {"verdict": "agrees", "reason": "system_changed", "missed_tokens": 7}
 
 

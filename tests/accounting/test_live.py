@@ -107,6 +107,11 @@ def test_rates_count_the_last_minute_and_dollars_so_far_everything():
     assert (total.minute_calls, total.minute_usd, total.priced_usd) == (1, Decimal("0.25"), Decimal("0.50"))
 
 
+def test_a_minute_ends_now_and_begins_behind_the_call_of_a_minute_ago():
+    ends = [call("1", "top", at=NOW - 60), call("2", "top", at=NOW)]
+    assert live([run("top", "review")], ends).view(NOW).total.minute_calls == 1
+
+
 def test_an_unknown_price_and_an_unknown_usage_are_counted_and_not_taken_for_zero():
     lost = replace(call("1", "top", usd=None), usage=None, error="cancelled")
     total = live([run("top", "review")], [lost]).view(NOW).total

@@ -40,6 +40,10 @@ def test_a_run_costs_what_it_and_everything_below_it_cost():
     assert top.below[0].below[0].cost_usd == Decimal("0.75")
 
 
+def test_without_runs_there_is_no_tree():
+    assert run_trees([], [_call("top", "1")]) == ()
+
+
 def test_the_dearest_comes_first():
     runs = [_run("top"), _run("cheap", "top"), _run("dear", "top"), _run("other")]
     calls = [_call("cheap", "1"), _call("dear", "2"), _call("other", "9")]

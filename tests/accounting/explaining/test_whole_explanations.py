@@ -11,11 +11,14 @@ import pytest
 from agentcache.accounting.explaining.explanation import explain_calls
 from agentcache.accounting.explaining.logged_calls import LoggedCall
 from agentcache.accounting.explaining.suspects import Explanation
+from agentcache.accounting.logged_sections import LoggedSection
 from agentcache.accounting.mistakes import MISTAKES
 from agentcache.accounting.usage import BilledPart, Usage
 from agentcache.prompt.canonical import JsonObject, JsonValue
+from agentcache.prompt.rendering import Renderer
+from agentcache.prompt.sections import Prompt, Stability
 from tests.accounting.explaining.small_logs import calls_of
-from tests.accounting.test_explanation import RULES, TURNS, request, user
+from tests.accounting.test_explanation import RULES, TOOLS, TURNS, assistant, request, user
 
 MODEL = "claude-opus-5"
 """A million tokens written for five minutes are 6.25 dollars, read 0.50."""
@@ -160,6 +163,84 @@ def test_causes_come_in_the_order_of_the_calls_that_they_hit_first() -> None:
     assert [(each.code, each.call, each.continues) for each in found] == [("PC001", 1, 0), ("PC036", 2, 1)]
 
 
+def test_a_place_that_varies_is_one_cause_and_the_first_of_what_was_seen_of_it_as_often() -> None:
+    requests = [
+        *clocks("21", "35"),
+        request(TURNS[:5], system=f"It is 10:35.\n{RULES}\n\nFrom now on, you answer in French only."),
+    ]
+
+    (found,) = explain_calls(billed(requests, *[wrote(4000)] * 3))
+
+    assert (found.code, found.call, found.calls, found.lost_tokens) == ("PC001", 1, 2, 8000)
+
+
+def test_conversations_of_other_prompts_have_causes_of_their_own() -> None:
+    other = [
+        request(turns, system=f"{place} is open.\nYou plan routes.\n{RULES[::-1]}", tools=[])
+        for place, turns in (
+            ("Gate 9", [user("What is in stock?")]),
+            ("Gate 11", [user("What is in stock?"), assistant("Boots."), user("Which sizes?")]),
+        )
+    ]
+    one = clocks("21", "35")
+
+    found = explain_calls(billed([one[0], other[0], one[1], other[1]], *[wrote(4000)] * 4))
+
+    assert [(each.call, each.continues, each.calls, each.where) for each in found] == [
+        (2, 0, 1, "system[0]"),
+        (3, 1, 1, "system[0]"),
+    ]
+
+
+def test_a_call_with_a_head_of_its_own_is_told_by_what_it_left_out() -> None:
+    aside = request(TURNS[:5], tools=TOOLS[:1])
+
+    (found,) = explain_calls(
+        billed([request(TURNS[:3]), aside, request(TURNS)], *[wrote(4000)] * 2, wrote(9, read=4000))
+    )
+
+    assert (found.code, found.where, found.cause, found.calls) == ("PC053", "tools[1]", "tools_changed", 1)
+    assert ("open" in found.before, found.after) == (True, "")
+
+
+def test_tools_that_stay_away_are_no_head_of_one_call() -> None:
+    requests = [request(TURNS[:3]), request(TURNS[:5], tools=TOOLS[:1]), request(TURNS, tools=TOOLS[:1])]
+
+    (found,) = explain_calls(billed(requests, *[wrote(4000)] * 2, wrote(9, read=4000)))
+
+    assert (found.code, found.call) == ("PC020", 1)
+
+
+def test_a_passage_that_differs_between_conversations_is_theirs_and_in_one_an_edit() -> None:
+    sold = [
+        f"{RULES}\nThe shop {place} since spring.\n{RULES}" for place in ("sells boots by the sea", "lends old maps")
+    ]
+    marked: list[list[JsonValue]] = [
+        [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}] for text in sold
+    ]
+    between = [request([user(f"Question {n}?")], system=text) for n, text in enumerate(marked)]
+    within = [request(TURNS[: 1 + 2 * n], system=text) for n, text in enumerate(marked)]
+
+    assert [each.code for each in explain_calls(billed(between, wrote(4000), wrote(4000)))] == ["PC010"]
+    assert [each.code for each in explain_calls(billed(within, wrote(4000), wrote(4000)))] == ["PC018"]
+
+
+def test_a_section_in_a_log_of_the_runtime_is_told_with_its_layer_and_its_line() -> None:
+    renderer = Renderer(Prompt(static="It is {{ now }}.\n" + RULES))
+    rendered = [renderer.render(Stability.STATIC, {"now": now})[0] for now in ("10:21", "10:35")]
+    made_of = [renderer.provenance([section.provenance or ""])[0] for section in rendered]
+    requests = [request(TURNS[: 1 + 2 * n], system=section.text) for n, section in enumerate(rendered)]
+    calls = [
+        replace(call, sections=(LoggedSection(where="system[0]", section="static", layer="static", made_of=made),))
+        for call, made in zip(billed(requests, wrote(4000), wrote(4000)), made_of, strict=True)
+    ]
+
+    (found,) = explain_calls(calls)
+
+    assert (found.layer, found.change and found.change.variables) == ("static", ("now",))
+    assert "prints {{ now }}" in found.message
+
+
 def warm_up(**more: JsonValue) -> JsonObject:
     return {**request(TURNS[:1]), "max_tokens": 0, **more}
 
@@ -170,6 +251,7 @@ def test_a_warm_up_for_another_prompt_is_told_by_what_differs() -> None:
     (found,) = explain_calls(billed([warmed, request(TURNS[:1])], wrote(4000), wrote(4000)))
 
     assert (found.code, found.where, found.cause) == ("PC052", "system[0]", "system_changed")
+    assert (found.before, found.after) == ("It is 10:21.\\n-", "-")
     assert (found.call, found.continues, found.lost_tokens) == (1, 0, 4000)
 
 
@@ -191,5 +273,18 @@ def test_a_warm_up_whose_marker_stands_on_its_own_question_warms_nothing() -> No
     assert found.before == "Nothing."
 
 
+def test_a_warm_up_whose_marker_stands_on_a_block_is_told_by_the_block() -> None:
+    block: JsonObject = {"type": "text", "text": "Nothing.", "cache_control": {"type": "ephemeral"}}
+    bare = {key: value for key, value in warm_up(system=RULES).items() if key != "cache_control"}
+    question: JsonObject = {**bare, "messages": [user(block)]}
+
+    (found,) = explain_calls(billed([question, request(TURNS[:1], system=RULES)], wrote(4000), wrote(4000)))
+
+    assert (found.code, found.where) == ("PC052", "messages[0].content[0]")
+    assert (found.before, found.after) == ("Nothing.", "")
+
+
 def test_a_warm_up_that_is_read_is_no_fault() -> None:
+    other = warm_up(system=f"It is 10:21.\n{RULES}")
+    assert explain_calls(billed([other, request(TURNS[:1])], wrote(4000), wrote(0, read=4000))) == []
     assert explain_calls(billed([warm_up(), request(TURNS[:1])], wrote(4000), wrote(0, read=4000))) == []

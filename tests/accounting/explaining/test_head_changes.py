@@ -75,6 +75,24 @@ def test_a_change_of_a_tool_is_told_with_what_it_was_and_became() -> None:
     assert tools_told([FIND, OPEN], [FIND, OPEN]) == []
 
 
+@pytest.mark.parametrize(
+    ("code", "before", "after"),
+    [
+        ("PC019", [FIND, OPEN], [OPEN, FIND]),
+        ("PC024", [FETCH, FIND], [FIND]),
+        ("PC022", [FIND], [tool("seek", a=STRING)]),
+    ],
+)
+def test_whatever_became_of_a_tool_what_stands_in_its_place_is_shown(
+    code: str, before: list[JsonObject], after: list[JsonObject]
+) -> None:
+    (told,) = tool_changes(of_tools(*before), of_tools(*after))
+
+    assert told.code == code
+    assert str(before[0]["name"]) in told.before
+    assert str(after[0]["name"]) in told.after
+
+
 def test_tools_of_the_server_without_a_name_are_known_by_their_type() -> None:
     shell: JsonObject = {"type": "bash_20250124"}
 
@@ -132,3 +150,27 @@ def test_a_changed_block_is_told_with_what_parts_it() -> None:
 
     assert clock == [Suspect("PC001", "system[0]", "system_changed", "10:21.", "10:35.")]
     assert moved == [Suspect("PC018", "system[0]", "system_changed", KIND, OTHERS)]
+
+
+@pytest.mark.parametrize(
+    ("within", "between", "before", "after"),
+    [
+        ("PC018", "PC005", "Subscription tier: gold", "Subscription tier: silver"),
+        (
+            "PC009",
+            "PC009",
+            "## Memories\n- likes tea\n- lives north",
+            "## Memories\n- drives a van\n- has a dog and a cat",
+        ),
+        ("PC011", "PC011", "Examples:\nInput: a b\nOutput: x", "Examples:\nInput: g h i\nOutput: z"),
+        ("PC018", "PC010", "", "## Tours\nThey leave at dawn from the gate.\nThey end at noon."),
+        ("PC009", "PC009", "## Memories\n- likes tea", "## Memories\n- likes tea\n- lives up in the far north"),
+    ],
+)
+def test_a_value_or_a_section_is_edited_in_a_conversation_and_differs_between_two(
+    within: str, between: str, before: str, after: str
+) -> None:
+    texts = [f"{KIND}\n\n{part}\n\n{OTHERS}" for part in (before, after)]
+
+    assert system_told(texts[:1], texts[1:]) == [(within, "system[0]")]
+    assert system_told(texts[:1], texts[1:], carried_on=False) == [(between, "system[0]")]

@@ -211,6 +211,105 @@ def test_tools_that_stay_away_are_no_head_of_one_call() -> None:
     assert (found.code, found.call) == ("PC020", 1)
 
 
+OTHER_PROMPT = "\n".join(f"{number}. Routes are planned by {number} drivers at dawn." for number in range(120))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [(4, 2, "PC053"), (4, 3, "PC020"), (3, 1, "PC053"), (2, 1, "PC020")],
+)
+def test_of_a_last_call_half_of_the_tools_or_fewer_are_a_head_of_its_own(before: int, after: int, code: str) -> None:
+    requests = [request(TURNS[:3], tools=TOOLS[:before]), request(TURNS[:5], tools=TOOLS[:after])]
+
+    assert [found.code for found in explain_calls(billed(requests, wrote(4000), wrote(4000)))] == [code]
+
+
+def test_tools_that_come_and_go_are_no_head_of_one_call() -> None:
+    requests = [request(TURNS[: 1 + 2 * n], tools=TOOLS[: 1 if n % 2 else 4]) for n in range(4)]
+
+    found = explain_calls(billed(requests, *[wrote(4000)] * 4))
+
+    assert [(each.code, each.call, each.calls) for each in found] == [("PC020", 1, 2)]
+
+
+def test_one_tool_less_for_one_call_is_no_head_of_its_own() -> None:
+    requests = [request(TURNS[:3]), request(TURNS[:5], tools=TOOLS[:3]), request(TURNS)]
+
+    found = explain_calls(billed(requests, *[wrote(4000)] * 2, wrote(9, read=4000)))
+
+    assert [(each.code, each.call) for each in found] == [("PC020", 1)]
+
+
+def test_a_call_with_another_prompt_amid_a_conversation_is_a_fork_and_one_with_another_value_is_not() -> None:
+    def amid(system: str) -> list[tuple[str, str]]:
+        usual = f"It is 10:21.\n{RULES}"
+        requests = [request(TURNS[: 3 + 2 * n], system=text) for n, text in enumerate((usual, system, usual))]
+        found = explain_calls(billed(requests, *[wrote(4000)] * 2, wrote(9, read=4000)))
+        return [(each.code, each.where) for each in found]
+
+    assert amid(OTHER_PROMPT) == [("PC053", "system[0]")]
+    assert amid(f"It is 10:35.\n{RULES}") == [("PC001", "system[0]")]
+
+
+def test_history_that_is_never_marked_is_told_once_and_as_part_of_a_lost_marker() -> None:
+    marked: JsonObject = {"type": "text", "text": RULES, "cache_control": {"type": "ephemeral"}}
+    bare = {key: value for key, value in request(TURNS).items() if key != "cache_control"}
+    turns = [*TURNS, assistant("It is here."), user("Good."), assistant("Anything else?"), user("No.")]
+    unmarked: list[JsonObject] = [
+        bare | {"messages": list[JsonValue](turns[:count]), "system": [marked]} for count in (3, 5, 7, 9)
+    ]
+    usages = [wrote(4000), *[wrote(0, read=4000)] * 3]
+
+    never = explain_calls(billed(unmarked, *usages))
+    lost = explain_calls(billed([request(TURNS[:1]), *unmarked], wrote(5000), *usages))
+
+    assert [(each.code, each.where, each.call, each.calls) for each in never] == [("PC046", "messages", 1, 3)]
+    assert [(each.code, each.where, each.call, each.calls) for each in lost] == [("PC045", "cache_control", 1, 4)]
+
+
+def test_each_family_without_a_marker_is_told_of() -> None:
+    other = request([user("What is in stock?")], system=OTHER_PROMPT, tools=[])
+    bare = [
+        {key: value for key, value in each.items() if key != "cache_control"} | {"system": each["system"]}
+        for each in (*clocks("21", "21"), {**other, "system": OTHER_PROMPT * 2}, {**other, "system": OTHER_PROMPT * 2})
+    ]
+
+    found = explain_calls(billed(bare, *[Usage(uncached_input_tokens=4000)] * 4))
+
+    assert [(each.code, each.call, each.calls) for each in found] == [("PC043", 0, 2), ("PC043", 2, 2)]
+
+
+def test_a_head_that_is_marked_and_shared_is_read_whatever_stands_behind_it() -> None:
+    control: JsonObject = {"cache_control": {"type": "ephemeral"}}
+    customers = [
+        request(
+            [user(f"Question {number}?")],
+            system=[
+                {"type": "text", "text": RULES, **control},
+                {"type": "text", "text": f"Customer: {name}", **control},
+            ],
+        )
+        for number, name in enumerate(("Ana Bell", "Tom Reed"))
+    ]
+
+    assert explain_calls(billed(customers, wrote(4000), wrote(100, read=3900))) == []
+
+
+def test_conversations_of_other_accounts_have_nothing_to_share() -> None:
+    customers = [
+        request([user(f"Question {number}?")], system=f"Customer: {name}\n{RULES}")
+        for number, name in enumerate(("Ana Bell", "Tom Reed"))
+    ]
+    marked: list[JsonObject] = [
+        {**each, "system": [{"type": "text", "text": each["system"], "cache_control": {"type": "ephemeral"}}]}
+        for each in customers
+    ]
+    calls = billed(marked, wrote(4000), wrote(4000))
+
+    assert [each.code for each in explain_calls(calls)] == ["PC004"]
+    assert explain_calls([calls[0], replace(calls[1], headers={"x-workspace": "other"})]) == []
+
+
 def test_a_passage_that_differs_between_conversations_is_theirs_and_in_one_an_edit() -> None:
     sold = [
         f"{RULES}\nThe shop {place} since spring.\n{RULES}" for place in ("sells boots by the sea", "lends old maps")

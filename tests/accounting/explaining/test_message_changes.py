@@ -186,8 +186,12 @@ def test_turns_that_fell_out_in_front_are_a_window_that_slid() -> None:
         (TURNS[:5], [*TURNS[:4], user("Who carries it?")]),
         (TURNS[:3], [*TURNS[:2], user(result(LONG), "And by whom?")]),
         (TURNS, TURNS[:3]),
+        (TURNS[:3], [*TURNS[:2], user({**result("Nothing."), "tool_use_id": "t2"}), *TURNS[3:5]]),
+        ([*TURNS[:4], user("When?")], [*TURNS[:4], assistant("When?"), user("On Friday.")]),
+        ([TURNS[0], assistant(find(a="7"))], [TURNS[0], assistant(find(a="8")), *TURNS[2:5]]),
+        ([TURNS[0], assistant(find(a="7"))], [TURNS[0], assistant({**find(a="7"), "name": "open"}), *TURNS[2:5]]),
     ],
-    ids=["growth", "another question", "more of a turn", "rewind"],
+    ids=["growth", "another question", "more of a turn", "rewind", "another result", "another role", "input", "name"],
 )
 def test_growth_rewinds_and_forks_are_no_edits(before: list[JsonObject], after: list[JsonObject]) -> None:
     assert change(before, after) is None

@@ -56,16 +56,16 @@ def call(
     return made if bill is None else replace(made, bill=BilledPart(model=model, usage=bill))
 
 
-def grown(parent: LoggedCall, *more: JsonObject, at_s: float = 20.0, **settings: JsonValue) -> LoggedCall:
-    """Return the call that carries `parent` on with more messages."""
+def grown(parent: LoggedCall, *more: JsonObject, after_s: float = 20.0, **settings: JsonValue) -> LoggedCall:
+    """Return the call that carries `parent` on with more messages, so many seconds later."""
     messages = parent.request["messages"]
     assert isinstance(messages, list)
     request = {**parent.request, "messages": [*messages, *more], **settings}
-    return calls_of([request], starts_s=at_s)[0]
+    return calls_of([request], starts_s=parent.at_s + after_s)[0]
 
 
 ASKED = turn("user", text("Where is order 7?", **MARK))
-PARENT = call(ASKED)
+PARENT = call(ASKED, at_s=100)
 ANSWERED = turn("assistant", text("On its way."))
 AGAIN = turn("user", text("And order 8?", **MARK))
 
@@ -74,17 +74,17 @@ AGAIN = turn("user", text("And order 8?", **MARK))
     ("later", "fault"),
     [
         (grown(PARENT, ANSWERED, AGAIN), None),
-        (grown(PARENT, ANSWERED, AGAIN, at_s=299), None),
-        (grown(PARENT, ANSWERED, AGAIN, at_s=300), Suspect("PC050", "ttl", "expired", "300 s", "300 s")),
-        (grown(PARENT, ANSWERED, AGAIN, at_s=0.9), Suspect("PC051", "concurrency", "concurrent")),
-        (grown(PARENT, ANSWERED, AGAIN, at_s=1.0), None),
+        (grown(PARENT, ANSWERED, AGAIN, after_s=299), None),
+        (grown(PARENT, ANSWERED, AGAIN, after_s=300), Suspect("PC050", "ttl", "expired", "300 s", "300 s")),
+        (grown(PARENT, ANSWERED, AGAIN, after_s=0.9), Suspect("PC051", "concurrency", "concurrent")),
+        (grown(PARENT, ANSWERED, AGAIN, after_s=1.0), None),
         (
             grown(PARENT, ANSWERED, turn("user", text("This?"), PICTURE), cache_control=CONTROL),
             Suspect("PC033", "messages[2].content[1]", "messages_changed"),
         ),
-        (call(turn("user", text("Where is order 7?")), at_s=20), Suspect("PC045", "cache_control", "marker_lost")),
+        (call(turn("user", text("Where is order 7?")), at_s=120), Suspect("PC045", "cache_control", "marker_lost")),
         (
-            call(turn("user", text("Where is order 7?")), ANSWERED, system=[text(RULES, **MARK)], at_s=20),
+            call(turn("user", text("Where is order 7?")), ANSWERED, system=[text(RULES, **MARK)], at_s=120),
             Suspect("PC045", "cache_control", "marker_moved_back"),
         ),
     ],
@@ -102,8 +102,8 @@ def test_what_was_never_marked_is_not_missed() -> None:
 def test_an_hour_is_an_hour() -> None:
     parent = call(turn("user", text("Where is order 7?", **HOUR)))
 
-    assert growth_fault(grown(parent, ANSWERED, AGAIN, at_s=3599), parent) is None
-    assert growth_fault(grown(parent, ANSWERED, AGAIN, at_s=3600), parent) == Suspect(
+    assert growth_fault(grown(parent, ANSWERED, AGAIN, after_s=3599), parent) is None
+    assert growth_fault(grown(parent, ANSWERED, AGAIN, after_s=3600), parent) == Suspect(
         "PC050", "ttl", "expired", "3600 s", "3600 s"
     )
 
@@ -182,7 +182,7 @@ def asking(words: str, at_s: float = 0.0, *, system: list[JsonValue] | None = No
     ],
 )
 def test_a_marked_head_is_shared_from_the_first_answer_on_until_it_expires(at_s: float, fault: Suspect | None) -> None:
-    assert sibling(asking("And this?", at_s), asking("What?")) == fault
+    assert sibling(asking("And this?", 100 + at_s), asking("What?", 100)) == fault
 
 
 @pytest.mark.parametrize(
@@ -210,6 +210,33 @@ def test_a_marker_on_a_system_block_that_varies_is_the_systems() -> None:
     ]
 
     assert sibling(calls[1], calls[0]) == Suspect("PC044", "system[1]", "system_changed")
+
+
+def pair(first: JsonObject, second: JsonObject) -> Suspect | None:
+    """Return why a call with the second head does not read the first one."""
+    calls = [
+        calls_of([{"model": OPUS, "messages": [turn("user", text("What?"))], **head}], starts_s=20.0 * number)[0]
+        for number, head in enumerate((first, second))
+    ]
+    return sibling(calls[1], calls[0])
+
+
+def test_other_tools_or_a_value_amid_what_is_shared_are_changes_of_text_and_no_fault_of_a_marker() -> None:
+    tools: list[JsonObject] = [
+        {"name": name, "description": RULES * 3, "input_schema": {}} for name in ("find", "seek", "shut")
+    ]
+    ana, bo = (text(f"You serve {who}.\n{RULES}", **MARK) for who in ("Ana", "Bo"))
+    head, other = text(RULES * 3), text(RULES[::-1], **MARK)
+
+    assert (
+        pair(
+            {"tools": [tools[0], tools[1]], "system": RULES, "cache_control": CONTROL},
+            {"tools": [tools[0], tools[2]], "system": RULES, "cache_control": CONTROL},
+        )
+        is None
+    )
+    assert pair({"system": [head, ana]}, {"system": [head, bo]}) is None
+    assert pair({"system": [head, ana]}, {"system": [head, other]}) == Suspect("PC044", "system[1]", "system_changed")
 
 
 def test_too_little_in_common_or_no_marker_is_no_fault() -> None:

@@ -240,15 +240,24 @@ def test_one_tool_less_for_one_call_is_no_head_of_its_own() -> None:
     assert [(each.code, each.call) for each in found] == [("PC020", 1)]
 
 
-def test_a_call_with_another_prompt_amid_a_conversation_is_a_fork_and_one_with_another_value_is_not() -> None:
-    def amid(system: str) -> list[tuple[str, str]]:
-        usual = f"It is 10:21.\n{RULES}"
-        requests = [request(TURNS[: 3 + 2 * n], system=text) for n, text in enumerate((usual, system, usual))]
-        found = explain_calls(billed(requests, *[wrote(4000)] * 2, wrote(9, read=4000)))
-        return [(each.code, each.where) for each in found]
+WORDS = "alpha, beta, gamma, delta, epsilon, zeta, eta, theta, iota"
 
-    assert amid(OTHER_PROMPT) == [("PC053", "system[0]")]
-    assert amid(f"It is 10:35.\n{RULES}") == [("PC001", "system[0]")]
+
+@pytest.mark.parametrize(
+    ("usual", "other", "code"),
+    [
+        (f"It is 10:21.\n{RULES}", OTHER_PROMPT, "PC053"),
+        (f"It is 10:21.\n{RULES}", f"It is 10:35.\n{RULES}", "PC001"),
+        (f"Known: {WORDS}\n{RULES}", f"Known: iota, {WORDS[:-6]}\n{RULES}", "PC012"),
+        (RULES.replace("\n", "\r\n"), RULES, "PC014"),
+    ],
+)
+def test_only_another_prompt_amid_a_conversation_is_a_fork(usual: str, other: str, code: str) -> None:
+    requests = [request(TURNS[: 3 + 2 * n], system=text) for n, text in enumerate((usual, other, usual))]
+
+    found = explain_calls(billed(requests, *[wrote(4000)] * 2, wrote(9, read=4000)))
+
+    assert [(each.code, each.where) for each in found] == [(code, "system[0]")]
 
 
 def test_history_that_is_never_marked_is_told_once_and_as_part_of_a_lost_marker() -> None:
@@ -264,6 +273,7 @@ def test_history_that_is_never_marked_is_told_once_and_as_part_of_a_lost_marker(
     lost = explain_calls(billed([request(TURNS[:1]), *unmarked], wrote(5000), *usages))
 
     assert [(each.code, each.where, each.call, each.calls) for each in never] == [("PC046", "messages", 1, 3)]
+    assert never[0].lost_tokens == 0, "what was never written cannot be lost"
     assert [(each.code, each.where, each.call, each.calls) for each in lost] == [("PC045", "cache_control", 1, 4)]
 
 

@@ -82,7 +82,7 @@ def merge_stream_usage(start: Mapping[str, JsonValue], delta: Mapping[str, JsonV
         counts = _counts(merged, "usage")
         if counts.write_1h is not None:
             now: JsonObject = {
-                "ephemeral_5m_input_tokens": counts.write_5m,
+                "ephemeral_5m_input_tokens": counts.writes - counts.write_1h,
                 "ephemeral_1h_input_tokens": counts.write_1h,
             }
             merged["cache_creation"] = split | now
@@ -91,21 +91,14 @@ def merge_stream_usage(start: Mapping[str, JsonValue], delta: Mapping[str, JsonV
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts:
-    """One usage object as told. `write_5m` and `write_1h` are `None` when it does not split its writes."""
+    """One usage object as told."""
 
     uncached: int
     writes: int
-    write_5m: int | None
     write_1h: int | None
+    """What of `writes` lives for an hour, the rest for 5m; `None` when the object does not split its writes."""
     read: int
     output: int
-
-    def with_consistent_split(self) -> _Counts:
-        """Return the counts with a split that adds up to the total: more is 5m, less is taken from 5m first."""
-        if self.write_1h is None:
-            return self
-        hour = min(self.write_1h, self.writes)
-        return replace(self, write_5m=self.writes - hour, write_1h=hour)
 
     def usage(self, hour: int) -> Usage:
         """Return the counts as usage with `hour` of the written tokens for one hour."""
@@ -125,16 +118,16 @@ def _counts(told: Mapping[str, object], where: str) -> _Counts:
         five = _count(split, "ephemeral_5m_input_tokens", f"{where}.cache_creation")
         hour = _count(split, "ephemeral_1h_input_tokens", f"{where}.cache_creation")
     total = _count(told, "cache_creation_input_tokens", where)
+    writes = (five or 0) + (hour or 0) if total is None else total
     is_split = five is not None or hour is not None
-    counts = _Counts(
+    return _Counts(
         uncached=_count(told, "input_tokens", where) or 0,
-        writes=(five or 0) + (hour or 0) if total is None else total,
-        write_5m=five or 0 if is_split else None,
-        write_1h=hour or 0 if is_split else None,
+        writes=writes,
+        # What a total has more than its split is 5m, and what it has less is taken from 5m first.
+        write_1h=min(hour or 0, writes) if is_split else None,
         read=_count(told, "cache_read_input_tokens", where) or 0,
         output=_count(told, "output_tokens", where) or 0,
     )
-    return counts.with_consistent_split()
 
 
 def _count(told: Mapping[str, object], name: str, where: str) -> int | None:

@@ -31,6 +31,10 @@ def test_a_gap_as_long_as_a_lifetime_is_outlasted_by_it():
     assert found == {"1 to 5 min": "5m", "5 to 15 min": "1h", "15 to 60 min": "1h", "over 1 h": None}
 
 
+def test_a_count_as_json():
+    assert gap_histogram([])[3].to_json() == {"span": "1 to 5 min", "gaps": 0, "outlasted_by": "5m"}
+
+
 def test_lines_do_not_mix():
     first, second = _after(0, 20)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from agentcache.accounting.observed import Event, Observed, observed_in
 from agentcache.accounting.shortfalls import followed, shortfalls
 from agentcache.accounting.usage import CallRecord, Usage
@@ -169,3 +171,51 @@ def test_a_session_that_was_resumed_in_another_file_carries_on_its_last_answer()
 
     (found,) = shortfalls(rows.calls)
     assert (found.earlier.message_id, found.call.message_id, found.lost_tokens) == ("msg_1", "msg_2", 9000)
+
+
+@pytest.mark.parametrize(
+    "summed_up",
+    [
+        user("s1", "a1", 3, {"type": "text", "text": "So far."}, isCompactSummary=True),
+        system("s1", None, 3, "compact_boundary", logicalParentUuid="a1"),
+    ],
+)
+def test_a_compaction_is_known_by_its_summary_and_by_its_boundary(summed_up: dict[str, Any]) -> None:
+    rows = read(assistant("a1", None, 2, "msg_1"), summed_up, assistant("b1", "s1", 5, "msg_2"))
+
+    assert (seen(rows.calls[1]).compacted, seen(rows.calls[1]).events) == (True, (Event.COMPACTED,))
+    assert seen(rows.calls[1]).follows == rows.calls[0].call_id
+
+
+def test_what_a_user_wrote_as_plain_text_is_text_and_may_be_a_command() -> None:
+    line = user("u1", "a1", 3)
+    line["message"]["content"] = "<command-name>/model</command-name>"
+    rows = read(assistant("a1", None, 2, "msg_1", TEXT), line, assistant("b1", "u1", 5, "msg_2"))
+
+    assert seen(rows.calls[1]) == Observed(
+        follows=rows.calls[0].call_id, asked=True, positions=1, events=(Event.MODEL_SET,)
+    )
+
+
+def test_thinking_that_cannot_be_read_is_thinking() -> None:
+    (call,) = read(assistant("a1", None, 2, "msg_1", {"type": "redacted_thinking", "data": "x"}, TEXT)).calls
+
+    assert seen(call).thinks
+
+
+@pytest.mark.parametrize(
+    ("answered", "sent", "positions"),
+    [
+        ([TEXT, tool_use("t1", "Read")], [tool_result("t1", "one"), TEXT], 4),
+        ([TEXT, tool_use("t1", "Read"), TEXT], [tool_result("t1", "one")], 4),
+        ([THINKING, TEXT, TEXT], [TEXT, THINKING], 3),
+    ],
+)
+def test_blocks_of_one_kind_behind_each_other_count_once_and_no_others(
+    answered: list[dict[str, Any]], sent: list[dict[str, Any]], positions: int
+) -> None:
+    rows = read(
+        assistant("a1", None, 2, "msg_1", *answered), user("u1", "a1", 3, *sent), assistant("b1", "u1", 5, "msg_2")
+    )
+
+    assert seen(rows.calls[1]).positions == positions

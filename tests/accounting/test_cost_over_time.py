@@ -64,7 +64,16 @@ def test_spans_without_calls_are_there_too():
 
 @pytest.mark.parametrize(
     ("length_s", "step_s"),
-    [(0, 60), (3_000, 300), (40_000, 900), (86_400, 3_600), (30 * 86_400, 86_400), (1e9, 604_800)],
+    [
+        (0, 60),
+        (2_790, 60),
+        (2_820, 300),
+        (3_000, 300),
+        (40_000, 900),
+        (86_400, 3_600),
+        (30 * 86_400, 86_400),
+        (1e9, 604_800),
+    ],
 )
 def test_a_span_is_as_long_as_people_divide_time(length_s: float, step_s: int):
     assert cost_over_time(_at(0, length_s)).step_s == step_s
@@ -76,6 +85,17 @@ def test_a_sum_that_lacks_a_price_is_not_told():
     (spent,) = cost_over_time([first, replace(second, cost_usd=None)]).spent
 
     assert (spent.priced_usd, spent.unpriced_calls, spent.to_json()["cost_usd"]) == (Decimal("0.25"), 1, None)
+
+
+def test_who_has_no_name_comes_first_in_a_span():
+    first, second = _at(0, 1)
+
+    assert [
+        spent.agent for spent in cost_over_time([replace(first, agent="A"), replace(second, agent=None)]).spent
+    ] == [
+        None,
+        "A",
+    ]
 
 
 def test_without_calls_there_is_nothing():

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agentcache.accounting.imported import ImportedRows, NamedRun, imported_rows, new_to
-from agentcache.accounting.usage import CallRecord, RunRecord, ToolCallRecord, Usage
+from agentcache.accounting.imported import (
+    ImportedRows,
+    NamedRun,
+    imported_id,
+    imported_rows,
+    message_call_id,
+    new_to,
+    whole_characters,
+)
+from agentcache.accounting.usage import CallRecord, RunRecord, RunStatus, ToolCallRecord, Usage
 
 RUNS = {
     run_id: NamedRun(run_id=run_id, parent_run_id=parent, name=run_id, agent="coder")
@@ -53,6 +61,17 @@ def in_ledger(found: ImportedRows) -> dict[str, RunRecord]:
     return {run.run_id: run for run in found.runs}
 
 
+def test_ids_are_the_same_in_every_version_so_that_nothing_is_imported_twice() -> None:
+    assert message_call_id("msg_1") == "call_ae318817affcf2e17496"
+    assert imported_id("run", "log", "a", "b") == "run_3704cfd8d958d450492d"
+    assert imported_id("run", "log", "a", "b") != imported_id("run", "log", "ab")
+
+
+def test_half_a_character_is_written_out_since_no_database_takes_it() -> None:
+    assert whole_characters("caf\u00e9 \ud83d") == "caf\u00e9 \\ud83d"
+    assert imported_id("run", "\ud83d") != imported_id("run", "")
+
+
 def test_a_run_spans_its_calls_and_those_of_the_runs_nested_in_it() -> None:
     found = rows(LATER, CALL)
     assert [(run.run_id, run.started_at, run.ended_at) for run in found.runs] == [
@@ -61,6 +80,26 @@ def test_a_run_spans_its_calls_and_those_of_the_runs_nested_in_it() -> None:
     ]
     assert [(call.call_id, call.turn) for call in found.calls] == [("call_1", 1), ("call_2", 1)]
     assert [call.run_id for call in found.tool_calls] == ["session", "helper"], "runs without calls are left out"
+
+
+def test_nobody_recorded_how_a_run_ended_so_it_is_finished() -> None:
+    (_, helper) = rows(CALL).runs
+    assert (helper.name, helper.agent, helper.status) == ("helper", "coder", RunStatus.FINISHED)
+
+
+def test_runs_in_each_other_are_no_endless_ladder() -> None:
+    circle = {
+        run_id: NamedRun(run_id=run_id, parent_run_id=parent, name=run_id, agent=None)
+        for run_id, parent in (("helper", "one"), ("one", "other"), ("other", "one"))
+    }
+    assert [run.run_id for run in imported_rows(circle, [CALL]).runs] == ["helper", "one", "other"]
+
+
+def test_a_run_whose_calls_are_all_there_is_needed_only_by_new_ones_nested_in_it() -> None:
+    before = rows(LATER)
+    later = replace(CALL, sent_at=2001.0, ended_at=2002.0)
+    found = new_to(rows(LATER, later), runs=in_ledger(before), calls=before.calls)
+    assert names(found)[:2] == (["session", "helper"], ["call_1"])
 
 
 def test_an_empty_ledger_lacks_everything() -> None:

@@ -13,7 +13,7 @@ from agentcache.accounting.misses import Cause, Miss
 from agentcache.accounting.section_changes import provenance_of, requests_of, section_change
 from agentcache.accounting.usage import CallRecord, Usage
 from agentcache.prompt.canonical import JsonObject, JsonValue
-from agentcache.prompt.provenance import Provenance
+from agentcache.prompt.provenance import Provenance, first_change
 from agentcache.prompt.rendering import Renderer
 from agentcache.prompt.sections import Prompt, Stability
 from agentcache.prompt.spans import Span
@@ -170,6 +170,13 @@ def test_a_section_that_moved_is_told_with_template_line_and_variable() -> None:
     assert provenance_of([moved]) == {ANA.digest, BO.digest}
 
 
+def test_all_variables_of_a_line_are_named_and_without_one_what_changes() -> None:
+    moved = missed(Cause.MOVED, span())
+    change = replace(first_change(ANA, BO) or pytest.fail("they differ"), variables=("who", "when"))
+    assert miss_fix(moved, change) == "move `who` and `when` to a less stable layer"
+    assert miss_fix(moved) == "move what changes to a less stable layer"
+
+
 def test_what_nobody_kept_parts_nowhere() -> None:
     moved = missed(Cause.MOVED, span(made_of=BO), earlier=SENT_BEFORE)
     assert section_change(moved, {ANA.digest: ANA}) is None
@@ -197,9 +204,28 @@ def test_a_change_of_text_has_a_code_where_both_requests_were_kept() -> None:
     assert "10:00:00" in str(told["before"])
     assert "10:01:00" in str(told["after"])
     assert requests_of([moved, missed(Cause.EXPIRED, span())]) == {"now", "before"}
+    assert requests_of([missed(Cause.EXPIRED, span())]) == set()
+    assert requests_of([missed(Cause.MOVED, span("tools", section=None))]) == set()
+    elsewhere = replace(span(), where="system[1]")
+    assert finding(missed(Cause.MOVED, elsewhere), Kept(requests=requests))["code"] is None
     for kept in ({"now": requests["now"]}, {"before": requests["before"]}):
         assert finding(moved, Kept(requests=kept))["code"] is None
     assert finding(missed(Cause.MOVED, span("tools", section=None)), Kept(requests=requests))["code"] is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "code"), [("c", "c", "PC018"), ("c", "d", "PC005"), (None, None, "PC005"), (None, "c", "PC005")]
+)
+def test_a_text_that_changed_is_an_edit_in_one_conversation_and_a_value_between_two(
+    before: str | None, now: str | None, code: str
+) -> None:
+    requests: dict[str, JsonObject] = {
+        call_id: {"model": CALL.model, "system": f"You keep the books of {shop} with care."}
+        for call_id, shop in (("before", "harbour"), ("now", "meadow"))
+    }
+    moved = missed(Cause.MOVED, span(), earlier=replace(EARLIER, conversation=before))
+    told = finding(replace(moved, call=replace(moved.call, conversation=now)), Kept(requests=requests))
+    assert told["code"] == code
 
 
 # ---------------------------------------------------------------------------------------------------- a whole ledger
@@ -225,6 +251,50 @@ def test_findings_of_a_ledger_are_those_of_the_calls_that_are_asked_about() -> N
         ("call_2", "expired"),
     ]
     assert [told["call"] for told in explain_ledger(calls, only=lambda call: call.call_id == "call_2")] == ["call_2"]
+
+
+def test_recorded_calls_of_the_same_ledger_have_their_findings_between_those_of_others_by_time() -> None:
+    prompt = (Span(layer="static", section="rules", where="system[0]", tokens=5000, digest="d1"),)
+    own = [
+        replace(
+            CALL,
+            call_id=name,
+            sent_at=at,
+            first_token_at=at + 1,
+            usage=Usage(cache_write_5m_tokens=5000),
+            prompt_spans=prompt,
+            plan={"kept": [{"digest": "d1", "ttl": "5m"}]},
+        )
+        for name, at in (("own 1", 0.0), ("own 2", 400.0), ("own 3", 5000.0))
+    ]
+    recorded = [
+        replace(CALL, call_id=name, sent_at=at, conversation="c", usage=Usage(cache_write_1h_tokens=5000))
+        for name, at in (("recorded 1", 100.0), ("recorded 2", 600.0))
+    ]
+    calls = [*recorded, *own]
+    assert [told["call"] for told in explain_ledger(calls)] == ["own 2", "recorded 2", "own 3"]
+    assert [told["call"] for told in explain_ledger(calls, only=lambda call: "own" in call.call_id)] == [
+        "own 2",
+        "own 3",
+    ]
+
+
+def test_findings_of_a_ledger_tell_what_was_kept_of_a_section() -> None:
+    plan: JsonObject = {"kept": [{"digest": "d", "ttl": "5m"}]}
+    calls = [
+        replace(
+            CALL,
+            call_id=who.digest,
+            sent_at=at,
+            first_token_at=at + 1,
+            usage=Usage(cache_write_5m_tokens=5000),
+            prompt_spans=(replace(span(made_of=who), digest=digest),),
+            plan=plan,
+        )
+        for who, at, digest in ((ANA, 0.0, "d"), (BO, 9.0, "e"))
+    ]
+    (told,) = explain_ledger(calls, kept=KEPT)
+    assert (told["cause"], told["variables"]) == ("moved", ["who"])
 
 
 # --------------------------------------------------------------------------------------------- what the API says of it
@@ -262,9 +332,10 @@ def test_the_api_agrees_or_not(cause: Cause, layer: str, plan: JsonObject, verdi
 
 def test_the_api_tells_how_much_was_missed_where_it_says_a_number() -> None:
     told = [
-        api_diagnosis(missed(Cause.MOVED, span(), plan=asked(reason("system_changed", each)))) for each in (7, None)
+        api_diagnosis(missed(Cause.MOVED, span(), plan=asked(reason("system_changed", each))))
+        for each in (7, None, "many")
     ]
-    assert [each.missed_tokens for each in told] == [7, None]
+    assert [each.missed_tokens for each in told] == [7, None, None]
     assert told[0].to_json() == {"verdict": "agrees", "reason": "system_changed", "missed_tokens": 7}
 
 

@@ -54,9 +54,62 @@ def test_a_fan_out_is_one_line_beneath_its_workflow_and_counts_in_it():
     assert view.total.last_call_at == NOW - 5
 
 
+def test_sums_are_added_number_by_number():
+    one = LiveSums(
+        calls=1,
+        errors=2,
+        usage=Usage(output_tokens=3),
+        unknown_calls=4,
+        priced_usd=Decimal(5),
+        unpriced_calls=6,
+        minute_calls=7,
+        minute_usd=Decimal(8),
+        held_s=9.0,
+        last_call_at=NOW,
+    )
+    assert one + replace(one, last_call_at=None) == LiveSums(
+        calls=2,
+        errors=4,
+        usage=Usage(output_tokens=6),
+        unknown_calls=8,
+        priced_usd=Decimal(10),
+        unpriced_calls=12,
+        minute_calls=14,
+        minute_usd=Decimal(16),
+        held_s=18.0,
+        last_call_at=NOW,
+    )
+
+
+def test_what_an_earlier_look_read_stays():
+    shown = live([run("one", "review")], [call("1", "one")])
+    shown.take([run("two", "clerk")], [call("2", "two")], now=NOW + 1)
+    view = shown.view(NOW + 1)
+    assert (view.at, [(row.run_id, row.sums.calls) for row in view.rows]) == (NOW + 1, [("one", 1), ("two", 1)])
+    assert [row.started_at for row in view.rows] == [NOW - 100, NOW - 100]
+
+
+def test_a_run_whose_parent_was_not_read_stands_at_the_top():
+    (row,) = live([run("below", "clerk", "not read")], []).view(NOW).rows
+    assert (row.run_id, row.depth) == ("below", 0)
+
+
+def test_a_run_gives_a_sign_until_its_last_call_or_nested_run_ends():
+    top, old = run("top", "review", at=NOW - 3000), run("old", "clerk", "top", at=NOW - 2000)
+    shown = live([top, old], [call("1", "top", at=NOW - 1000)])
+    assert [len(shown.view(NOW - 1000 + 3600 + late).rows) for late in (0, 1)] == [2, 0]
+    nested = live([top, ended(run("new", "clerk", "top", at=NOW - 500), NOW - 400), old], [])
+    assert [len(nested.view(NOW - 400 + 3600 + late).rows) for late in (0, 1)] == [2, 0]
+
+
 def test_rates_count_the_last_minute_and_dollars_so_far_everything():
     total = live([run("top", "review")], [call("1", "top", at=NOW - 61), call("2", "top", at=NOW - 59)]).view(NOW).total
     assert (total.minute_calls, total.minute_usd, total.priced_usd) == (1, Decimal("0.25"), Decimal("0.50"))
+
+
+def test_a_minute_ends_now_and_begins_behind_the_call_of_a_minute_ago():
+    ends = [call("1", "top", at=NOW - 60), call("2", "top", at=NOW)]
+    assert live([run("top", "review")], ends).view(NOW).total.minute_calls == 1
 
 
 def test_an_unknown_price_and_an_unknown_usage_are_counted_and_not_taken_for_zero():

@@ -34,6 +34,7 @@ def text(words: str) -> JsonObject:
         (text("<command-message>review</command-message>\n<command-name>/review</command-name>"), Event.COMMAND),
         ({"type": "tool_result", "tool_use_id": "t", "content": "Launching skill: commit"}, Event.COMMAND),
         (text("Base directory for this skill: /skills/commit\n\n# Commit"), Event.COMMAND),
+        ({"type": "tool_result", "content": [text("Launching skill: commit")]}, Event.COMMAND),
         ({"type": "tool_result", "content": [{"type": "tool_reference", "tool_name": "Fetch"}]}, Event.TOOLS_LOADED),
         ({**text("..."), "approx": "attachment:mcp_instructions_delta"}, Event.TOOLS_ANNOUNCED),
     ],

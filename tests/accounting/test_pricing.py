@@ -104,6 +104,9 @@ def test_a_token_of_each_bucket_has_its_price_with_what_modifies_it():
     batch = token_prices(replace(part, service_tier="batch"), on=NOVEMBER)
     assert batch is not None
     assert (batch.input_usd, batch.output_usd) == (Decimal("0.000002"), Decimal("0.000010"))
+    in_the_us = token_prices(replace(part, inference_geo="us"), on=NOVEMBER)
+    assert in_the_us is not None
+    assert (in_the_us.input_usd, in_the_us.read_usd) == (Decimal("0.0000044"), Decimal("0.00000022"))
     assert token_prices(BilledPart(model="claude-next-9", usage=MIX)) is None
 
 

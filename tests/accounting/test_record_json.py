@@ -66,3 +66,42 @@ def test_dollars_are_text_and_unknown_is_null():
     call = CallRecord(call_id="c", run_id="r", agent=None, model="m", sent_at=1.0, usage=None, cost_usd=Decimal("0.1"))
     told = call_to_json(call)
     assert (told["cost_usd"], told["counterfactual_usd"], told["usage"]) == ("0.1", None, None)
+
+
+def test_every_field_comes_back_under_its_name():
+    part = BilledPart(model="m", usage=Usage(output_tokens=9), kind=CallKind.COMPACTION, web_searches=2)
+    span = Span(layer="static", section="rules", where="system[0]", tokens=7, digest="d", parted=True)
+    call = CallRecord(
+        call_id="c",
+        run_id="r",
+        kind=CallKind.WARM,
+        agent="clerk",
+        model="m",
+        sent_at=1.5,
+        usage=Usage(cache_read_tokens=5),
+        parts=(part,),
+        cost_usd=Decimal("0.1"),
+        counterfactual_usd=Decimal("0.25"),
+        held_s={"prefix": 2.0},
+        held_saved_usd=Decimal("0.01"),
+        plan={"policy": "auto"},
+        section_tokens={"rules": 7},
+        prefix_digests=("d",),
+        found_digests=("e", "f"),
+        prompt_spans=(span,),
+        request={"model": "m"},
+    )
+
+    told = json.loads(json.dumps(call_to_json(call)))
+
+    assert call_from_json(told) == call
+    assert (told["kind"], told["usage"]["cache_read_tokens"], told["parts"][0]["kind"]) == ("warm", 5, "compaction")
+    assert (told["held_s"], told["section_tokens"], told["held_saved_usd"]) == ({"prefix": 2.0}, {"rules": 7}, "0.01")
+
+
+def test_a_row_from_before_runs_of_prompts_were_kept_has_none():
+    call = CallRecord(call_id="c", run_id="r", agent=None, model="m", sent_at=1.0, usage=None)
+    told = dict(call_to_json(call))
+    del told["prompt_spans"]
+
+    assert call_from_json(told) == call

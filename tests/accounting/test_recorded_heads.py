@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from agentcache.accounting.recorded_heads import heads_behind, heads_of
+from dataclasses import replace
+
+import pytest
+
+from agentcache.accounting.recorded_heads import Heads, heads_behind, heads_of
 from agentcache.accounting.recorded_lines import recorded_steps
 from agentcache.accounting.shortfalls import shortfalls
 from agentcache.accounting.usage import CallRecord
-from tests.accounting.recorded import OPUS, row
+from tests.accounting.recorded import OPUS, STRIPPED, row
 
 
 def session(name: str, *, head: int, answers: int, thinks: bool) -> list[CallRecord]:
@@ -73,3 +77,33 @@ def test_a_call_keeps_the_head_of_the_one_that_it_carries_on_until_it_reads_anot
 
     told = {step.call.call_id: behind[id(step)] for step in steps}
     assert [told[f"a {number}"] for number in range(6)] == [900, 900, 900, 880, 880, None]
+
+
+@pytest.mark.parametrize(("silent", "off"), [(19, frozenset()), (20, frozenset({880}))])
+def test_thinking_is_off_where_so_many_silent_answers_are_as_good_as_impossible(
+    silent: int, off: frozenset[int]
+) -> None:
+    # Half of the answers think: 19 silent ones in a row are as likely as 0.5 ** 19, 20 of them less than a millionth.
+    calls = [
+        row(f"{head} {number}", None, number, read=head, hour=1, session=f"{head} {number}", thinks=head == 900)
+        for head in (880, 900)
+        for number in range(silent)
+    ]
+
+    assert heads_of(recorded_steps(calls))[OPUS].without_thinking == off
+
+
+def test_rows_that_show_nothing_of_their_answers_tell_of_heads_all_the_same() -> None:
+    calls = [row(name, None, at, read=900, hour=1, session=name, thinks=True) for at, name in enumerate("abc")]
+    silent = [replace(call, plan={}) for call in calls]
+
+    told = heads_of(recorded_steps([silent[0], *calls[1:]]))[OPUS]
+
+    assert (told.lengths, told.with_thinking) == (frozenset({900}), frozenset({900}))
+    assert heads_of(recorded_steps(silent))[OPUS] == Heads(lengths=frozenset({900}))
+
+
+def test_models_that_do_not_choose_themselves_whether_to_think_have_heads_and_no_more() -> None:
+    calls = [row(n, None, at, read=900, hour=1, session=n, thinks=True, model=STRIPPED) for at, n in enumerate("ab")]
+
+    assert heads_of(recorded_steps(calls)) == {STRIPPED: Heads(lengths=frozenset({900}))}

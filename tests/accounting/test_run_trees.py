@@ -36,7 +36,12 @@ def test_a_run_costs_what_it_and_everything_below_it_cost():
     (top,) = run_trees(runs, [_call("top", "1"), _call("deep", "0.5"), _call("deep", "0.25")])
 
     assert (top.cost_usd, top.total_calls, len(top.calls)) == (Decimal("1.75"), 3, 1)
+    assert (top.below[0].total_calls, len(top.below[0].calls)) == (2, 0)
     assert top.below[0].below[0].cost_usd == Decimal("0.75")
+
+
+def test_without_runs_there_is_no_tree():
+    assert run_trees([], [_call("top", "1")]) == ()
 
 
 def test_the_dearest_comes_first():

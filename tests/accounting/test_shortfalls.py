@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from agentcache.accounting.observed import RECORDED, Event
 from agentcache.accounting.shortfalls import Certainty, Shortfall, followed, shortfalls
 from agentcache.accounting.usage import CallRecord, Usage
 from agentcache.prompt.spans import Span
-from tests.accounting.recorded import STRIPPED, SWITCHED, row
+from tests.accounting.recorded import OPUS, STRIPPED, SWITCHED, row
 
 
 def only(*calls: CallRecord) -> Shortfall:
@@ -65,12 +67,15 @@ def test_a_read_of_what_nobody_recorded_writing_is_taken_to_last_an_hour() -> No
 
 def test_what_is_still_being_written_cannot_be_read() -> None:
     calls = [
-        row("a", None, 0, hour=1000, ended_at=4),
+        row("a", None, 0, hour=1000, ended_at=4, messages=1),
         row("b", "a", 10, read=1000, hour=500, ended_at=20),
         row("c", "b", 12, read=1000, hour=520),
     ]
 
-    assert (only(*calls).cause, only(*calls).lost_tokens) == ("concurrent", 500)
+    found = only(*calls)
+
+    assert (found.cause, found.lost_tokens) == ("concurrent", 500)
+    assert (found.upto_tokens, found.found_messages) == (None, None)  # the prompt was no other
 
 
 def test_waiting_does_not_explain_that_older_entries_were_not_found() -> None:
@@ -132,6 +137,44 @@ def test_a_long_turn_without_its_thinking_is_out_of_the_lookback_and_the_head_re
     assert only(*calls[:1], replace(calls[1], plan={RECORDED: {"follows": "a"}}), calls[2]).cause == "messages_changed"
 
 
+def test_a_turn_of_twenty_positions_is_still_looked_through() -> None:
+    calls = [
+        row("before", None, 0, hour=900),
+        row("a", "before", 5, read=900, hour=100, model=STRIPPED, asked=True, thinks=True, positions=5),
+        row("b", "a", 10, read=1000, hour=300, model=STRIPPED, thinks=True, positions=18),
+        row("c", "b", 20, read=900, hour=450, model=STRIPPED, asked=True, thinks=True, positions=2),
+    ]
+
+    assert only(*(replace(call, model=STRIPPED) for call in calls)).cause == "history_changed"
+
+
+def turn(
+    *, model: str = STRIPPED, asked: bool = True, thinks: bool = True, asks_again: bool = True
+) -> list[CallRecord]:
+    """Return a turn of two calls, and a call after it that found no more of it than its beginning."""
+    return [
+        row("a", None, 0, hour=1000, model=model, asked=asked, thinks=thinks),
+        row("b", "a", 10, read=1000, hour=300, model=model, positions=3),
+        row("c", "b", 20, read=1000, hour=350, model=model, asked=asks_again, thinks=thinks, positions=2),
+    ]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        pytest.param(turn(model=OPUS), id="a model that keeps all thinking"),
+        pytest.param(turn(model="claude-of-tomorrow"), id="a model of which nothing is known"),
+        pytest.param(turn(thinks=False), id="no thinking to take out"),
+        pytest.param(turn(asks_again=False), id="the user has not spoken"),
+        pytest.param(turn(asked=False), id="nobody saw where the turn began"),
+        pytest.param([*turn()[:2], replace(turn()[2], plan={})], id="nothing is known of what was sent"),
+    ],
+)
+def test_thinking_is_taken_out_only_where_there_is_some_and_by_a_model_that_does_so(calls: list[CallRecord]) -> None:
+    assert only(*turn()).cause == "thinking_stripped"
+    assert only(*calls).cause == "history_changed"
+
+
 def test_a_prompt_that_shrank_though_its_conversation_grew_was_cut() -> None:
     calls = [
         row("a", None, 0, read=900, hour=4000),
@@ -142,6 +185,22 @@ def test_a_prompt_that_shrank_though_its_conversation_grew_was_cut() -> None:
     found = only(*calls)
 
     assert (found.cause, found.lost_tokens, found.lost_usd) == ("history_shortened", 1500, Decimal("0.01425"))
+    assert (found.left_tokens, found.upto_tokens) == (5900, 4900)
+
+
+def test_a_prompt_that_shrank_after_the_client_told_of_a_compaction_was_compacted() -> None:
+    calls = [row("a", None, 0, read=900, hour=4000), row("b", "a", 10, read=2000, hour=1500, events=(Event.COMPACTED,))]
+
+    assert only(*calls).cause == "compacted"
+
+
+def test_another_head_is_not_taken_for_a_cut_nor_for_thinking_switched_off() -> None:
+    cut = row("b", "a", 10, hour=2000)
+    switched = row("b", "a", 10, hour=5000, model=SWITCHED, asked=True, thinks=False)
+
+    assert only(row("a", None, 0, read=900, hour=4000), cut).cause == "head_changed"
+    thought = row("a", None, 0, read=900, hour=4000, model=SWITCHED, asked=True, thinks=True)
+    assert only(thought, switched).cause == "head_changed"
 
 
 def test_more_positions_than_a_breakpoint_looks_back_explain_the_head() -> None:
@@ -197,6 +256,16 @@ def test_a_part_of_the_history_ends_where_an_earlier_call_ended() -> None:
     found = only(*calls)
 
     assert (found.cause, found.found_messages, found.upto_tokens) == ("history_changed", 3, 1400)
+
+
+def test_a_part_of_the_history_may_end_where_no_recorded_call_ended() -> None:
+    calls = [
+        row("a", None, 0, hour=1000),
+        row("b", "a", 10, read=1000, hour=500),
+        row("c", "b", 20, read=1200, hour=400),
+    ]
+
+    assert (only(*calls).cause, only(*calls).found_messages) == ("history_changed", None)
 
 
 def test_a_call_that_goes_back_to_what_stood_before_a_detour_lost_nothing_and_shows_what_the_detour_was() -> None:

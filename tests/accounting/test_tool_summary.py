@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcache.accounting.tool_summary import FAILED, TIERS, Durations, ToolRow, summarise_tools
+from agentcache.accounting.tool_summary import FAILED, TIERS, Durations, ToolRow, summarise_tools, tool_result
 from agentcache.accounting.usage import ToolCallRecord
 
 EXECUTED = ToolCallRecord(
@@ -76,11 +76,29 @@ def test_durations_are_those_of_executions():
     assert row_of(KEPT).durations is None
 
 
+def test_durations_as_json_and_none_where_nothing_was_executed():
+    slow = replace(EXECUTED, ended_at=14.0)
+
+    assert row_of(EXECUTED, EXECUTED, slow).to_json()["duration_s"] == {"mean": 8 / 3, "median": 2.0, "p95": 4.0}
+    assert row_of(KEPT).to_json()["duration_s"] is None
+
+
+def test_a_clock_that_was_set_back_makes_no_execution_shorter_than_nothing():
+    assert row_of(replace(EXECUTED, ended_at=9.0)).durations == Durations(mean_s=0.0, median_s=0.0, p95_s=0.0)
+
+
+def test_what_sums_need_of_a_record_comes_to_what_the_record_does():
+    calls = [EXECUTED, replace(KEPT, tool_call_id="tool_1"), replace(BEFORE, tool_call_id="tool_2")]
+
+    assert summarise_tools(map(tool_result, calls)) == summarise_tools(calls)
+
+
 def test_an_execution_that_returns_what_the_tool_returned_before_is_a_repetition():
     other = replace(EXECUTED, result_digest="p1:bb")
 
     assert row_of(EXECUTED, other, EXECUTED, replace(EXECUTED, tool="look_up")).repeated == 2
     assert row_of(EXECUTED, KEPT).repeated == 0
+    assert row_of(replace(EXECUTED, outcome="error"), EXECUTED, EXECUTED).repeated == 1
 
 
 def test_another_tools_result_or_an_error_is_no_repetition():

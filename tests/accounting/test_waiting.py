@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentcache.accounting.pricing import price_record
-from agentcache.accounting.usage import CallRecord, Usage
+from agentcache.accounting.usage import BilledPart, CallRecord, Usage
 from agentcache.accounting.waiting import Awaited, saved_by_waiting, sum_waiting
 
 AWAITED = Awaited(prefix_tokens=20_000, warm_tokens=0, ttl="5m")
@@ -46,6 +47,28 @@ def test_a_call_of_unknown_usage_is_not_known_to_have_read_anything():
 
 def test_without_a_price_the_saving_is_not_known():
     assert saved_by_waiting(call(Usage(cache_read_tokens=20_000), model="acme-9"), AWAITED) is None
+
+
+def test_a_call_of_several_prompts_does_not_tell_which_of_them_read():
+    part = BilledPart(model="claude-sonnet-4-5", usage=Usage(cache_read_tokens=10_000))
+    read = replace(call(Usage(cache_read_tokens=20_000)), parts=(part, part))
+    assert saved_by_waiting(read, AWAITED) is None
+
+
+def test_a_saving_is_reckoned_at_the_prices_of_the_day():
+    read = call(Usage(cache_read_tokens=20_000), model="claude-sonnet-5-5")
+    dearer = price_record(replace(read, sent_at=1_790_000_000.0))  # in September 2026 a read cost twice as much
+    assert [saved_by_waiting(each, AWAITED) for each in (read, dearer)] == [Decimal("0.048"), Decimal("0.046")]
+
+
+@pytest.mark.parametrize(("seconds", "median"), [((1, 2, 9), 2), ((1, 2, 4, 9), 3), ((5,), 5), ((1, 1, 1, 9), 1)])
+def test_the_median_stands_in_the_middle(seconds: tuple[float, ...], median: float):
+    held = [replace(call(Usage()), held_s={"prefix": each}) for each in seconds]
+    assert sum_waiting(held).median_s == median
+
+
+def test_calls_of_which_nobody_noted_whether_they_were_held_are_counted():
+    assert sum_waiting([call(Usage())] * 3).unknown_calls == 3
 
 
 @given(read=TOKENS, prefix=TOKENS, warm=TOKENS)

@@ -181,6 +181,23 @@ def test_a_layer_that_was_never_written_is_worth_more_than_one_that_an_earlier_w
     assert places(planned.kept)[:2] == ["system[0]", "system[1]"]
 
 
+def test_the_layer_up_to_which_an_earlier_write_reaches_is_worth_more_than_those_that_it_covers():
+    ends = planned_for([]).kept
+    written = Reuse(written=frozenset(point.prefix_digest for point in ends))
+    marked = {**texts(1)[0], "cache_control": {"type": "ephemeral"}}
+    planned = planned_for([user(marked, *texts(1, "y"))], reuse=written)
+    assert places(planned.kept) == ["system[0]", "system[2]", "messages[0].content[0]", "messages[0].content[1]"]
+
+
+def test_a_prompt_without_messages_has_no_tail():
+    planned = planned_for([])
+    assert [point.reason for point in planned.kept] == [
+        "end of the static layer",
+        "end of the semi_static layer",
+        "end of the session layer",
+    ]
+
+
 def test_parallel_tool_calls_are_one_position():
     calls = [{"type": "tool_use", "id": f"t{n}", "name": "find", "input": {}} for n in range(30)]
     results = [{"type": "tool_result", "tool_use_id": f"t{n}", "content": "x"} for n in range(30)]

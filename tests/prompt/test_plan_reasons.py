@@ -338,3 +338,8 @@ def test_a_loose_end_behind_an_authors_mark_or_under_the_minimum_adds_nothing() 
         ("messages[0].content[0]", "author"),
         ("messages[0].content[1]", "policy"),
     ]
+
+
+def test_only_the_policy_auto_keeps_anything_in_front_of_a_loose_end() -> None:
+    planned = plan(laid_out(*texts(3), system=[section("rules")]), FACTS, Reuse(loose_blocks=1), policy="layers")
+    assert [point.where for point in planned.asked] == ["system[0]", "messages[0].content[2]"]

@@ -172,7 +172,7 @@ def head_likeness(one: LoggedCall, other: LoggedCall) -> float:
     tools = _tool_likeness(one, other)
     if not _system_text(one) and not _system_text(other):
         return tools
-    return system if tools is None else max(system, 0.3 * tools + 0.7 * system)
+    return max(system, 0.3 * tools + 0.7 * system)
 
 
 def _tool_likeness(one: LoggedCall, other: LoggedCall) -> float:

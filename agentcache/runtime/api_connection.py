@@ -60,7 +60,7 @@ class ApiConnection:
             content=content,
             timeout=self._timeout,
         )
-        return await self._http.send(request, stream=True)
+        return await self._http.send(request, stream=True, follow_redirects=False)
 
     async def close(self) -> None:
         """Close the connections that were opened here."""

@@ -39,7 +39,7 @@ def written(body: bytes) -> tuple[Mapping[str, str], bytes | AsyncIterable[bytes
 
 @dataclass(frozen=True, slots=True)
 class _Pieces(AsyncIterable[bytes]):
-    """A long body; it can be read again, as a redirect does."""
+    """A long body, a piece at a time."""
 
     body: bytes
 

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, inspect, make_url, text
 
 from agentcache import CallError, Durable, McpServer, Runtime, SettingsError, StoreError, ToolServerUnavailable, tool
 from agentcache.emulator.faults import Fault, ScheduledFaults
+from agentcache.errors import ReplyMalformed
 from agentcache.runtime.client import MessagesClient
 from agentcache.runtime.credentials import find_credentials
 from agentcache.shown_url import shown_url
@@ -22,7 +23,7 @@ from agentcache.stores.memo_opening import open_memo
 from agentcache.stores.opening import open_ledger
 from tests.canary import CANARY, Canary
 from tests.durable.conftest import postgres_url  # noqa: F401
-from tests.runtime.loopback import REQUEST, Answer, Listener, LoopbackApi, refusing, streamed
+from tests.runtime.loopback import REQUEST, Answer, Listener, LoopbackApi, answering, refusing, streamed
 from tests.workflow.conftest import agent, at_once, staged
 
 SECRET = Canary("sk-ant-finch-3HsLw8RzPqKd")
@@ -91,6 +92,15 @@ async def test_a_server_that_answers_with_our_own_headers_is_not_quoted(answer):
             await client.send(REQUEST, observer=Listener())
     assert not SECRET.is_in(told(failed.value).encode())
     assert "***" in str(failed.value)
+
+
+async def test_a_redirect_takes_neither_key_nor_prompt_to_another_server():
+    async with LoopbackApi(answering("stolen")) as elsewhere:
+        answer = Answer(status=307, headers={"location": f"{elsewhere.base_url}/v1/messages"})
+        async with LoopbackApi(answer) as api, MessagesClient(api_key=SECRET.key, base_url=api.base_url) as client:
+            with pytest.raises(ReplyMalformed, match="set base_url to where it really is"):
+                await client.send(REQUEST, observer=Listener())
+    assert elsewhere.received == []
 
 
 async def test_no_logger_is_told_the_key_however_much_is_logged(caplog):

@@ -136,7 +136,12 @@ class LedgerGuard:
         @wraps(original)
         async def opened(url: str | None = None) -> Ledger:
             ledger = await original(url)
-            self._earlier.update(call.call_id for call in await ledger.calls() if call.call_id not in self._calls)
+            try:
+                earlier = await ledger.calls()
+            except BaseException:  # cancelled: nobody has the ledger yet who could close it
+                await ledger.close()
+                raise
+            self._earlier.update(call.call_id for call in earlier if call.call_id not in self._calls)
             close = ledger.close
 
             async def closing() -> None:

@@ -37,6 +37,9 @@ from agentcache.stores.private_files import make_private
 
 _T = TypeVar("_T")
 
+SQLITE_VERSION = sqlite3.sqlite_version_info
+"""Of the library that this Python was built with."""
+
 _CARRY_EVERY = 100
 """Commits of `write_now` after which the thread carries the log over. SQLite's own bound, at which a commit does it, is
 1,000 pages, and a few rows make less than ten."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ from dbos import DBOSClient, DBOSConfig, Serializer
 from agentcache.errors import SettingsError
 from agentcache.runtime.recorded_errors import error_from_json, error_to_json
 from agentcache.stores.opening import is_in_memory, normal_url
-from agentcache.stores.sqlite_database import blocking_sqlite_engine
+from agentcache.stores.sqlite_database import SQLITE_VERSION, blocking_sqlite_engine
 from agentcache.workflow.durable_runs import Durable
 
 FORMAT = "agentcache-1"
@@ -31,13 +32,30 @@ SCHEMA = "agentcache_durable"
 def database_of(settings: Durable, store: str | None) -> str:
     """Return the URL of the database for durable runs, given that of the ledger.
 
-    Raises `SettingsError` for a ledger in memory, which says nothing of where to keep anything, and for items to be
-    spread from a file.
+    Raises `SettingsError` for a ledger in memory, which says nothing of where to keep anything, for items to be spread
+    from a file, and for a file where this Python's SQLite is too old.
     """
     url = settings.url or _beside(store)
-    if settings.spread and normal_url(url).get_backend_name() == "sqlite":
-        raise SettingsError("Durable(spread=True) hands items to other processes, which share a PostgreSQL database")
+    if normal_url(url).get_backend_name() == "sqlite":
+        if settings.spread:
+            raise SettingsError(
+                "Durable(spread=True) hands items to other processes, which share a PostgreSQL database"
+            )
+        require_sqlite(sys.version_info[:2], SQLITE_VERSION)
     return url
+
+
+def require_sqlite(python: tuple[int, int], sqlite: tuple[int, int, int]) -> None:
+    """Raise `SettingsError` where DBOS cannot keep anything in a file: on Python 3.12 and newer it wants `subsec`.
+
+    Source: `get_sqlite_timestamp_expr` of dbos 3.4 (`_migration.py`); SQLite has that modifier from 3.42 on.
+    """
+    if python >= (3, 12) and sqlite < (3, 42, 0):
+        has = ".".join(map(str, sqlite))
+        raise SettingsError(
+            f"durable runs in a file need SQLite 3.42 on Python 3.12 and newer, and this Python has {has}: name a "
+            "PostgreSQL database in Durable(url=…), or take a Python that was built with a newer SQLite"
+        )
 
 
 def _beside(store: str | None) -> str:

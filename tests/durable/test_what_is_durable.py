@@ -10,7 +10,7 @@ from agentcache import (
     SettingsError,
     workflow,
 )
-from agentcache.workflow.durable_database import database_of
+from agentcache.workflow.durable_database import database_of, require_sqlite
 from tests.durable.conftest import Model, durably
 from tests.workflow.conftest import agent, staged
 
@@ -103,3 +103,15 @@ async def test_a_process_has_one_durable_runtime_and_may_have_the_next(store: st
 def test_bounds_of_the_settings_are_above_zero():
     with pytest.raises(SettingsError, match="above zero"):
         Durable(poll_s=0)
+
+
+@pytest.mark.parametrize(("python", "sqlite"), [((3, 11), (3, 40, 1)), ((3, 12), (3, 42, 0)), ((3, 14), (3, 51, 1))])
+def test_a_file_can_be_durable_with_the_sqlite_that_its_engine_wants(python, sqlite):
+    require_sqlite(python, sqlite)
+
+
+def test_a_python_whose_sqlite_is_too_old_for_durable_files_is_told_so():
+    with pytest.raises(
+        SettingsError, match=r"need SQLite 3\.42 on Python 3\.12 and newer, and this Python has 3\.40\.1"
+    ):
+        require_sqlite((3, 12), (3, 40, 1))

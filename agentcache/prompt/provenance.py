@@ -12,10 +12,11 @@ true one or not: a long number stays unknown, a name out of a short list does no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
+from typing import TypeAlias
 
 from agentcache.prompt.canonical import JsonObject, JsonValue
 
@@ -126,10 +127,23 @@ def first_change(before: Provenance, now: Provenance) -> SectionChange | None:
 
     Blanks and line ends behind a piece are looked at where nothing else differs: what comes next decides on them, too.
     """
-    pairs = tuple(zip_longest(before.segments, now.segments))
-    found = next((pair for pair in pairs if not _alike(*pair)), None)
-    found = found or next((pair for pair in pairs if not _alike(*pair, to_the_end=True)), None)
+    found = _first_apart(_shown(before.segments), _shown(now.segments))
+    found = found or _first_apart(before.segments, now.segments)
+    found = found or _first_apart(before.segments, now.segments, to_the_end=True)
     return None if found is None else _change(*found)
+
+
+_Pair: TypeAlias = tuple[Segment | None, Segment | None]
+
+
+def _first_apart(before: Sequence[Segment], now: Sequence[Segment], *, to_the_end: bool = False) -> _Pair | None:
+    return next((pair for pair in zip_longest(before, now) if not _alike(*pair, to_the_end=to_the_end)), None)
+
+
+def _shown(segments: Iterable[Segment]) -> list[Segment]:
+    """Return the pieces without blanks of the template's own, which go where nothing comes after them."""
+    blank = segment_digest("")
+    return [segment for segment in segments if segment.site.prints or segment.digest != blank]
 
 
 def segment_digest(text: str) -> str:

@@ -53,6 +53,14 @@ def test_a_filter_that_has_nothing_to_change_names_what_was_in_it_before():
     assert told[:3] == (ChangeKind.VALUE, "static:1", ("title", "who"))
 
 
+def test_blanks_that_stand_behind_the_last_text_are_no_change():
+    template = "{% for each in items %}{{ each }} {% endfor %}{{ who }}"
+
+    told = change(template, {"items": [1], "who": ""}, {"items": [1], "who": "Ana"})
+
+    assert told[:3] == (ChangeKind.VALUE, "static:1", ("who",))
+
+
 def test_a_set_is_followed_to_where_it_comes_from():
     template = "{% set name = user.first ~ user.last %}\n{{ name }}"
 

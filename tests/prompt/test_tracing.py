@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from agentcache.errors import TemplateError
+from agentcache.prompt import provenance as provenances
 from agentcache.prompt import tracing
 from agentcache.prompt.provenance import ChangeKind, Provenance, first_change, provenance_from_json
 from agentcache.prompt.rendered_section import RenderedSection
@@ -53,7 +54,10 @@ def pieces(template: str, includes: Mapping[str, str] | None = None, /, **values
 def digests_that_never_collide() -> Iterator[None]:
     """Take the text of a piece for its digest."""
     tracing._text_lines.cache_clear()
-    with patch.object(tracing, "segment_digest", lambda text: text):
+    with (
+        patch.object(tracing, "segment_digest", lambda text: text),
+        patch.object(provenances, "segment_digest", lambda text: text),
+    ):
         yield
     tracing._text_lines.cache_clear()
 

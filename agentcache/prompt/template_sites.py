@@ -82,6 +82,9 @@ class _Around:
 class _Walk:
     """One pass over one template."""
 
+    # As in `template_uses`: no weak reference by which a Python would keep it for ever.
+    __slots__ = ("_captured", "_sites", "_template")
+
     def __init__(self, template: str, sites: Sites) -> None:
         self._template = template
         self._sites = sites

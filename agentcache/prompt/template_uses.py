@@ -99,6 +99,10 @@ class Scans:
 class _Walk:
     """One pass over one template, in the order in which Jinja evaluates it."""
 
+    # Without a weak reference to itself, by which `singledispatchmethod` of Python 3.13.0 to 3.13.2 keeps what it is
+    # called on for ever (https://github.com/python/cpython/issues/127750).
+    __slots__ = ("_blocks", "_guarded", "_label", "_later", "_scans", "_scopes", "_top", "_tree", "_uses")
+
     def __init__(self, tree: nodes.Template, label: str, scans: Scans) -> None:
         self._tree = tree
         self._label = label

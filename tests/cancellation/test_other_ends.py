@@ -40,10 +40,12 @@ async def test_a_sibling_that_fails_is_the_only_error_of_its_group(tmp_path, cho
                 raise ValueError("the sibling")
 
             async with asyncio.TaskGroup() as group:
-                group.create_task(on.runtime.run(HANDS, "go"))
+                running = group.create_task(on.runtime.run(HANDS, "go"))
+                running.add_done_callback(lambda _: fails.set())  # where it is not struck, so that the group ends
                 group.create_task(fail())
 
-        for number in chosen(30, 45):
+        whole = await struck(grouped(asyncio.Event()), at())
+        for number in chosen(whole.suspensions - SPREAD, whole.suspensions):
             fails = asyncio.Event()
 
             def strike(_: object, fails: asyncio.Event = fails) -> None:

@@ -22,7 +22,8 @@ BIN := $(VENV)/bin
 DEMO_DB := .agentcache/demo.db
 SEED := 1
 ERRANDS := 5000
-PURE_TESTS := $(addprefix tests/,prompt accounting emulator lint runtime toolsets tools workflow cli/test_lint_log.py)
+PURE_TESTS := $(addprefix tests/,prompt accounting emulator lint runtime toolsets tools workflow cli/test_lint.py \
+	cli/test_lint_log.py cli/test_lint_python.py testing/test_prompt_lint.py security/test_terminal.py)
 # Recordings that tests read at run time, where they are.
 SHARED := $(or $(AGENTCACHE_SHARED),$(abspath ../shared))
 

@@ -29,7 +29,7 @@ from agentcache.cli.progress import Tally, progress
 from agentcache.runtime.approval import ApprovalRequest
 from agentcache.runtime.events import CallRetried, CallStarted, Notice, RunStarted
 from agentcache.stores.opening import open_ledger
-from agentcache.visible import visible, visible_json
+from agentcache.visible import columns, visible, visible_json
 from tests.security.hostile import DRIVING, EVERYTHING, KEPT, MARKUP, driving
 
 ROOT = Path(__file__).parents[2]
@@ -246,3 +246,8 @@ def test_the_command_line_prints_in_two_places_only():
     files = (ROOT / "agentcache" / "cli").glob("*.py")
     printers = {path.name: found for path in files if (found := _printers(path))}
     assert printers == {"saying.py": {"typer.echo", "sys.stdout.write"}}
+
+
+@pytest.mark.parametrize(("text", "wide"), [("abc", 3), ("e\u0301t\u00e9", 3), ("\u6f22\u5b57", 4)])
+def test_a_text_takes_as_many_columns_as_a_terminal_gives_it(text: str, wide: int):
+    assert columns(text) == wide

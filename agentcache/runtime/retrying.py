@@ -139,7 +139,7 @@ async def run_attempts(
 
 
 def refused(status: int, body: bytes, *, headers: Mapping[str, str], attempts: int, now: float) -> Failure:
-    """Return what an error answer means. `now` is Unix seconds, `headers` have names in any case.
+    """Return what an error answer means. `now` is Unix seconds, `headers` are read by names in lower case.
 
     `body` should be the API's error in JSON. `status` is 200 for an error event inside a stream, which its type then
     classifies.

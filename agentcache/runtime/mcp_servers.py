@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # names that the SDK keeps to itself, needed for types only
 FIRST_WAIT_S = 0.25
 """How long a connection that broke is left alone; twice as long after each further failure."""
 LONGEST_WAIT_S = 8.0
+HEARING_S = 2.0
+"""How long a server may take to say that it will tell of changes, before its tools are listed without."""
 CLOSING_S = 10.0
 """How long closing may take: the SDK gives a process two seconds to leave, two to obey, and then kills it."""
 MOST_PAGES = 100
@@ -161,7 +163,7 @@ class _Held:
         self.unreadable: list[JsonValue] = []
         self._server, self._list_changed = server, list_changed
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-        self._leave = asyncio.Event()
+        self._leave, self._asked = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -199,6 +201,9 @@ class _Held:
                 await stack.enter_async_context(client)
                 listening = asyncio.create_task(self._listen(client))
                 stack.push_async_callback(_ended, listening)
+                with suppress(TimeoutError):  # what changes between a listing and the ear for it would go unheard
+                    async with asyncio.timeout(HEARING_S):
+                        await self._asked.wait()
                 self._opened.set_result(client)
                 await self._leave.wait()
         except Exception as error:  # noqa: BLE001  # told to whoever waits for the client
@@ -214,11 +219,28 @@ class _Held:
             self._list_changed()
 
     async def _listen(self, client: Client) -> None:
-        """Hear of changes from a server of the 2026 protocol, which tells them to those who ask."""
-        with suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
-            async with client.listen(tools_list_changed=True) as events:
-                async for _ in events:
-                    self._list_changed()
+        """Hear of changes from a server of the 2026 protocol, which tells them to those who ask, as long as they ask.
+
+        Such a server may end what it tells at any time, and forgets what changed until it is asked again.
+        """
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                async with client.listen(tools_list_changed=True) as events:
+                    if self._asked.is_set():
+                        self._list_changed()  # or not: nobody told
+                    self._asked.set()
+                    async for _ in events:
+                        self._list_changed()
+                        wait_s = FIRST_WAIT_S
+            except (SubscriptionLost, TimeoutError):
+                pass
+            except (ListenNotSupportedError, MCPError):
+                return
+            finally:
+                self._asked.set()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def saw(self, item: SessionMessage | Exception) -> None:
         """Take out of a listing what the SDK would refuse the whole listing for."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, text
 
-from agentcache.stores.database_errors import BUSY_TIMEOUT_S, NotNow
+from agentcache.stores import database_errors
+from agentcache.stores.database_errors import NotNow
 from agentcache.stores.sqlite_database import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class PostgresDatabase:
 
         def bounded(connection: Connection) -> _T:
             # A report would hang for ever on a table that somebody keeps; whoever writes has to wait.
-            connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_S * 1000:.0f}"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {database_errors.BUSY_TIMEOUT_S * 1000:.0f}"))
             return work(connection)
 
         return await self.write(bounded)

@@ -22,6 +22,7 @@ from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
 BUS = InMemorySubscriptionBus()
+LISTENED_TO = ListenHandler(BUS)
 PIXEL = base64.b64encode(b"not really a picture").decode()
 
 
@@ -51,6 +52,9 @@ async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.
     if params.name == "hire":
         hire(list_of(context), given["tool"])
         await BUS.publish(ToolsListChanged())
+    if params.name == "hang_up":
+        LISTENED_TO.close()
+        hire(list_of(context), given["tool"])
     if params.name == "pid":
         return says(str(os.getpid()))
     if params.name == "huge":
@@ -70,9 +74,13 @@ def says(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)])
 
 
-SERVER: Any = Server(
-    "office", on_list_tools=list_tools, on_call_tool=call_tool, on_subscriptions_listen=ListenHandler(BUS)
-)
+async def listen(context: Any, params: Any) -> Any:
+    if any(tool["name"] == "dawdle" for tool in listed(list_of(context))):
+        await asyncio.sleep(0.5)
+    return await LISTENED_TO(context, params)
+
+
+SERVER: Any = Server("office", on_list_tools=list_tools, on_call_tool=call_tool, on_subscriptions_listen=listen)
 
 
 async def over_stdio() -> None:

@@ -13,6 +13,7 @@ from tests.toolsets.clerk import Office, clerk, names, notices, offer, results
 from tests.workflow.conftest import staged
 
 ECHO = offer("echo", word={"type": "string"}, times={"type": "integer"})
+MOST_ROUNDS = 60
 MIXED_UP = {
     "inputSchema": {
         "properties": {"times": {"type": "integer"}, "word": {"type": "string"}},
@@ -54,20 +55,34 @@ async def test_a_changed_list_is_told_and_waits_for_the_next_conversation(office
     assert stage.emulator.statement.lines[1].charge.read_tokens > 1000
 
 
-async def test_a_change_that_the_server_announces_is_told_while_the_run_is_under_way(office: Office) -> None:
-    office.list("hire", "echo")
+@pytest.mark.parametrize(
+    ("tools", "does"),
+    [
+        pytest.param(["hire"], "hire", id="announced"),
+        pytest.param(["hire", "dawdle"], "hire", id="announced-before-it-agreed-to"),
+        pytest.param(["hang_up"], "hang_up", id="after-it-stopped-announcing"),
+    ],
+)
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_a_change_under_a_run_is_told_while_it_is_under_way(
+    office: Office, transport: str, tools: list[str], does: str
+) -> None:
+    office.list(*tools, "echo")
 
     async def replies(request: dict[str, Any]) -> Any:
-        if len(request["messages"]) == 1:
-            return asks_for("office__hire", tool=offer("new"))
-        await asyncio.sleep(0.5)  # an announcement comes on a way of its own
-        return "done"
+        rounds = len(request["messages"]) // 2
+        if rounds == 0:
+            return asks_for(f"office__{does}", tool=offer("new"))
+        if rounds == MOST_ROUNDS or notices(stage, "mcp_tools_changed"):
+            return "done"
+        await asyncio.sleep(0.1)  # an announcement comes on a way of its own, and is told after the next tool
+        return asks_for("office__echo")
 
     async with staged(replies, strict=True) as stage:
-        await stage.runtime.run(clerk(office.http()), "Go.")
+        await stage.runtime.run(clerk(office.over(transport)), "Go.")
         [told] = notices(stage, "mcp_tools_changed")
         assert "added office__new" in told
-        assert names(stage.emulator.requests[1]) == ["office__echo", "office__hire"]
+        assert "office__new" not in names(stage.emulator.requests[-1])
 
 
 async def test_a_tool_that_is_gone_answers_in_words(office: Office) -> None:

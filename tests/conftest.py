@@ -35,10 +35,11 @@ SIGNING = canary.SigningWithIt()
 TAKEN = pytest.StashKey[dict[str, str]]()
 
 # Nothing here asserts time, and a busy machine is no fault of an example. CI tries the same examples every time, so
-# that what it says is about the change; every other run looks for new ones, half as many as hypothesis would by itself,
-# since there are hundreds of properties. `--hypothesis-profile thorough` looks longer.
+# that what it says is about the change; every other run looks for new ones, a third of what hypothesis would by itself,
+# since there are hundreds of properties; those where more may hide ask for a multiple of it, `settings().max_examples`.
+# `--hypothesis-profile thorough` looks longer.
 _EXAMPLES = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI")), max_examples=50
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI")), max_examples=35
 )
 settings.register_profile("agentcache", _EXAMPLES)
 settings.register_profile("thorough", _EXAMPLES, max_examples=1000)

@@ -13,6 +13,7 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,22 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@cache
+def _nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(_parsed(source)))
+
+
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+def _nodes_of(path: Path) -> list[ast.AST]:
+    return _nodes(path.read_text(encoding="utf-8"))
 
 
 def test_the_guards_see_the_repository() -> None:
@@ -138,7 +153,7 @@ def test_cache_control_is_written_in_one_place() -> None:
         _name(path)
         for path in PYTHON
         if path.relative_to(ROOT).parts[0] in {"agentcache", "agents"}
-        and any(_writes_cache_control(node) for node in ast.walk(_tree(path)))
+        and any(_writes_cache_control(node) for node in _nodes_of(path))
     }
     assert writers == {"agentcache/prompt/wire.py"}
 
@@ -161,9 +176,7 @@ def test_the_guard_tells_writing_from_reading(source: str, written: bool) -> Non
 def _silent_imports(source: str) -> list[int]:
     """Return the lines of imports inside functions that carry no comment, neither behind nor above their block."""
     lines = source.splitlines()
-    functions = [
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    functions = [node for node in _nodes(source) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     silent = set()
     for node in (inner for function in functions for inner in ast.walk(function)):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -191,7 +204,7 @@ def test_teams_and_examples_use_public_names_only() -> None:
         f"{_name(path)}: {name}"
         for path in PYTHON
         if path.relative_to(ROOT).parts[0] in {"agents", "examples"}
-        for node in ast.walk(_tree(path))
+        for node in _nodes_of(path)
         for name in _imported_modules(node)
         if name.startswith("agentcache.") and not name.startswith(("agentcache.testing", "agentcache.tools"))
     ]
@@ -233,9 +246,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {_import_name(requirement) for requirement in project["dependencies"]}
     optional = {_import_name(item) for extra in project["optional-dependencies"].values() for item in extra}
-    modules = {
-        name.split(".")[0] for path in PACKAGE for node in ast.walk(_tree(path)) for name in _imported_modules(node)
-    }
+    modules = {name.split(".")[0] for path in PACKAGE for node in _nodes_of(path) for name in _imported_modules(node)}
     foreign = modules - sys.stdlib_module_names - {"agentcache", "pydantic_core"}
 
     # SQLAlchemy loads its driver by name, and pydantic pins pydantic_core.

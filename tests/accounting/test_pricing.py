@@ -242,13 +242,13 @@ def known(part: BilledPart, usage: Usage) -> Decimal:
 
 
 @given(parts, usages, usages)
-@settings(max_examples=100)
+@settings(max_examples=2 * settings().max_examples)
 def test_cost_is_additive_where_there_are_no_tiers(part, first, second):
     assert known(part, first + second) == known(part, first) + known(part, second)
 
 
 @given(st.sampled_from([facts.model for facts in all_facts()]), usages)
-@settings(max_examples=100)
+@settings(max_examples=2 * settings().max_examples)
 def test_reads_never_cost_more_than_no_caching(model, usage):
     read_only = replace(usage, cache_write_5m_tokens=0, cache_write_1h_tokens=0)
     part = BilledPart(model=model, usage=read_only)
@@ -259,7 +259,7 @@ def test_reads_never_cost_more_than_no_caching(model, usage):
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=12, min_value=-(10**9), max_value=10**9))
-@settings(max_examples=100)
+@settings(max_examples=2 * settings().max_examples)
 def test_dollars_as_text_parse_back(amount):
     assert Decimal(plain_usd(amount)) == amount
     assert "E" not in plain_usd(amount)

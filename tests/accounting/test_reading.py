@@ -345,7 +345,7 @@ def told_writes(told: JsonObject) -> int:
 
 
 @given(responses, st.sampled_from(["5m", "1h"]))
-@settings(max_examples=200)
+@settings(max_examples=4 * settings().max_examples)
 def test_parts_conserve_every_token(told, ttl):
     usage, parts = usage_of(told, model="m", default_ttl=ttl)
     entries = told["iterations"] or []
@@ -367,7 +367,7 @@ def test_parts_conserve_every_token(told, ttl):
 
 
 @given(counts, counts)
-@settings(max_examples=200)
+@settings(max_examples=4 * settings().max_examples)
 def test_merging_a_delta_twice_changes_nothing(start, delta):
     once = merge_stream_usage(start, delta)
 
@@ -375,7 +375,7 @@ def test_merging_a_delta_twice_changes_nothing(start, delta):
 
 
 @given(counts, st.lists(counts, max_size=3), counts)
-@settings(max_examples=100)
+@settings(max_examples=2 * settings().max_examples)
 def test_the_last_delta_decides(start, between, last):
     merged = start
     for delta in [*between, last]:

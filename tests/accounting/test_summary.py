@@ -253,7 +253,7 @@ ledgers = st.lists(
 
 
 @given(ledgers, st.sampled_from(["agent", "model", "run"]))
-@settings(max_examples=100)
+@settings(max_examples=2 * settings().max_examples)
 def test_rows_and_unattributed_add_up_to_the_total_and_to_the_ledger(changes, by):
     ledger = calls(*changes)
     tools = [replace(TOOL_CALL, call_id=call.call_id, agent=call.agent, run_id=call.run_id) for call in ledger]

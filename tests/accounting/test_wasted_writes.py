@@ -301,7 +301,7 @@ calls = st.lists(
 
 
 @given(calls)
-@settings(max_examples=200)
+@settings(max_examples=4 * settings().max_examples)
 def test_waste_lies_between_nothing_and_what_was_written(drawn):
     wasted = wasted_write_tokens(drawn)
     written = {each.call_id: each.usage.cache_write_tokens for each in drawn if each.usage.cache_write_tokens}
@@ -356,7 +356,7 @@ def conversations(draw: st.DrawFn) -> list[CallRecord]:
 
 
 @given(conversations())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 def test_to_remember_for_ever_would_tell_the_same_of_conversations(drawn):
     bounded = wasted_write_tokens(drawn)
 

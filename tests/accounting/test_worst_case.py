@@ -179,7 +179,7 @@ def test_the_margin_covers_nearly_every_recorded_request():
     answer=st.integers(0, 5000),
     beside=st.integers(0, 300),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_no_bill_within_the_margin_exceeds_it(model, policy, ttls, found, longer, answer, beside):
     layout, chosen = planned(model, policy=policy, ttls=ttls, words=300)
     cold = prompt_usage(layout, chosen, found_tokens=int(layout.total_tokens * found), beside_tokens=beside)

@@ -107,10 +107,10 @@ def team(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # child processes find the package, installed or not
     (tmp_path / "team.py").write_text(TEAM)
+    before = set(sys.modules)
     yield tmp_path
-    below = f"{tmp_path}{os.sep}"  # compared as text: thousands of modules are loaded, and a `Path` each takes longer
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(below):
+    for name in sys.modules.keys() - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(f"{tmp_path}{os.sep}"):
             del sys.modules[name]
 
 

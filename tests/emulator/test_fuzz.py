@@ -68,13 +68,13 @@ def test_the_body_that_is_mutated_is_valid() -> None:
     assert answer(json.dumps(VALID).encode()).status == 200
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes(body: bytes) -> None:
     check(answer(body))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(JSON)
 def test_any_json(value: Any) -> None:
     check(answer(json.dumps(value).encode()))
@@ -86,7 +86,7 @@ def test_any_value_in_any_field(fields: dict[str, Any]) -> None:
     check(answer(json.dumps({**VALID, **fields}).encode()))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), changes=st.integers(1, 3), counting=st.booleans())
 def test_any_mutation_of_a_valid_body(data: st.DataObject, changes: int, counting: bool) -> None:
     body: Any = copy.deepcopy(VALID)

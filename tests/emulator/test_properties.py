@@ -150,7 +150,7 @@ def prompts(draw: st.DrawFn) -> CachePrompt:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(st.lists(st.tuples(prompts(), st.floats(0.5, 2000)), min_size=2, max_size=12))
 def test_it_agrees_with_the_pseudo_code(calls: list[tuple[CachePrompt, float]]) -> None:
     cache, reference, now = PromptCache(), PseudoCode(), 0.0

@@ -220,7 +220,7 @@ def test_no_template_reads_a_file_outside_its_own() -> None:
     assert "localhost" not in layer.text
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=3 * settings().max_examples)
 @given(bodies)
 def test_any_template_is_rendered_within_its_steps(template: str) -> None:
     declared = sources(template, {"self.j2": template})

@@ -46,7 +46,7 @@ def author_marks(tools, system):
 
 
 @given(model_facts, tool_lists(), section_lists(), conversations(), policies, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 def test_no_request_carries_a_marker_that_the_api_refuses_or_ignores(facts, tools, system, calls, policy, data):
     layout = lay_out(facts=facts, tools=tools, system=system, messages=calls[-1])
     assume(len(author_marks(tools, system)) <= MAX_BREAKPOINTS)
@@ -62,7 +62,7 @@ def test_no_request_carries_a_marker_that_the_api_refuses_or_ignores(facts, tool
 
 
 @given(model_facts, tool_lists(), section_lists(), conversations(), policies, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 def test_an_authors_mark_is_kept_or_refused_with_a_reason_and_never_lost(facts, tools, system, calls, policy, data):
     layout = lay_out(facts=facts, tools=tools, system=system, messages=calls[0])
     asked = author_marks(tools, system)
@@ -124,7 +124,7 @@ def test_messages_that_nobody_extends_are_not_written(tools, system, calls, poli
     writing,
     st.sampled_from([0, 600]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 def test_a_growing_conversation_reads_all_that_was_written(collapse, tools, system, calls, policy, minimum):
     assume(len(author_marks(tools, system)) < MAX_BREAKPOINTS)
     facts, judge = facts_with_minimum(minimum), Judge(collapse=collapse)
@@ -148,7 +148,7 @@ def test_a_growing_conversation_reads_all_that_was_written(collapse, tools, syst
 
 
 @given(st.booleans(), tool_lists(marked=some_marks), section_lists(marked=some_marks), conversations(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_whatever_auto_expects_it_reads_all_that_lives(collapse, tools, system, calls, data):
     assume(len(author_marks(tools, system)) < MAX_BREAKPOINTS)
     facts, judge = facts_with_minimum(data.draw(st.sampled_from([0, 600]))), Judge(collapse=collapse)

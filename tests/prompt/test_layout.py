@@ -304,7 +304,7 @@ def test_runs_of_calls_and_of_results_share_a_position():
 
 
 @given(st.sampled_from(["claude-opus-5-5", "claude-sonnet-4-5"]), tool_lists(), section_lists(), conversations())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 def test_a_layout_built_on_the_earlier_one_is_the_layout_built_afresh(model, tools, system, calls):
     facts, layout = facts_for(model), None
     for messages in calls:

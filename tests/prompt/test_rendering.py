@@ -280,7 +280,7 @@ def test_rendering_twice_gives_the_same_bytes_in_any_dict_order(data: dict[str, 
     assert SHOW_ALL.render(Stability.STATIC, {"data": reordered(data, order)}) == once
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_canonical_text_is_canonical_already(text: str) -> None:
     assert canonical_text(canonical_text(text)) == canonical_text(text)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import agentcache.prompt.wire as wire_module
 from agentcache.errors import SettingsError
 from agentcache.prompt.breakpoints import plan
 from agentcache.prompt.layout import lay_out
@@ -126,25 +123,3 @@ def test_writing_a_request_changes_nothing_of_the_layout(tools, calls):
     before = copy.deepcopy((layout.tools, layout.system, layout.messages))
     to_request(layout, plan(layout, OPUS, Reuse()), SETTINGS)
     assert (layout.tools, layout.system, layout.messages) == before
-
-
-def test_only_wire_writes_a_marker():
-    package = Path(wire_module.__file__).parents[1]
-    writers = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if writes_marker(node)
-    }
-    assert writers == {"prompt/wire.py"}
-
-
-def writes_marker(node):
-    def is_key(value):
-        return isinstance(value, ast.Constant) and value.value == "cache_control"
-
-    if isinstance(node, ast.Dict):
-        return any(is_key(key) for key in node.keys)
-    if isinstance(node, ast.keyword):
-        return node.arg == "cache_control"
-    return isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and is_key(node.slice)

@@ -198,7 +198,7 @@ PLANNED = st.builds(
     bounds=st.lists(st.integers(0, 120), min_size=4, max_size=4),
     lines=st.lists(st.tuples(st.lists(PLANNED, max_size=4), st.booleans()), max_size=8),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_no_interleaving_of_calls_exceeds_a_bound_holds_on_to_room_or_hangs(bounds, lines):
     """Runs nest as 0 > 1 > 2 and 0 > 3. Each line makes its calls one after the other, all lines at once; some are
     cancelled half-way."""

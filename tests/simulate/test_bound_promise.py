@@ -174,7 +174,7 @@ def billed_usd(traffic: Traffic, keep_alives: Sequence[tuple[int, float]]) -> De
     return total
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=6 * settings().max_examples, deadline=None)
 @given(traffic=traffics())
 def test_no_markers_are_cheaper_than_the_bound(traffic: Traffic) -> None:
     cost, bound = billed_usd(traffic, []), bound_usd(traffic)
@@ -196,7 +196,7 @@ def test_no_choice_of_lifetimes_for_the_tails_of_a_conversation_is(conversation:
     assert min(costs) >= bound_usd(conversation)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(data=st.data(), conversation=conversations())
 def test_keep_alive_reads_do_not_make_them_cheaper(data: st.DataObject, conversation: Traffic) -> None:
     calls, keep_alives = [], []
@@ -209,7 +209,7 @@ def test_keep_alive_reads_do_not_make_them_cheaper(data: st.DataObject, conversa
     assert billed_usd(replace(conversation, calls=tuple(calls)), keep_alives) >= bound_usd(conversation)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(traffic=traffics())
 def test_the_bound_is_never_dearer_than_no_caching_at_all(traffic: Traffic) -> None:
     bare = replace(traffic, calls=tuple(replace(call, marks={}) for call in traffic.calls))

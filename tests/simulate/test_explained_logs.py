@@ -111,7 +111,7 @@ values = st.recursive(
 NAMES = ("t", "request", "response", "headers", "agent", "conversation", "first_token_s", "end_s")
 
 
-@settings(max_examples=150)
+@settings(max_examples=3 * settings().max_examples)
 @given(
     st.binary(max_size=60)
     | st.dictionaries(st.sampled_from(NAMES), values, max_size=8).map(lambda line: json.dumps(line).encode())

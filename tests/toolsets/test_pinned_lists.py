@@ -56,14 +56,14 @@ async def test_a_changed_list_is_told_and_waits_for_the_next_conversation(office
 
 
 @pytest.mark.parametrize(
-    ("tools", "does"),
+    ("transport", "tools", "does"),
     [
-        pytest.param(["hire"], "hire", id="announced"),
-        pytest.param(["hire", "dawdle"], "hire", id="announced-before-it-agreed-to"),
-        pytest.param(["hang_up"], "hang_up", id="after-it-stopped-announcing"),
+        pytest.param("stdio", ["hire"], "hire", id="announced-by-a-process"),
+        pytest.param("http", ["hire"], "hire", id="announced-by-a-server"),
+        pytest.param("http", ["hire", "dawdle"], "hire", id="announced-before-it-agreed-to"),
+        pytest.param("http", ["hang_up"], "hang_up", id="after-it-stopped-announcing"),
     ],
 )
-@pytest.mark.parametrize("transport", ["stdio", "http"])
 async def test_a_change_under_a_run_is_told_while_it_is_under_way(
     office: Office, transport: str, tools: list[str], does: str
 ) -> None:

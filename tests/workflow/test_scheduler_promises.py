@@ -78,7 +78,7 @@ class Story:
 
 
 @given(steps=STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_bounds_hold_no_call_is_lost_and_nothing_is_left(steps: list[Step]):
     async def play() -> None:
         story = Story()

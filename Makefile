@@ -1,8 +1,8 @@
 # Everything here works on a machine that has only make and Python 3.11 or newer; the first call sets `.venv` up.
 #
 #   make demo     a team of agents reviews this package against the loopback emulator; needs no key
-#   make test     the test-suite
-#   make check    format, lint, types, import contracts, dependencies, then the test-suite; warnings are errors
+#   make test     the test-suite, but for some tests that take many seconds each
+#   make check    format, lint, types, import contracts, dependencies, then all tests; warnings are errors
 #   make cancellation    the long form of two proofs: runs cancelled at every suspension, SQLite under stress
 #   make chaos    10,000 runs while a fifth of all calls go wrong; SEED=7 for another storm
 #   make coverage the branches that tests take of the pure rooms; fails under 95 % of any room
@@ -43,7 +43,7 @@ demo: $(VENV)/ready-to-run
 # Hundreds of processes are started, and without bytecode each compiles all that it imports.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/ready-to-test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SLOW_TOO)
 
 cancellation: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --long tests/cancellation tests/stores/test_processes.py \
@@ -52,6 +52,7 @@ cancellation: $(VENV)/ready-to-test
 chaos: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest tests/chaos/test_chaos.py::test_a_long_storm --numprocesses 0 --chaos-errands $(ERRANDS) --chaos-seed $(SEED)
 
+check: SLOW_TOO = --slow
 check: static test
 
 static: $(VENV)/ready-to-test
@@ -107,7 +108,7 @@ test-oldest test-newest: test-%: .venv-%/bin/pip
 	.venv-$*/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv
 	.venv-$*/bin/uv pip install --quiet --python .venv-$* --resolution $(RESOLUTION) --upgrade --editable '.[dev]'
 	@test $* = newest || .venv-$*/bin/python -m dependencies.bounds
-	.venv-$*/bin/python -m pytest --numprocesses auto --dist loadfile -m 'not pinned'
+	.venv-$*/bin/python -m pytest --numprocesses auto --dist loadfile --slow -m 'not pinned'
 
 clean:
 	rm -rf $(VENV) .venv-oldest .venv-newest .venv-audit .agentcache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist mutants

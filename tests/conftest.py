@@ -35,11 +35,15 @@ SIGNING = canary.SigningWithIt()
 TAKEN = pytest.StashKey[dict[str, str]]()
 
 # Nothing here asserts time, and a busy machine is no fault of an example. CI tries the same examples every time, so
-# that what it says is about the change; every other run looks for new ones, a third of what hypothesis would by itself,
-# since there are hundreds of properties; those where more may hide ask for a multiple of it, `settings().max_examples`.
-# `--hypothesis-profile thorough` looks longer.
+# that what it says is about the change, a third of what hypothesis would by itself, since there are hundreds of
+# properties; every other run looks for a few new ones. Properties where more may hide ask for a multiple of it,
+# `settings().max_examples`. `--hypothesis-profile thorough` looks longer.
+_IN_CI = bool(os.environ.get("CI"))
 _EXAMPLES = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI")), max_examples=35
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=_IN_CI,
+    max_examples=35 if _IN_CI else 12,
 )
 settings.register_profile("agentcache", _EXAMPLES)
 settings.register_profile("thorough", _EXAMPLES, max_examples=1000)
@@ -48,6 +52,7 @@ settings.load_profile("agentcache")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--live", action="store_true", help="also run the tests that call the real API and cost money")
+    parser.addoption("--slow", action="store_true", help="also the tests that take many seconds each, as CI does")
     parser.addoption("--long", action="store_true", help="also the long forms of what is proved by trying often")
     chaos = parser.getgroup("chaos", "runs on an account where much goes wrong (docs/faults.md)")
     chaos.addoption("--chaos-seed", default="1", help="what decides all that happens there [1]")
@@ -88,11 +93,14 @@ def signing_with_the_canary(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--live"):
-        return
-    for item in items:
-        if item.get_closest_marker("live") is not None:
-            item.add_marker(pytest.mark.skip(reason="calls the real API and costs money; run with --live"))
+    left_out = {
+        "live": (config.getoption("--live"), "calls the real API and costs money; run with --live"),
+        "slow": (config.getoption("--slow") or _IN_CI, "takes many seconds; `make check` and --slow run it"),
+    }
+    for marker, (asked_for, reason) in left_out.items():
+        for item in items:
+            if not asked_for and item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -54,6 +54,7 @@ def test_an_unknown_scenario_is_a_usage_error() -> None:
     assert run("--scenario", "no such thing").returncode == 2
 
 
+@pytest.mark.slow
 def test_results_are_complete_and_agree_with_the_replay(tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     said = run("--peer", "agentcache", "--scenario", "30 parallel calls", "--out", str(out))

@@ -135,6 +135,7 @@ def test_a_run_without_a_terminal_takes_its_approval_from_the_command_line(
     assert says in result.output
 
 
+@pytest.mark.slow
 def test_a_person_at_the_terminal_is_asked_and_answers(tmp_path):
     (tmp_path / "paying.py").write_text(PAYING)
     ours, theirs = pty.openpty()

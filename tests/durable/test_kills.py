@@ -17,6 +17,7 @@ from tests.durable import voyage
 from tests.durable.killing import Voyage, afloat, sail_with_kills
 
 
+@pytest.mark.slow
 async def test_a_voyage_killed_at_random_points_ends_well_and_pays_for_nothing_twice(durable_url: str, tmp_path: Path):
     sea = await sail_with_kills(durable_url, tmp_path, kills=4, chance=random.Random(2))
     assert await sea.audit() == []

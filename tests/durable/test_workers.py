@@ -54,6 +54,7 @@ def executors(url: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_two_workers_share_a_map_and_killing_one_loses_nothing(postgres_url: str):
     async with (
         serve(latency=Latency(base_s=0.02)) as emulator,
@@ -100,6 +101,7 @@ async def test_cancelling_a_run_stops_the_items_that_workers_have(postgres_url: 
     assert {call.error for call in calls} <= {"cancelled"}
 
 
+@pytest.mark.slow
 async def test_the_worker_command_serves_the_agents_of_a_module(postgres_url: str):
     async with (
         serve() as emulator,

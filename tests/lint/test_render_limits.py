@@ -255,6 +255,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_all_of_it_stays_within_a_gigabyte_and_two_minutes_of_cpu() -> None:
     root = __file__.rsplit("/tests/", 1)[0]
 

@@ -120,6 +120,7 @@ async def test_an_agent_that_stays_keeps_its_snapshot_however_many_come_and_go(m
     assert desk.readings == 1
 
 
+@pytest.mark.slow
 async def test_memory_stays_flat_whatever_kind_of_agent_is_made_for_each_request(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(snapshots, "MOST_WINDOWS", 16)
     taken, desk = kept(), Desk()

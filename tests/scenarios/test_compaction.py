@@ -26,6 +26,7 @@ async def talk(compaction: Compaction | None, *, pause_minutes: float):
         return await on.calls()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pause_minutes", "never_usd", "every_turn_usd", "chosen_usd"),
     [

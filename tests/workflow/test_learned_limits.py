@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def questions(count: int, length: int = 1) -> list[str]:
     return [f"Part {number}? " + "It may be anywhere in the building. " * length for number in range(count)]
 
 
+@pytest.mark.slow
 async def test_calls_wait_for_room_among_the_requests_instead_of_being_refused():
     limits = RateLimits(requests=20)
     learned = await told(LOOSE, questions(40), limits)
@@ -92,6 +94,7 @@ async def test_calls_wait_for_room_among_the_requests_instead_of_being_refused()
     assert any("rate_limit" in call.held_s for call in learned.calls)
 
 
+@pytest.mark.slow
 async def test_calls_wait_for_room_among_the_input_tokens():
     limits = RateLimits(input_tokens=10_000)
     four = Concurrency(per_model_default=4)

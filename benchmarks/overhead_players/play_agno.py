@@ -37,7 +37,10 @@ async def opened(variant: str, address: str, cell: Cell, stream: bool) -> AsyncI
             if not event.event:
                 raise RuntimeError("an event without a name")
 
-    yield follow if stream else ask
+    # A client that nobody closed takes living connections with it when it is collected: the SDK closes its sockets from
+    # `__del__`, by numbers that are others' by then, and runs at once hang.
+    async with model.get_async_client():
+        yield follow if stream else ask
 
 
 def _tool(name: str) -> Function:

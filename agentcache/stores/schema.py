@@ -23,6 +23,11 @@ from agentcache.prompt.canonical import JsonValue, canonical_json
 _ESCAPES = {0: "\\x00"} | {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
 
 
+def _storable(text: str) -> str:
+    # Nearly all text is plain, and a look at each of its letters takes longer than to say so.
+    return text if text.isascii() and "\0" not in text else text.translate(_ESCAPES)
+
+
 class Words(TypeDecorator[str]):
     """Text. What no database takes (NUL, lone surrogates) is written as an escape."""
 
@@ -31,7 +36,7 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text that is stored."""
-        return None if value is None else value.translate(_ESCAPES)
+        return None if value is None else _storable(value)
 
 
 class Dollars(TypeDecorator[Decimal]):
@@ -57,7 +62,7 @@ class CanonicalJson(TypeDecorator[JsonValue]):
 
     def process_bind_param(self, value: JsonValue, dialect: Dialect) -> str | None:
         """Return the text that is stored."""
-        return None if value is None else canonical_json(value).translate(_ESCAPES)
+        return None if value is None else _storable(canonical_json(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> JsonValue:
         """Return the value that was stored."""

@@ -160,9 +160,9 @@ async def test_keys_of_what_was_sent_keep_their_order(ledger: Ledger):
     assert json_text(conversation.messages[0]) == json_text(body)
 
 
-async def test_text_that_no_database_takes_does_not_lose_the_row(ledger: Ledger):
+@pytest.mark.parametrize("odd", ["half \ud83d and \x00", "half \x00", "half \ud83d"])
+async def test_text_that_no_database_takes_does_not_lose_the_row(ledger: Ledger, odd: str):
     """Half of a surrogate pair and a NUL, as a model may write them into a tool's name or arguments."""
-    odd = "half \ud83d and \x00"
     await ledger.start_run(RUN)
     await ledger.add_call(replace(CALL, error=odd, request={"text": odd}, plan={"reason": odd}))
     await ledger.add_tool_call(replace(TOOL_CALL, tool=odd))

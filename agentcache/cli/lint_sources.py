@@ -22,7 +22,7 @@ from agentcache.lint.own_agents import OwnSources, lint_own
 from agentcache.lint.reading import read_agent
 
 if TYPE_CHECKING:
-    from agentcache.lint.python_agents import DeclaredAgent
+    from agentcache.lint.python.agents import DeclaredAgent
 
 _PROJECT_MARKS = (".git", "pyproject.toml", "setup.py")
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
@@ -156,9 +156,9 @@ def _read(path: Path) -> PythonAgents:
     if not (_NEEDED.search(content) and _MADE.search(content)):
         return PythonAgents()
     # Start-up time: prompts are linted more often beside code without agents than beside agents.
-    from agentcache.lint.python_agents import declared_agents
-    from agentcache.lint.python_literals import PythonText
-    from agentcache.lint.python_sources import sources_of
+    from agentcache.lint.python.agents import declared_agents
+    from agentcache.lint.python.literals import PythonText
+    from agentcache.lint.python.sources import sources_of
 
     try:
         source = PythonText(content.decode("utf-8-sig").replace("\r\n", "\n"), path.as_posix())

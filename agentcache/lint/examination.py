@@ -11,7 +11,7 @@ from functools import cached_property
 from agentcache.lint.agent_sources import AgentSources, LayerFile
 from agentcache.lint.differences import overlooked
 from agentcache.lint.duplicates import Copy, copies
-from agentcache.lint.flow import Flow, flow_of
+from agentcache.lint.flow.shown_values import Flow, flow_of
 from agentcache.lint.origins import Print
 from agentcache.lint.prompt_tokens import PromptTokens, prompt_tokens
 from agentcache.lint.renders import RenderedLayer, render_layers

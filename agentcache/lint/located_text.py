@@ -1,7 +1,7 @@
 """Text that an author wrote inside a Python file, each character with its line and column there.
 
 Decides where in the Python file a place in a template is, through `strip`, `dedent` and the like. How a literal is read
-stands in python_literals.py; which literals are prompts is found in python_agents.py.
+stands in python/literals.py; which literals are prompts is found in python/agents.py.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from agentcache.lint.located_text import LocatedText
-from agentcache.lint.python_literals import PythonText
-from agentcache.lint.python_scopes import expressions
-from agentcache.lint.python_values import Evaluation
+from agentcache.lint.python.literals import PythonText
+from agentcache.lint.python.scopes import expressions
+from agentcache.lint.python.values import Evaluation
 
 _TELLING = (ast.Constant, ast.JoinedStr, ast.Call, ast.BinOp)
 _WORD = re.compile(r"[A-Za-z0-9]+")

@@ -10,9 +10,9 @@ import pytest
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
 from agentcache.lint.own_agents import OwnSources, lint_own
-from agentcache.lint.python_agents import declared_agents
-from agentcache.lint.python_literals import PythonText
-from agentcache.lint.python_sources import sources_of
+from agentcache.lint.python.agents import declared_agents
+from agentcache.lint.python.literals import PythonText
+from agentcache.lint.python.sources import sources_of
 from agentcache.prompt.sections import Stability
 
 HEAD = "from agentcache import Agent, Prompt, Section, Team, tool\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentcache.lint.finding import Place
 from agentcache.lint.located_text import LocatedText
-from agentcache.lint.python_literals import PythonText, Shown
+from agentcache.lint.python.literals import PythonText, Shown
 from agentcache.prompt.canonical import canonical_text
 
 

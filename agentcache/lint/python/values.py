@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from agentcache.lint.located_text import LocatedText
-from agentcache.lint.python_expressions import as_template_expression
-from agentcache.lint.python_literals import PythonText, Shown
-from agentcache.lint.python_scopes import Scope
+from agentcache.lint.python.expressions import as_template_expression
+from agentcache.lint.python.literals import PythonText, Shown
+from agentcache.lint.python.scopes import Scope
 
 MOST_NESTED = 60
 """Deeper than any declaration; an expression that means itself ends here."""

@@ -10,11 +10,11 @@ from jinja2 import nodes
 
 from agentcache.lint.agent_sources import AgentSources
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_arguments import Arguments
-from agentcache.lint.flow_expressions import Expressions
-from agentcache.lint.flow_names import Names
-from agentcache.lint.flow_noting import Notes
-from agentcache.lint.flow_targets import BlockBody, Namespace, Scope
+from agentcache.lint.flow.arguments import Arguments
+from agentcache.lint.flow.expressions import Expressions
+from agentcache.lint.flow.names import Names
+from agentcache.lint.flow.noting import Notes
+from agentcache.lint.flow.targets import BlockBody, Namespace, Scope
 from agentcache.lint.origins import Role
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.lint.values import NONE, NOTHING, Shown, Traces, Value, joined

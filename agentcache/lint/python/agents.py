@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agentcache.lint.located_text import InlineSource, LocatedText, Spot
-from agentcache.lint.python_literals import PythonText
-from agentcache.lint.python_scopes import expressions
-from agentcache.lint.python_values import Evaluation, FilePath, FileText, Made, NamedFunction, Unknown, Value, print_of
+from agentcache.lint.python.literals import PythonText
+from agentcache.lint.python.scopes import expressions
+from agentcache.lint.python.values import Evaluation, FilePath, FileText, Made, NamedFunction, Unknown, Value, print_of
 from agentcache.prompt.canonical import JsonObject, JsonValue
 from agentcache.prompt.sections import Stability
 

@@ -7,8 +7,8 @@ from functools import singledispatchmethod
 
 from jinja2 import nodes
 
-from agentcache.lint.flow_targets import Macro, Module, Scope
-from agentcache.lint.flow_templates import MOST_NESTED, Templates
+from agentcache.lint.flow.targets import Macro, Module, Scope
+from agentcache.lint.flow.templates import MOST_NESTED, Templates
 from agentcache.lint.tree_walk import all_below, children
 from agentcache.lint.values import NONE, NOTHING, Value, joined
 

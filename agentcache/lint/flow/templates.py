@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from jinja2 import nodes
 
-from agentcache.lint.flow_arguments import Arguments
-from agentcache.lint.flow_scopes import Scoped
-from agentcache.lint.flow_targets import BlockBody, Macro, Module, Namespace, Scope
+from agentcache.lint.flow.arguments import Arguments
+from agentcache.lint.flow.scopes import Scoped
+from agentcache.lint.flow.targets import BlockBody, Macro, Module, Namespace, Scope
 from agentcache.lint.syntax import ParsedTemplate
 from agentcache.lint.values import NOTHING, Value, joined
 

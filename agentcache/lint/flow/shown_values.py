@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agentcache.lint.agent_sources import AgentSources, LayerFile
-from agentcache.lint.flow_expressions import TooMuch
-from agentcache.lint.flow_names import Names
-from agentcache.lint.flow_noting import Note
-from agentcache.lint.flow_walk import Walk
+from agentcache.lint.flow.expressions import TooMuch
+from agentcache.lint.flow.names import Names
+from agentcache.lint.flow.noting import Note
+from agentcache.lint.flow.walk import Walk
 from agentcache.lint.origins import Origin, OriginKind, Print
 from agentcache.lint.syntax import ParsedTemplate
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_arguments import Arguments
-from agentcache.lint.flow_formats import FORMATTING, day_or_clock, local_format, reformatted
-from agentcache.lint.flow_names import one
+from agentcache.lint.flow.arguments import Arguments
+from agentcache.lint.flow.formats import FORMATTING, day_or_clock, local_format, reformatted
+from agentcache.lint.flow.names import one
 from agentcache.lint.meanings import filter_meaning, format_has_hours, format_is_local, words_of
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.values import NONE, NOTHING, Value, joined, without

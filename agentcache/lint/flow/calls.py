@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_arguments import Arguments
-from agentcache.lint.flow_formats import LOCAL_NUMBERS, LOCAL_TIMES, day_or_clock, local_format, reformatted
-from agentcache.lint.flow_names import one
+from agentcache.lint.flow.arguments import Arguments
+from agentcache.lint.flow.formats import LOCAL_NUMBERS, LOCAL_TIMES, day_or_clock, local_format, reformatted
+from agentcache.lint.flow.names import one
 from agentcache.lint.meanings import format_is_local, source_meaning, words_of
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.values import NONE, NOTHING, Value, joined, without

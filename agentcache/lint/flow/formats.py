@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_arguments import Arguments
-from agentcache.lint.flow_names import one
+from agentcache.lint.flow.arguments import Arguments
+from agentcache.lint.flow.names import one
 from agentcache.lint.meanings import format_has_hours, format_is_local
 from agentcache.lint.origins import Origin, OriginKind
 from agentcache.lint.values import NONE, Trace, Traces, Value

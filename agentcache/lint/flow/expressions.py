@@ -10,11 +10,11 @@ from functools import singledispatchmethod
 from jinja2 import nodes
 
 from agentcache.lint.finding import Place
-from agentcache.lint.flow_arguments import Arguments
-from agentcache.lint.flow_calls import FIXED, method_called, source_called
-from agentcache.lint.flow_filters import filtered, tested
-from agentcache.lint.flow_formats import as_days, reformatted
-from agentcache.lint.flow_names import Names
+from agentcache.lint.flow.arguments import Arguments
+from agentcache.lint.flow.calls import FIXED, method_called, source_called
+from agentcache.lint.flow.filters import filtered, tested
+from agentcache.lint.flow.formats import as_days, reformatted
+from agentcache.lint.flow.names import Names
 from agentcache.lint.meanings import source_meaning
 from agentcache.lint.origins import OriginKind
 from agentcache.lint.syntax import UNKNOWN_TAG
@@ -34,7 +34,7 @@ class TooMuch(Exception):
 
 
 class Expressions(ABC):
-    """Evaluates expressions; what needs scopes, macros and other templates is asked of the walk (flow_walk.py)."""
+    """Evaluates expressions; what needs scopes, macros and other templates is asked of the walk (walk.py)."""
 
     def __init__(self, names: Names, offered_filters: frozenset[str], most_steps: int) -> None:
         self.names = names

@@ -15,7 +15,7 @@ from agentcache.errors import TemplateError
 from agentcache.lint.agent_sources import AgentSources, LayerFile, SourceFile
 from agentcache.lint.located_text import InlineSection, InlineSource, LocatedText
 from agentcache.lint.own_agents import OwnSources
-from agentcache.lint.python_agents import DeclaredAgent, DeclaredSection, Variable
+from agentcache.lint.python.agents import DeclaredAgent, DeclaredSection, Variable
 from agentcache.prompt.canonical import JsonValue
 from agentcache.prompt.sandbox import template_environment
 from agentcache.prompt.sections import Section, Stability

@@ -11,7 +11,7 @@ import ast
 
 from jinja2 import Environment, TemplateSyntaxError
 
-from agentcache.lint.python_scopes import Scope
+from agentcache.lint.python.scopes import Scope
 
 MOST_STEPS = 12
 _JINJA = Environment(autoescape=False)  # parses, renders nothing

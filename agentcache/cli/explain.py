@@ -53,11 +53,11 @@ def explain(
 
     Of a request log (`--log`), whoever wrote it: no conversation ids are needed, which earlier call each should have
     continued is found in it. Traces and Claude Code sessions have bills and no requests; what those prove is told, and
-    what stays open is told as such. Or of the ledger (`--run`, `--call`). Exit code 0 without findings, 1 with, 2 when
-    it could not be read.
+    what stays open is told as such. Or of the ledger: of all its calls, or of a run or a call (`--run`, `--call`). Exit
+    code 0 without findings, 1 with, 2 when it could not be read.
     """
-    if [log, run, call].count(None) != 2 or (log is not None and db is not None):  # one of three
-        raise TargetError("explain what? give one of --log FILE, --run ID and --call ID (the last two with --db URL)")
+    if [log, run, call].count(None) < 2 or (log is not None and db is not None):
+        raise TargetError("explain takes one of --log FILE, --run ID and --call ID; --db URL goes with the last two")
     found = _explain_ledger(run, call, db, format_) if log is None else _explain_log(log, format_)
     if found:
         raise typer.Exit(FOUND)

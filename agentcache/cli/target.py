@@ -6,6 +6,7 @@ and what to say when it cannot be. It does not run anything beyond the import.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import TypeAlias, cast
 
@@ -26,6 +28,7 @@ from agentcache.workflow.run import Workflow
 
 Answering: TypeAlias = Replies | Script | Iterable[ScriptedReply | Script]
 """What may answer in the model's place."""
+_STARTED = 'importing it starts its program, so put the line with `asyncio.run` under `if __name__ == "__main__":`'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,4 +224,6 @@ def _imported(load: Callable[[], ModuleType], what: str) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         reason = str(error) if isinstance(error, AgentCacheError) else f"{type(error).__name__}: {error}"
-        raise TargetError(f"{authors_place(error) or what} cannot be imported: {reason}") from error
+        started = asyncio.runners.__file__ in {frame.filename for frame in extract_tb(error.__traceback__)}
+        remedy = f"; {_STARTED}" if started else ""
+        raise TargetError(f"{authors_place(error) or what} cannot be imported: {reason}{remedy}") from error

@@ -70,6 +70,19 @@ async def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path):
         await ledger_findings(f"sqlite:///{tmp_path / 'none.db'}")
 
 
+async def test_the_command_explains_a_whole_ledger_where_no_run_is_named(ledger: tuple[str, list[str]]):
+    url, (first, second) = ledger
+
+    whole = await asyncio.to_thread(CliRunner().invoke, app, ["explain", "--db", url])
+    apart = await asyncio.to_thread(CliRunner().invoke, app, ["explain", "--db", url, "--run", second])
+    both = await asyncio.to_thread(CliRunner().invoke, app, ["explain", "--run", first, "--call", "call_0"])
+
+    assert (whole.exit_code, "PC057" in whole.stdout) == (1, True)
+    assert whole.stdout == apart.stdout
+    assert both.exit_code == 2
+    assert "explain takes one of" in both.output
+
+
 @pytest.mark.parametrize("told", ["json", "csv", "md", "table"])
 async def test_the_report_by_layer_has_a_row_for_each_layer(ledger: tuple[str, list[str]], told: str):
     result = await asyncio.to_thread(

@@ -143,6 +143,10 @@ def test_a_name_like_nothing_gives_what_there_is() -> None:
     [
         ("x = 1\nraise ValueError('no luck')\n", r"care\.py, line 2 cannot be imported: ValueError: no luck"),
         ("x = 1\ndef broken(:\n", r"care\.py, line 2 cannot be imported: SyntaxError"),
+        (
+            "import asyncio\nasync def main(): raise ValueError('no luck')\nasyncio.run(main())\n",
+            r"care\.py, line 2 cannot be imported: ValueError: no luck; importing it starts its program, .*__main__",
+        ),
         ("import sys\nsys.exit(3)\n", r"care\.py, line 2 cannot be imported: SystemExit: 3"),
         (
             "from agentcache import Agent, Prompt\na = Agent(name='x y', model='m', prompt=Prompt(static='s'))\n",

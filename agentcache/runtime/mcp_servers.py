@@ -201,7 +201,7 @@ class _Held:
                 await stack.enter_async_context(client)
                 listening = asyncio.create_task(self._listen(client))
                 stack.push_async_callback(_ended, listening)
-                with suppress(TimeoutError):  # what changes between a listing and the ear for it would go unheard
+                with suppress(TimeoutError):  # a change after the listing and before this would be missed
                     async with asyncio.timeout(HEARING_S):
                         await self._asked.wait()
                 self._opened.set_result(client)
@@ -228,7 +228,7 @@ class _Held:
             try:
                 async with client.listen(tools_list_changed=True) as events:
                     if self._asked.is_set():
-                        self._list_changed()  # or not: nobody told
+                        self._list_changed()  # nobody was told of what changed meanwhile
                     self._asked.set()
                     async for _ in events:
                         self._list_changed()

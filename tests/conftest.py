@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -61,6 +62,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A script that starts the suite behind itself (`make test &`) has it ignore Ctrl-C, which every process
+        # inherits; some tests end theirs by it, and would wait for ever.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[TAKEN] = {name: value for name in NAMES if (value := os.environ.pop(name, None)) is not None}
     if not config.getoption("--live"):
         SIGNING.install()

@@ -57,7 +57,7 @@ def explain(
     code 0 without findings, 1 with, 2 when it could not be read.
     """
     if [log, run, call].count(None) < 2 or (log is not None and db is not None):
-        raise TargetError("explain takes one of --log FILE, --run ID and --call ID; --db URL goes with the last two")
+        raise TargetError("explain takes at most one of --log FILE, --run ID and --call ID, and --log without --db")
     found = _explain_ledger(run, call, db, format_) if log is None else _explain_log(log, format_)
     if found:
         raise typer.Exit(FOUND)

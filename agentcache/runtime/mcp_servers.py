@@ -226,15 +226,14 @@ class _Held:
         wait_s = FIRST_WAIT_S
         while True:
             try:
-                async with client.listen(tools_list_changed=True) as events:
-                    if self._asked.is_set():
-                        self._list_changed()  # nobody was told of what changed meanwhile
-                    self._asked.set()
-                    async for _ in events:
-                        self._list_changed()
-                        wait_s = FIRST_WAIT_S
-            except (SubscriptionLost, TimeoutError):
-                pass
+                with suppress(SubscriptionLost, TimeoutError):
+                    async with client.listen(tools_list_changed=True) as events:
+                        if self._opened.done():
+                            self._list_changed()  # nobody was told of what changed meanwhile
+                        self._asked.set()
+                        async for _ in events:
+                            self._list_changed()
+                            wait_s = FIRST_WAIT_S
             except (ListenNotSupportedError, MCPError):
                 return
             finally:

@@ -80,7 +80,7 @@ async def test_the_command_explains_a_whole_ledger_where_no_run_is_named(ledger:
     assert (whole.exit_code, "PC057" in whole.stdout) == (1, True)
     assert whole.stdout == apart.stdout
     assert both.exit_code == 2
-    assert "explain takes one of" in both.output
+    assert "explain takes at most one of" in both.output
 
 
 @pytest.mark.parametrize("told", ["json", "csv", "md", "table"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agentcache.runtime import mcp_servers
 from agentcache.testing import asks_for
 from tests.toolsets.clerk import Office, clerk, names, notices, offer, results
 from tests.workflow.conftest import staged
@@ -56,17 +57,19 @@ async def test_a_changed_list_is_told_and_waits_for_the_next_conversation(office
 
 
 @pytest.mark.parametrize(
-    ("transport", "tools", "does"),
+    ("transport", "tools", "does", "hearing_s"),
     [
-        pytest.param("stdio", ["hire"], "hire", id="announced-by-a-process"),
-        pytest.param("http", ["hire"], "hire", id="announced-by-a-server"),
-        pytest.param("http", ["hire", "dawdle"], "hire", id="announced-before-it-agreed-to"),
-        pytest.param("http", ["hang_up"], "hang_up", id="after-it-stopped-announcing"),
+        pytest.param("stdio", ["hire"], "hire", 10, id="announced-by-a-process"),
+        pytest.param("http", ["hire"], "hire", 10, id="announced-by-a-server"),
+        pytest.param("http", ["hire", "dawdle"], "hire", 10, id="waited-for-until-it-agreed-to"),
+        pytest.param("http", ["hire", "dawdle"], "hire", 0.01, id="before-it-agreed-to"),
+        pytest.param("http", ["hang_up"], "hang_up", 10, id="after-it-stopped-announcing"),
     ],
 )
 async def test_a_change_under_a_run_is_told_while_it_is_under_way(
-    office: Office, transport: str, tools: list[str], does: str
+    office: Office, monkeypatch: pytest.MonkeyPatch, transport: str, tools: list[str], does: str, hearing_s: float
 ) -> None:
+    monkeypatch.setattr(mcp_servers, "HEARING_S", hearing_s)
     office.list(*tools, "echo")
 
     async def replies(request: dict[str, Any]) -> Any:
